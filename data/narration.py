@@ -1,0 +1,156 @@
+"""The types of one example: a narration, its mentions, and the regions of its picture.
+
+Every reader in `data/readers` yields `Narration` objects; everything after the readers sees only
+these. Positions in a text are counted in characters, the end exclusive, so that
+`text[mention.start:mention.end]` is the mention. Boxes are (x1, y1, x2, y2) relative to the
+picture: 0 is its left or upper edge, 1 its right or lower one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A stretch of the text that refers to something.
+
+    Attributes:
+        start: first character in the text.
+        end: character after the last one.
+        phrase: the words of the mention as its data set writes them; chain files name it by them.
+        chain: name of its gold chain within the narration; None where unknown.
+        boxes_xyxy: its gold boxes, relative to the picture; empty where it has none.
+        kind: a subset to score apart, where the data set names one.
+    """
+
+    start: int
+    end: int
+    phrase: str
+    chain: str | None = None
+    boxes_xyxy: tuple[Box, ...] = ()
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One detected thing in a picture.
+
+    Attributes:
+        box_xyxy: relative to the picture.
+        label: the detector's name for it ("man"); may be several words.
+        attribute: what the detector says of it ("red"); empty where it says nothing.
+        feature: the detector's description of it, [feature size].
+    """
+
+    box_xyxy: Box
+    label: str
+    attribute: str
+    feature: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions(Sequence[Region]):
+    """The detected things of one picture, kept as arrays; each item is a `Region`.
+
+    Attributes:
+        boxes_xyxy: [regions, 4] float32, relative to the picture.
+        labels: a name for each region.
+        attributes: an attribute for each region, or empty where the detector gives none at all.
+        features: [regions, feature size] float32.
+    """
+
+    boxes_xyxy: np.ndarray
+    labels: tuple[str, ...]
+    attributes: tuple[str, ...]
+    features: np.ndarray
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if self.boxes_xyxy.shape != (count, 4):
+            raise ValueError(f"boxes_xyxy has shape {self.boxes_xyxy.shape}, expected ({count}, 4)")
+        if self.features.ndim != 2 or len(self.features) != count:
+            raise ValueError(f"features has shape {self.features.shape}, expected ({count}, size)")
+        if self.attributes and len(self.attributes) != count:
+            raise ValueError(f"{len(self.attributes)} attributes for {count} regions")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Region:  # type: ignore[override]
+        return Region(
+            box_xyxy=tuple(self.boxes_xyxy[index].tolist()),
+            label=self.labels[index],
+            attribute=self.attributes[index] if self.attributes else "",
+            feature=self.features[index],
+        )
+
+    def __iter__(self) -> Iterator[Region]:
+        return (self[index] for index in range(len(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Narration:
+    """A text about a picture.
+
+    Attributes:
+        id: names the narration in every output; unique in its split.
+        text: what is said.
+        mentions: in the order in which they start; those that start together as the data set has
+            them.
+        image_id: key into the region store; None where the text stands alone.
+        image_size: (width, height) of the picture in pixels, where known.
+        image_path: the picture itself, where it is at hand.
+        trace_path: the file of its mouse trace, where there is one.
+        words: the words of the text as the data set splits it, where it does; a trace has one box
+            for each.
+
+    Raises:
+        ValueError: a mention is empty or reaches over the text, or the order is wrong.
+    """
+
+    id: str
+    text: str
+    mentions: tuple[Mention, ...] = ()
+    image_id: str | None = None
+    image_size: tuple[int, int] | None = None
+    image_path: Path | None = None
+    trace_path: Path | None = None
+    words: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        previous = 0
+        for index, mention in enumerate(self.mentions):
+            if not 0 <= mention.start < mention.end <= len(self.text):
+                raise ValueError(
+                    f"narration {self.id}: mention {index} ({mention.phrase!r}) spans characters "
+                    f"{mention.start} to {mention.end} of a text of {len(self.text)}"
+                )
+            if mention.start < previous:
+                raise ValueError(f"narration {self.id}: mention {index} starts before the last one")
+            previous = mention.start
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether every mention's chain is known (a text without mentions is not labelled)."""
+        return bool(self.mentions) and all(m.chain is not None for m in self.mentions)
+
+
+def counted_mentions(narration: Narration, *, boxes_known: bool) -> tuple[int, ...]:
+    """Indices of the mentions that chain files hold and scores count, in text order.
+
+    The published gold chains hold only mentions that have a box; a data set without any boxes is
+    counted whole.
+
+    Args:
+        boxes_known: whether any narration of the data set has a box.
+    """
+    if not boxes_known:
+        return tuple(range(len(narration.mentions)))
+    return tuple(i for i, mention in enumerate(narration.mentions) if mention.boxes_xyxy)

@@ -1,0 +1,25 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets: MCR_REAL_DATA, or shared/data beside the repository.
+
+    Without it a test is skipped; where CI says so in its environment that is a failure.
+    """
+    folder = Path(os.environ.get("MCR_REAL_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        reason = f"no real data: {folder} is not a folder (MCR_REAL_DATA names another)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
