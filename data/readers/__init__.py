@@ -1,0 +1,136 @@
+"""Readers of data sets: each turns its files into `Narration` objects.
+
+Adding a data set is adding a file here and its name to `DATASETS`. A reader module has
+
+- `SPLITS`: the names of its splits;
+- `LABELLED_SPLIT`: the one whose chains are trained on;
+- `UNLABELLED_SPLIT`: the one that is trained on without chains; None where there is none;
+- `TEST_SPLIT`: the one that is tested on where nobody says otherwise;
+- `read(data_root, split, report) -> list[Narration]`;
+- `open_regions(data_root, split, max_regions) -> RegionStore | None`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from data.narration import Narration
+from data.readers import cin, vd_ref
+from data.readers.report import ReadReport
+from data.regions import RegionStore
+from data.safe_pickle import DataError
+
+DATASETS: dict[str, ModuleType] = {"cin": cin, "vd_ref": vd_ref}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The narrations of one split, and what was found on the way.
+
+    Attributes:
+        narrations: in the order of their files.
+        report: counts, what was left out and why.
+    """
+
+    narrations: tuple[Narration, ...]
+    report: ReadReport
+
+    @property
+    def boxes_known(self) -> bool:
+        """Whether any mention has a box."""
+        return any(m.boxes_xyxy for narration in self.narrations for m in narration.mentions)
+
+
+def read_narrations(
+    dataset: str, data_root: Path, split: str, *, skip_bad_records: bool = False
+) -> Reading:
+    """Read one split of a data set.
+
+    Args:
+        dataset: a name in `DATASETS`.
+        data_root: the folder that holds its files.
+        skip_bad_records: leave bad records out and report them, instead of ending at the first.
+
+    Raises:
+        DataError: there is no such data set or split; a file is missing or broken; no narration is
+            left.
+        BadRecord: a record is wrong.
+    """
+    report = ReadReport(dataset, split, skip_bad_records)
+    narrations = _reader_of(dataset, split).read(Path(data_root), split, report)
+    if not narrations:
+        raise DataError(
+            "\n".join([f"no narration of {dataset} {split} in {data_root}", *report.lines()])
+        )
+    return Reading(tuple(narrations), report)
+
+
+def open_regions(
+    dataset: str, data_root: Path, split: str, max_regions: int = 100
+) -> RegionStore | None:
+    """Open the regions of a split's pictures.
+
+    Args:
+        max_regions: the most regions of a picture.
+
+    Returns:
+        None where the data set has no regions, or where none of the split's region files is there:
+        its narrations are then read as texts alone. Whoever needs regions says so.
+
+    Raises:
+        DataError: there is no such data set or split; some of the files are missing, or broken.
+    """
+    return _reader_of(dataset, split).open_regions(Path(data_root), split, max_regions)
+
+
+def labelled_split(dataset: str) -> str:
+    """The split whose chains are trained on.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    return _module(dataset).LABELLED_SPLIT
+
+
+def default_test_split(dataset: str) -> str:
+    """The split that is tested on where nobody says otherwise.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    return _module(dataset).TEST_SPLIT
+
+
+def labelled_split(dataset: str) -> str:
+    """The split whose chains are trained on.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    split: str = _reader(dataset).LABELLED_SPLIT
+    return split
+
+
+def default_test_split(dataset: str) -> str:
+    """The split that is tested on where nobody says otherwise.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    split: str = _reader(dataset).TEST_SPLIT
+    return split
+
+
+def _reader(dataset: str) -> ModuleType:
+    if dataset not in DATASETS:
+        raise DataError(f"there is no data set {dataset!r}, only {', '.join(DATASETS)}")
+    return DATASETS[dataset]
+
+
+def _reader_of(dataset: str, split: str) -> ModuleType:
+    reader = _reader(dataset)
+    if split not in reader.SPLITS:
+        raise DataError(f"{dataset} has no split {split!r}, only {', '.join(reader.SPLITS)}")
+    return reader

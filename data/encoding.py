@@ -1,0 +1,130 @@
+"""From a narration to numbers: word-pieces, aligned mention spans, masked words."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.narration import Narration
+from data.word_pieces import WordPieces
+
+UNKNOWN_CHAIN = -1
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """A narration's text as the encoder reads it.
+
+    Attributes:
+        token_ids: [T] int64.
+        special: [T] bool, True where the tokenizer added a word-piece.
+        mention_indices: the narration's mentions that are in, in text order.
+        mention_spans: [M, 2] int64, word-pieces of each, end exclusive.
+    """
+
+    token_ids: np.ndarray
+    special: np.ndarray
+    mention_indices: tuple[int, ...]
+    mention_spans: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+
+@dataclass(frozen=True)
+class MaskedWords:
+    """A text with some of its word-pieces masked, for the masked-word loss.
+
+    Attributes:
+        token_ids: [T] int64, the text as the model sees it.
+        positions: [K] int64, where to predict.
+        targets: [K] int64, the word-pieces that stood there.
+    """
+
+    token_ids: np.ndarray
+    positions: np.ndarray
+    targets: np.ndarray
+
+
+def encode_text(narration: Narration, word_pieces: WordPieces, max_mentions: int) -> EncodedText:
+    """Cut a narration into word-pieces and align its mentions by their characters.
+
+    A mention's word-pieces are those that share a character with it. Mentions beyond the encoder's
+    limit, without a word-piece, or over the cap are not among `mention_indices`.
+
+    Args:
+        max_mentions: the most mentions to keep; the first ones are.
+    """
+    token_ids, offsets, special = word_pieces.encode(narration.text)
+    spans = align_spans([(m.start, m.end) for m in narration.mentions], offsets, special)
+    reach = len(token_ids)
+    if reach > word_pieces.limit:
+        # The special word-pieces at the end stay, so that the encoder sees a whole sequence.
+        after = int(special[::-1].argmin())
+        reach = word_pieces.limit - after
+        order = np.r_[:reach, len(token_ids) - after : len(token_ids)]
+        token_ids, special = token_ids[order], special[order]
+    kept = [i for i, (first, end) in enumerate(spans) if first < end <= reach][:max_mentions]
+    return EncodedText(token_ids, special, tuple(kept), spans[kept])
+
+
+def align_spans(
+    characters: list[tuple[int, int]], offsets: np.ndarray, special: np.ndarray
+) -> np.ndarray:
+    """Word-pieces of stretches of characters.
+
+    Args:
+        characters: start and end of each stretch, end exclusive.
+        offsets: [T, 2] characters of each word-piece, in text order.
+        special: [T] bool, word-pieces without characters.
+
+    Returns:
+        [M, 2] int64, first word-piece and the one after the last; equal where there is none.
+    """
+    if not characters:
+        return np.zeros((0, 2), dtype=np.int64)
+    starts, ends = np.asarray(characters, dtype=np.int64).T
+    real = ~special & (offsets[:, 0] < offsets[:, 1])
+    overlap = real & (offsets[:, 0] < ends[:, None]) & (offsets[:, 1] > starts[:, None])
+    found = overlap.any(axis=1)
+    first = np.where(found, overlap.argmax(axis=1), 0)
+    last = np.where(found, overlap.shape[1] - overlap[:, ::-1].argmax(axis=1), 0)
+    return np.stack([first, last], axis=1).astype(np.int64)
+
+
+def mask_words(
+    text: EncodedText, word_pieces: WordPieces, probability: float, generator: np.random.Generator
+) -> MaskedWords:
+    """Choose word-pieces to predict: 80% of them masked, 10% replaced, 10% left (BERT).
+
+    Args:
+        probability: the chance of each word-piece that is not special.
+    """
+    chosen = np.flatnonzero((generator.random(len(text)) < probability) & ~text.special)
+    fate = generator.random(len(chosen))
+    replacements = generator.integers(word_pieces.vocabulary_size, size=len(chosen))
+    token_ids = text.token_ids.copy()
+    token_ids[chosen[fate < 0.8]] = word_pieces.mask_id
+    replaced = (fate >= 0.8) & (fate < 0.9)
+    token_ids[chosen[replaced]] = replacements[replaced]
+    return MaskedWords(token_ids, chosen, text.token_ids[chosen])
+
+
+def masking_generator(seed: int, epoch: int, narration_id: str) -> np.random.Generator:
+    """Randomness that depends on these three alone, on any rank and in any worker."""
+    return np.random.default_rng([seed, epoch, zlib.crc32(narration_id.encode("utf-8", "replace"))])
+
+
+def chain_numbers(narration: Narration, mention_indices: tuple[int, ...]) -> np.ndarray:
+    """The chain of each mention as a number, [M] int64; `UNKNOWN_CHAIN` where it is not known."""
+    numbers: dict[str, int] = {}
+    return np.asarray(
+        [
+            UNKNOWN_CHAIN if chain is None else numbers.setdefault(chain, len(numbers))
+            for chain in (narration.mentions[index].chain for index in mention_indices)
+        ],
+        dtype=np.int64,
+    )
+

@@ -1,0 +1,281 @@
+"""From narrations to batches: the dataset, its sampler, and the padding."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from data.encoding import (
+    UNKNOWN_CHAIN,
+    EncodedText,
+    MaskedWords,
+    chain_numbers,
+    encode_text,
+    mask_words,
+    masking_generator,
+)
+from data.narration import Narration, Regions
+from data.regions import RegionStore
+from data.word_pieces import WordPieces
+from utils.batch import Batch
+
+
+@dataclass(frozen=True)
+class Masking:
+    """How words are masked: the chance of each word-piece, and the run's seed."""
+
+    probability: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """A narration with all that a batch needs of it."""
+
+    narration: Narration
+    text: EncodedText
+    chains: np.ndarray  # [M] int64
+    regions: Regions | None
+    masked: MaskedWords | None
+
+
+class NarrationDataset(Dataset[Example]):
+    """Narrations, encoded when they are asked for; an index is (epoch, place).
+
+    Args:
+        narrations: what to read, in order.
+        store: their pictures' regions; None to read texts alone.
+        word_pieces: the text encoder's tokenizer.
+        max_mentions: the most mentions of a narration.
+        masking: None where no masked words are to be predicted.
+    """
+
+    def __init__(
+        self,
+        narrations: Sequence[Narration],
+        store: RegionStore | None,
+        word_pieces: WordPieces,
+        max_mentions: int,
+        masking: Masking | None = None,
+    ) -> None:
+        self.narrations = narrations
+        self.store = store
+        self.word_pieces = word_pieces
+        self.max_mentions = max_mentions
+        self.masking = masking
+
+    def __len__(self) -> int:
+        return len(self.narrations)
+
+    def __getitem__(self, key: tuple[int, int]) -> Example:
+        epoch, place = key
+        narration = self.narrations[place]
+        text = encode_text(narration, self.word_pieces, self.max_mentions)
+        regions = None
+        if self.store is not None and narration.image_id is not None:
+            regions = self.store.read(narration.image_id, narration.image_size)
+        masked = None
+        if self.masking is not None:
+            generator = masking_generator(self.masking.seed, epoch, narration.id)
+            masked = mask_words(text, self.word_pieces, self.masking.probability, generator)
+        return Example(
+            narration, text, chain_numbers(narration, text.mention_indices), regions, masked
+        )
+
+    def left_out(self) -> dict[str, int]:
+        """Narrations with mentions that no batch will hold, and how many of each."""
+        counts = {
+            narration.id: len(narration.mentions)
+            - len(encode_text(narration, self.word_pieces, self.max_mentions).mention_indices)
+            for narration in self.narrations
+        }
+        return {narration_id: count for narration_id, count in counts.items() if count}
+
+
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, place) keys; the order of an epoch depends on the seed and the epoch.
+
+    The epoch travels with each index, so that workers that live on know it too.
+
+    Args:
+        size: how many narrations there are.
+        batch: how many go into a batch; the last one may be smaller.
+        seed: shuffles; None keeps the order.
+    """
+
+    def __init__(self, size: int, batch: int, seed: int | None) -> None:
+        self.size = size
+        self.batch = batch
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-self.size // self.batch)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        places = np.arange(self.size)
+        if self.seed is not None:
+            places = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
+        for start in range(0, self.size, self.batch):
+            yield [(self.epoch, int(place)) for place in places[start : start + self.batch]]
+
+
+def make_loader(
+    dataset: NarrationDataset, batches: EpochBatches, workers: int, device: torch.device
+) -> DataLoader[Batch]:
+    """A loader of padded batches; `batches.epoch` is set before each pass.
+
+    Args:
+        workers: processes that read ahead; 0 reads in this one.
+        device: pages are locked for copies where it is a GPU.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        collate_fn=Collate(dataset.word_pieces),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+        # Of its own, so that starting workers does not shift the model's random numbers.
+        generator=torch.Generator(),
+    )
+
+
+def hold_out(
+    narrations: Sequence[Narration], fraction: float
+) -> tuple[list[Narration], list[Narration]]:
+    """Split off narrations that are never trained on, by a hash of their id.
+
+    The same id falls on the same side in every run and for every seed.
+
+    Args:
+        fraction: the share to hold out, from 0 to 1.
+
+    Returns:
+        The narrations to train on, and those held out, each in the given order.
+    """
+    kept: list[Narration] = []
+    held: list[Narration] = []
+    for narration in narrations:
+        digest = hashlib.sha256(narration.id.encode("utf-8", "surrogatepass")).digest()
+        share = int.from_bytes(digest[:8], "big") / 2**64
+        (held if share < fraction else kept).append(narration)
+    return kept, held
+
+
+class Collate:
+    """Pads examples into a batch, each kind of slot to its own longest.
+
+    Every distinct label of the regions is in the batch once, as word-pieces.
+    """
+
+    def __init__(self, word_pieces: WordPieces) -> None:
+        self.word_pieces = word_pieces
+
+    def __call__(self, examples: Sequence[Example]) -> Batch:
+        texts = [example.text for example in examples]
+        token_ids, token_mask = pad([text.token_ids for text in texts], self.word_pieces.pad_id)
+        mention_spans, mention_mask = pad([text.mention_spans for text in texts], 0)
+        chains, _ = pad([example.chains for example in examples], UNKNOWN_CHAIN)
+        gold_boxes, gold_mask = _pad_gold_boxes(examples, mention_mask.shape[1])
+        return Batch(
+            narration_ids=tuple(example.narration.id for example in examples),
+            mention_indices=tuple(text.mention_indices for text in texts),
+            token_ids=token_ids,
+            token_mask=token_mask,
+            mention_spans=mention_spans,
+            mention_mask=mention_mask,
+            chains=chains,
+            gold_boxes_xyxy=gold_boxes,
+            gold_box_mask=gold_mask,
+            **self._regions(examples),
+            **_masked_words(examples, token_ids, self.word_pieces.pad_id),
+        )
+
+    def _regions(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        numbers: dict[str, int] = {}
+        width = max((e.regions.features.shape[1] for e in examples if e.regions), default=0)
+        features, boxes, labels = [], [], []
+        for regions in (example.regions for example in examples):
+            if regions is None:
+                features.append(np.zeros((0, width), dtype=np.float32))
+                boxes.append(np.zeros((0, 4), dtype=np.float32))
+                labels.append(np.zeros(0, dtype=np.int64))
+                continue
+            features.append(regions.features)
+            boxes.append(regions.boxes_xyxy)
+            rows = [numbers.setdefault(label, len(numbers)) for label in regions.labels]
+            labels.append(np.asarray(rows, dtype=np.int64))
+        region_features, region_mask = pad(features, 0)
+        encoded = [self.word_pieces.encode(label) for label in numbers]
+        label_ids, label_mask = pad([ids for ids, _, _ in encoded], self.word_pieces.pad_id)
+        special, _ = pad([special for _, _, special in encoded], True)
+        return {
+            "region_features": region_features,
+            "region_boxes_xyxy": pad(boxes, 0)[0],
+            "region_labels": pad(labels, 0)[0],
+            "region_mask": region_mask,
+            "label_token_ids": label_ids,
+            "label_token_mask": label_mask,
+            "label_word_mask": ~special.bool(),
+        }
+
+
+def pad(arrays: Sequence[np.ndarray], value: int) -> tuple[Tensor, Tensor]:
+    """Stack arrays that differ in their first size.
+
+    Args:
+        arrays: each [n_i, ...], alike in type and in the other sizes; may be none.
+        value: fills what is left.
+
+    Returns:
+        [len(arrays), max n_i, ...] and a mask [len(arrays), max n_i], True where something stands.
+    """
+    if not arrays:
+        return torch.zeros((0, 0), dtype=torch.int64), torch.zeros((0, 0), dtype=torch.bool)
+    longest = max(len(array) for array in arrays)
+    padded = np.full((len(arrays), longest, *arrays[0].shape[1:]), value, dtype=arrays[0].dtype)
+    mask = np.zeros((len(arrays), longest), dtype=bool)
+    for row, array in enumerate(arrays):
+        padded[row, : len(array)] = array
+        mask[row, : len(array)] = True
+    return torch.from_numpy(padded), torch.from_numpy(mask)
+
+
+def _pad_gold_boxes(examples: Sequence[Example], mentions: int) -> tuple[Tensor, Tensor]:
+    """Gold boxes [B, M, G, 4] float32 of the mentions in the batch, and their mask [B, M, G]."""
+    boxes = [
+        [example.narration.mentions[index].boxes_xyxy for index in example.text.mention_indices]
+        for example in examples
+    ]
+    most = max(map(len, itertools.chain.from_iterable(boxes)), default=0)
+    padded = np.zeros((len(examples), mentions, most, 4), dtype=np.float32)
+    mask = np.zeros((len(examples), mentions, most), dtype=bool)
+    for row, of_narration in enumerate(boxes):
+        for column, of_mention in enumerate(of_narration):
+            if of_mention:
+                padded[row, column, : len(of_mention)] = of_mention
+                mask[row, column, : len(of_mention)] = True
+    return torch.from_numpy(padded), torch.from_numpy(mask)
+
+
+def _masked_words(
+    examples: Sequence[Example], token_ids: Tensor, pad_id: int
+) -> dict[str, Tensor | None]:
+    masked = [example.masked for example in examples if example.masked is not None]
+    if len(masked) < len(examples):
+        return {}
+    length = token_ids.shape[1]
+    positions = [row * length + words.positions for row, words in enumerate(masked)]
+    return {
+        "masked_token_ids": pad([words.token_ids for words in masked], pad_id)[0],
+        "masked_positions": torch.from_numpy(np.concatenate(positions)),
+        "masked_targets": torch.from_numpy(np.concatenate([words.targets for words in masked])),
+    }

@@ -1,0 +1,524 @@
+"""CIN and the Flickr30k part of Localized Narratives, in the files of the published release.
+
+In the data root:
+
+- `cin_annotations/testval_annotations.json`, the labelled narrations of `val` and `test`, and
+  `val_image_ids.json` and `test_image_ids.json`, which list their pictures;
+- `cin_annotations/mention_kinds.json`, optional and not in the release: for an image id the subset
+  each mention belongs to, in the order of `query`, null for none;
+- `flk30k_LN.json` and `flk30k_LN_label.h5`, the captions of `train`, as numbers of words;
+- `faster_rcnn_image_features/`, the regions of each split (see `data/regions.py`); the pictures of
+  `train` are those of its index;
+- `flk30k_LN_trace_box/<id>.npy` and `flickr30k-images/<id>.jpg`, both optional.
+
+A narration has the id of its picture. Where the picture is not in the region store of its split,
+`image_id` is None.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter, itemgetter
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from PIL import Image
+
+from data.narration import Box, Mention, Narration
+from data.readers.report import ReadReport, Record, same_words
+from data.regions import LARGEST_COORDINATE, RegionStore, region_paths
+from data.safe_pickle import (
+    BadRecord,
+    DataError,
+    bad_record,
+    is_text,
+    read_id,
+    read_image_rows,
+    read_json,
+    shown,
+)
+
+SPLITS = ("train", "val", "test")
+LABELLED_SPLIT = "val"
+UNLABELLED_SPLIT = "train"
+TEST_SPLIT = "test"
+
+RELEASED_NARRATIONS = {"val": 880, "test": 1000}
+RELEASED_MENTIONS = 21_246
+RELEASED_CHAINS = 3_310
+
+# How far a box may reach over the picture before it is wrong rather than rounded, in percent.
+BOX_TOLERANCE = 0.5
+
+_ROWS_PER_READ = 4096
+_WORD_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+
+
+def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
+    """The narrations of a split: labelled for `val` and `test`, captions alone for `train`.
+
+    Raises:
+        DataError: a file is missing or broken.
+        BadRecord: a record is wrong, and the report does not skip such.
+    """
+    beside = _Beside.of(data_root, split)
+    if split == UNLABELLED_SPLIT:
+        narrations = _read_unlabelled(data_root, beside, report)
+    else:
+        narrations = _read_labelled(data_root / "cin_annotations", split, beside, report)
+    sizes_guessed = sum(n.image_id is not None and n.image_size is None for n in narrations)
+    report.count("narrations without regions", sum(n.image_id is None for n in narrations))
+    report.count("pictures of unknown size, taken to end where their regions do", sizes_guessed)
+    report.count("narrations with a trace", sum(n.trace_path is not None for n in narrations))
+    report.count("narrations with a picture", sum(n.image_path is not None for n in narrations))
+    return narrations
+
+
+def open_regions(data_root: Path, split: str, max_regions: int) -> RegionStore | None:
+    """The regions of a split, or None where none of its region files is there.
+
+    Raises:
+        DataError: some of the files are missing, or broken.
+    """
+    paths = region_paths(_region_folder(data_root), split)
+    missing = [path for path in paths if not path.exists()]
+    if len(missing) == len(paths):
+        return None
+    if missing:
+        raise DataError(f"region files are missing: {', '.join(map(str, missing))}")
+    return RegionStore(*paths, max_regions=max_regions)
+
+
+def read_trace(narration: Narration) -> np.ndarray:
+    """The mouse trace of a narration that has one.
+
+    Returns:
+        [words, 5] float32: for each word the box (x1, y1, x2, y2) the mouse went over, relative to
+        the picture, and its area.
+
+    Raises:
+        DataError: the file is not such an array, or does not fit the words of the narration.
+    """
+    path = narration.trace_path
+    if path is None:
+        raise DataError(f"narration {narration.id} has no trace")
+    expected = f"finite numbers [{len(narration.words)} words, 5]"
+    try:
+        # Mapped, so that a header that promises too much takes no memory.
+        trace = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:
+        # A broken header ends in nearly any kind of error.
+        raise DataError(f"{path} is not an array of {expected}: {error}") from error
+    if not isinstance(trace, np.ndarray) or trace.dtype.kind not in "fiu":
+        raise DataError(f"{path} is not an array of {expected}")
+    if trace.shape != (len(narration.words), 5):
+        raise DataError(f"{path} has shape {trace.shape}, expected {expected}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        boxes = np.array(trace, dtype=np.float32)
+    if not np.isfinite(boxes).all():
+        raise DataError(f"{path} holds numbers that are not finite, expected {expected}")
+    return boxes
+
+
+def _region_folder(data_root: Path) -> Path:
+    return data_root / "faster_rcnn_image_features"
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What lies beside the texts of a split, by image id: regions, traces, pictures."""
+
+    region_rows: dict[str, int]
+    traces: dict[str, Path]
+    pictures: dict[str, Path]
+
+    @staticmethod
+    def of(data_root: Path, split: str) -> _Beside:
+        _, index_path, _ = region_paths(_region_folder(data_root), split)
+        return _Beside(
+            region_rows=read_image_rows(index_path) if index_path.exists() else {},
+            traces=_files_by_id(data_root / "flk30k_LN_trace_box", ".npy"),
+            pictures=_files_by_id(data_root / "flickr30k-images", ".jpg"),
+        )
+
+    def narration(
+        self,
+        image_id: str,
+        text: str,
+        words: Iterable[str],
+        image_size: tuple[int, int] | None,
+        mentions: Iterable[Mention] = (),
+    ) -> Narration:
+        """A narration with what lies beside it."""
+        return Narration(
+            id=image_id,
+            text=text,
+            mentions=tuple(mentions),
+            image_id=image_id if image_id in self.region_rows else None,
+            image_size=image_size,
+            image_path=self.pictures.get(image_id),
+            trace_path=self.traces.get(image_id),
+            words=tuple(words),
+        )
+
+
+def _files_by_id(folder: Path, ending: str) -> dict[str, Path]:
+    """The files of a folder by their names without the ending; none where there is no folder."""
+    if not folder.is_dir():
+        return {}
+    files = (path for path in folder.iterdir() if path.name.endswith(ending))
+    return {path.name.removesuffix(ending): path for path in files}
+
+
+def _read_labelled(
+    folder: Path, split: str, beside: _Beside, report: ReadReport
+) -> list[Narration]:
+    path = folder / "testval_annotations.json"
+    listed_path = folder / f"{split}_image_ids.json"
+    annotations = _read_list(path)
+    listed = _read_listed_ids(listed_path, report)
+    kinds = _read_kinds(folder / "mention_kinds.json")
+    split_of: dict[str, str] = {}
+    narrations = []
+    for number, fields in enumerate(annotations):
+        try:
+            record = _annotation(path, number, fields)
+            image_id, its_split = record.name, record.fields["split"]
+            if image_id in split_of:
+                raise record.bad("the same id in an earlier record", "every id once")
+            split_of[image_id] = its_split
+            if its_split != split:
+                continue
+            if image_id not in listed:
+                raise record.bad(f"an id that {listed_path.name} does not list", "a listed one")
+            narrations.append(_labelled(record, kinds.get(image_id), beside))
+        except BadRecord as problem:
+            report.refuse(problem)
+    for image_id in listed:
+        if split_of.get(image_id) != split:
+            found = f"no {split} narration in {path.name}"
+            report.refuse(bad_record(listed_path, image_id, found, "one"))
+    for image_id, record in kinds.items():
+        if image_id not in split_of:
+            report.refuse(record.bad(f"no narration in {path.name}", "one"))
+    _count_labelled(narrations, annotations, split, report)
+    return narrations
+
+
+def _read_list(path: Path) -> list[Any]:
+    values = read_json(path)
+    if not isinstance(values, list):
+        raise DataError(f"{path} holds {shown(values)}, expected a list")
+    return values
+
+
+def _read_listed_ids(path: Path, report: ReadReport) -> dict[str, None]:
+    """The ids of a list, each once, in its order."""
+    listed: dict[str, None] = {}
+    for number, value in enumerate(_read_list(path)):
+        image_id = read_id(value)
+        if image_id is None:
+            found, expected = shown(value), "a number or text fit for an id"
+            report.refuse(bad_record(path, f"item {number}", found, expected))
+        elif image_id in listed:
+            report.refuse(bad_record(path, image_id, "the same id earlier", "every id once"))
+        else:
+            listed[image_id] = None
+    return listed
+
+
+def _read_kinds(path: Path) -> dict[str, Record]:
+    """For an image id the record `kinds` of its mentions."""
+    if not path.exists():
+        return {}
+    values = read_json(path)
+    if not isinstance(values, dict) or None in map(read_id, values):
+        raise DataError(f"{path} holds {shown(values)}, expected an object of image ids")
+    return {key: Record(path, key, {"kinds": value}) for key, value in values.items()}
+
+
+def _annotation(path: Path, number: int, fields: Any) -> Record:
+    """A record of the annotations, named by its id; it is known to say its split."""
+    if not isinstance(fields, dict):
+        raise bad_record(path, f"record {number}", shown(fields), "an object")
+    image_id = read_id(fields.get("image"))
+    if image_id is None:
+        found, expected = f"image {shown(fields.get('image'))}", "text fit for an id"
+        raise bad_record(path, f"record {number}", found, expected)
+    record = Record(path, image_id, fields)
+    if record.take("split", str, "val or test") not in RELEASED_NARRATIONS:
+        raise record.bad(f"split {shown(fields['split'])}", "val or test")
+    return record
+
+
+def _labelled(record: Record, kinds: Record | None, beside: _Beside) -> Narration:
+    text = record.take("captions", str, "the text of the narration")
+    if not is_text(text) or not text.strip():
+        raise record.bad(f"captions {shown(text)}", "a text that is not blank")
+    image_size = (_pixels(record, "img_width"), _pixels(record, "img_height"))
+    mentions = sorted(_mentions(record, text, kinds), key=attrgetter("start"))
+    return beside.narration(record.name, text, text.split(), image_size, mentions)
+
+
+def _pixels(record: Record, key: str) -> int:
+    expected = "a positive number of pixels"
+    pixels = int(record.take(key, int, expected))
+    if not 0 < pixels < LARGEST_COORDINATE:
+        raise record.bad(f"{key} {pixels}", expected)
+    return pixels
+
+
+def _mentions(record: Record, text: str, kinds: Record | None) -> list[Mention]:
+    """The mentions of a record, in its order."""
+    phrases, spans, chains, boxes = (
+        record.take(key, list, "a list with one item a mention")
+        for key in ("query", "query_start_end", "cluster", "target_bboxes")
+    )
+    count = len(phrases)
+    if not count == len(spans) == len(chains) == len(boxes):
+        found = (
+            f"{count} query, {len(spans)} query_start_end, {len(chains)} cluster and "
+            f"{len(boxes)} target_bboxes"
+        )
+        raise record.bad(found, "as many of each")
+    subsets = [None] * count if kinds is None else _subsets(kinds, count)
+    mentions = []
+    for index in range(count):
+        start, end = _span(record, index, text, phrases[index], spans[index])
+        mentions.append(
+            Mention(
+                start,
+                end,
+                phrase=phrases[index],
+                chain=_chain(record, index, chains[index]),
+                boxes_xyxy=_boxes(record, index, boxes[index]),
+                kind=subsets[index],
+            )
+        )
+    return mentions
+
+
+def _subsets(kinds: Record, count: int) -> list[str | None]:
+    """The subset of each mention."""
+    expected = f"{count} names of subsets or nulls, one a mention"
+    subsets: list[str | None] = kinds.take("kinds", list, expected)
+    known = all(subset is None or (is_text(subset) and subset) for subset in subsets)
+    if len(subsets) != count or not known:
+        raise kinds.bad(shown(subsets), expected)
+    return subsets
+
+
+def _span(record: Record, index: int, text: str, phrase: Any, span: Any) -> tuple[int, int]:
+    """First character of a mention and the one after its last."""
+    if not is_text(phrase) or not phrase.strip():
+        raise record.bad(f"query {index} {shown(phrase)}", "a phrase")
+    pair = isinstance(span, list) and len(span) == 2 and all(type(x) is int for x in span)
+    if not pair or not 0 <= span[0] < span[1] <= len(text):
+        raise record.bad(
+            f"query_start_end {index} {shown(span)}",
+            f"start and end within a text of {len(text)} characters",
+        )
+    start, end = span
+    if not same_words(text[start:end], phrase):
+        raise record.bad(
+            f"{shown(text[start:end])} at characters {start} to {end}",
+            f"query {index}, {shown(phrase)}",
+        )
+    return start, end
+
+
+def _chain(record: Record, index: int, chain: Any) -> str:
+    if type(chain) is int or (is_text(chain) and chain):
+        return str(chain)
+    raise record.bad(f"cluster {index} {shown(chain)}", "a number or text that names a chain")
+
+
+def _boxes(record: Record, index: int, boxes: Any) -> tuple[Box, ...]:
+    """A mention's boxes, relative to the picture."""
+    if not isinstance(boxes, list):
+        raise record.bad(f"target_bboxes {index} {shown(boxes)}", "a list of boxes")
+    relative = []
+    for percent in boxes:
+        box = _relative_box(percent)
+        if box is None:
+            raise record.bad(
+                f"the box {shown(percent)} in target_bboxes {index}",
+                "x, y, width and height in percent of the picture, inside it and not empty",
+            )
+        relative.append(box)
+    return tuple(relative)
+
+
+def _relative_box(box: Any) -> Box | None:
+    """(x1, y1, x2, y2), relative and clipped to the picture, of (x, y, width, height) in percent;
+    None where it is no box in the picture."""
+    if not isinstance(box, list) or len(box) != 4:
+        return None
+    # No number that is in the picture, or just outside, is larger; NaN is not smaller than any.
+    if not all(type(x) in (int, float) and abs(x) < 200 for x in box):
+        return None
+    x, y, width, height = box
+    inside = -BOX_TOLERANCE <= min(x, y) and max(x + width, y + height) <= 100 + BOX_TOLERANCE
+    corners = (x, y, x + width, y + height)
+    x1, y1, x2, y2 = (min(max(corner / 100, 0.0), 1.0) for corner in corners)
+    return (x1, y1, x2, y2) if inside and x1 < x2 and y1 < y2 else None
+
+
+def _count_labelled(
+    narrations: list[Narration], annotations: list[Any], split: str, report: ReadReport
+) -> None:
+    mentions = [mention for narration in narrations for mention in narration.mentions]
+    chains = Counter((n.id, mention.chain) for n in narrations for mention in n.mentions)
+    report.count("narrations", len(narrations), RELEASED_NARRATIONS[split])
+    report.count("mentions", len(mentions))
+    report.count("mentions without a box", sum(not mention.boxes_xyxy for mention in mentions))
+    report.count("chains", len(chains))
+    report.count("narrations without mentions", sum(not n.mentions for n in narrations))
+    # The release states these two for both splits together.
+    mention_count, chain_count = _count_both_splits(annotations)
+    report.count("mentions in val and test", mention_count, RELEASED_MENTIONS)
+    report.count("chains of several mentions in val and test", chain_count, RELEASED_CHAINS)
+
+
+def _count_both_splits(annotations: list[Any]) -> tuple[int, int]:
+    """Mentions, and chains of more than one mention, in whatever records have them."""
+    mention_count = chain_count = 0
+    for fields in annotations:
+        clusters = fields.get("cluster") if isinstance(fields, dict) else None
+        if isinstance(clusters, list):
+            members = Counter(chain for chain in clusters if isinstance(chain, int | str))
+            mention_count += members.total()
+            chain_count += sum(count > 1 for count in members.values())
+    return mention_count, chain_count
+
+
+def _read_unlabelled(data_root: Path, beside: _Beside, report: ReadReport) -> list[Narration]:
+    """The pictures of the region index, each with its first caption."""
+    _, index_path, _ = region_paths(_region_folder(data_root), UNLABELLED_SPLIT)
+    if not index_path.exists():
+        raise DataError(f"{index_path} is missing; it lists the unlabelled pictures")
+    captions = _read_first_captions(data_root, beside.region_rows, report)
+    narrations = []
+    for image_id in beside.region_rows:
+        if image_id not in captions:
+            continue
+        words = captions[image_id]
+        try:
+            image_size = _picture_size(image_id, beside.pictures.get(image_id))
+        except BadRecord as problem:
+            report.refuse(problem)
+            continue
+        narrations.append(beside.narration(image_id, " ".join(words), words, image_size))
+    report.count("narrations", len(narrations))
+    report.count("pictures without a caption", len(beside.region_rows) - len(captions))
+    return narrations
+
+
+def _picture_size(image_id: str, path: Path | None) -> tuple[int, int] | None:
+    """(width, height) in pixels as the picture's header has it; None without a picture."""
+    if path is None:
+        return None
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise bad_record(path, image_id, f"no picture ({error})", "a JPEG file") from error
+
+
+def _read_first_captions(
+    data_root: Path, image_ids: Iterable[str], report: ReadReport
+) -> dict[str, tuple[str, ...]]:
+    """The words of the first caption of each picture that has one."""
+    index_path, labels_path = data_root / "flk30k_LN.json", data_root / "flk30k_LN_label.h5"
+    vocabulary, places, pictures = _read_caption_index(index_path, report)
+    caption_count, spans = _read_caption_spans(labels_path, pictures)
+    first_rows = {}
+    for image_id in image_ids:
+        start, end = spans[places[image_id]].tolist() if image_id in places else (1, 0)
+        # Counted from 1, the end inclusive; an end before the start is no caption.
+        if not 1 <= start <= end + 1 <= caption_count + 1:
+            found, expected = f"captions {start} to {end}", f"some of {caption_count}"
+            report.refuse(bad_record(labels_path, image_id, found, expected))
+        elif start <= end:
+            first_rows[image_id] = start - 1
+    captions = {}
+    for image_id, numbers in _read_rows(labels_path, first_rows):
+        words = tuple(vocabulary.get(number, "") for number in numbers)
+        if not all(words):
+            found, expected = f"words {shown(numbers)}", f"numbers from {index_path.name}"
+            report.refuse(bad_record(labels_path, image_id, found, expected))
+        elif words:
+            captions[image_id] = words
+    return captions
+
+
+def _read_caption_index(
+    path: Path, report: ReadReport
+) -> tuple[dict[int, str], dict[str, int], int]:
+    """The words by number, for each image id its place in the labels, and how many places there
+    are."""
+    index = read_json(path)
+    words = index.get("ix_to_word") if isinstance(index, dict) else None
+    images = index.get("images") if isinstance(index, dict) else None
+    if not isinstance(words, dict) or not isinstance(images, list):
+        raise DataError(f"{path} holds {shown(index)}, expected ix_to_word and images")
+    vocabulary = {}
+    for number, word in words.items():
+        if not _WORD_NUMBER.fullmatch(number) or not is_text(word) or not word.strip():
+            found = f"{shown(number)}: {shown(word)}"
+            raise DataError(f"{path}: ix_to_word holds {found}, expected a word by its number")
+        vocabulary[int(number)] = word
+    places: dict[str, int] = {}
+    for place, image in enumerate(images):
+        image_id = read_id(image.get("id")) if isinstance(image, dict) else None
+        if image_id is None or image_id in places:
+            expected = "an object with an id that no earlier one has"
+            report.refuse(bad_record(path, f"images {place}", shown(image), expected))
+        else:
+            places[image_id] = place
+    return vocabulary, places, len(images)
+
+
+def _read_caption_spans(path: Path, pictures: int) -> tuple[int, np.ndarray]:
+    """How many captions there are, and the first and last [pictures, 2] int64 of each picture."""
+    names = ("labels", "label_start_ix", "label_end_ix")
+    try:
+        with h5py.File(path, "r", locking="best-effort") as file:
+            shapes = [file[name].shape for name in names]
+            types = [file[name].dtype for name in names]
+            spans = [file[name][:] for name in names[1:]]
+    except Exception as error:
+        # A broken file ends in nearly any kind of error.
+        raise DataError(
+            f"{path} cannot be read as HDF5 with {', '.join(names)}: {error}"
+        ) from error
+    if len(shapes[0]) != 2 or shapes[1:] != [(pictures,)] * 2:
+        raise DataError(
+            f"{path}: {', '.join(names)} have shapes {shapes}, expected [captions, words] and "
+            f"twice [{pictures} pictures]"
+        )
+    if any(kind.kind not in "iu" for kind in types):
+        raise DataError(f"{path}: {', '.join(names)} are {types}, expected whole numbers")
+    return shapes[0][0], np.stack(spans, axis=1).astype(np.int64)
+
+
+def _read_rows(path: Path, rows: dict[str, int]) -> Iterator[tuple[str, list[int]]]:
+    """The numbers in the labels' rows of the given ids, without the padding, in row order."""
+    in_order = sorted(rows.items(), key=itemgetter(1))
+    for block, group in itertools.groupby(in_order, lambda item: item[1] // _ROWS_PER_READ):
+        first = block * _ROWS_PER_READ
+        try:
+            with h5py.File(path, "r", locking="best-effort") as file:
+                numbers = file["labels"][first : first + _ROWS_PER_READ]
+        except Exception as error:
+            raise DataError(f"{path}: labels cannot be read: {error}") from error
+        for image_id, row in group:
+            # Nothing but padding stands behind the words: a 0 among them stays, and is no word.
+            words = numbers[row - first]
+            yield image_id, words[: np.count_nonzero(words)].tolist()

@@ -1,0 +1,196 @@
+"""VD-Ref: dialogues about pictures, with the chains of their noun phrases and pronouns.
+
+`<split>.jsonlines` in the data root, one dialogue a line: `id`, `dialog` (turns of an `author` and
+a `text` of tokens), `text_ref` (mentions: `sentence_id`, `cluster_id`, `span`, and `start` and
+`end` in tokens of the turn, the end inclusive) and `clusters` (the indices into `text_ref` of each
+chain).
+
+A narration is the tokens of all turns, joined by single spaces; who speaks is left out. Where a
+span is there more than once, the first mention is kept. The boxes are not read: they are in pixels
+of pictures whose sizes do not come with the data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from itertools import accumulate
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from data.narration import Mention, Narration
+from data.readers.report import ReadReport, Record, same_words
+from data.regions import RegionStore
+from data.safe_pickle import BadRecord, DataError, bad_record, is_text, read_id, shown
+
+SPLITS = ("train", "val", "test")
+LABELLED_SPLIT = "train"
+UNLABELLED_SPLIT = None
+TEST_SPLIT = "test"
+
+
+def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
+    """The dialogues of a split, as narrations without regions.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+        BadRecord: a line is wrong, and the report does not skip such.
+    """
+    narrations: list[Narration] = []
+    seen: set[str] = set()
+    repeats = _Repeats()
+    for record in _read_lines(data_root / f"{split}.jsonlines", report):
+        try:
+            narration = _narration(record, seen, repeats)
+        except BadRecord as problem:
+            report.refuse(problem)
+            continue
+        seen.add(narration.id)
+        narrations.append(narration)
+    chains = [{mention.chain for mention in narration.mentions} for narration in narrations]
+    report.count("narrations", len(narrations))
+    report.count("mentions", sum(len(narration.mentions) for narration in narrations))
+    report.count("chains", sum(map(len, chains)))
+    report.count("narrations without mentions", sum(not chain_names for chain_names in chains))
+    report.count("spans repeated in one chain", repeats.in_one_chain)
+    report.count("spans repeated in several chains", repeats.in_several_chains)
+    report.count("mentions dropped as repeats", repeats.dropped)
+    report.notes.append("boxes are not read: no picture sizes come with them")
+    return narrations
+
+
+def open_regions(data_root: Path, split: str, max_regions: int) -> RegionStore | None:
+    """None: no regions come with this data set."""
+    return None
+
+
+class _Repeats:
+    """Counts the spans that several mentions share, and the mentions dropped for it."""
+
+    def __init__(self) -> None:
+        self.in_one_chain = 0
+        self.in_several_chains = 0
+        self.dropped = 0
+
+    def keep_first(self, mentions: list[Mention]) -> list[Mention]:
+        """The first mention of each span, in the given order."""
+        by_span: dict[tuple[int, int], list[Mention]] = defaultdict(list)
+        for mention in mentions:
+            by_span[mention.start, mention.end].append(mention)
+        for same in by_span.values():
+            if len(same) > 1:
+                self.dropped += len(same) - 1
+                in_one = len({mention.chain for mention in same}) == 1
+                self.in_one_chain += in_one
+                self.in_several_chains += not in_one
+        return [same[0] for same in by_span.values()]
+
+
+def _read_lines(path: Path, report: ReadReport) -> list[Record]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    records = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            records.append(_parse_line(path, f"line {number}", line))
+        except BadRecord as problem:
+            report.refuse(problem)
+    return records
+
+
+def _parse_line(path: Path, name: str, line: bytes) -> Record:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise bad_record(path, name, f"no JSON ({error})", "one dialogue a line") from error
+    if not isinstance(fields, dict):
+        raise bad_record(path, name, shown(fields), "an object")
+    return Record(path, name, fields)
+
+
+def _narration(record: Record, seen: set[str], repeats: _Repeats) -> Narration:
+    dialogue_id = read_id(record.fields.get("id"))
+    if dialogue_id is None:
+        raise record.bad(f"id {shown(record.fields.get('id'))}", "a number or text fit for an id")
+    record = Record(record.path, f"{record.name} (id {dialogue_id})", record.fields)
+    if dialogue_id in seen:
+        raise record.bad("its id in an earlier line too", "every id once")
+    turns = _turns(record)
+    words = [token for turn in turns for token in turn]
+    if not words:
+        raise record.bad("a dialogue without words", "some")
+    mentions = repeats.keep_first(_mentions(record, turns))
+    return Narration(
+        id=dialogue_id,
+        text=" ".join(words),
+        mentions=tuple(sorted(mentions, key=attrgetter("start"))),
+        words=tuple(words),
+    )
+
+
+def _turns(record: Record) -> list[list[str]]:
+    """The tokens of each turn."""
+    turns = []
+    for turn in record.take("dialog", list, "a list of turns"):
+        tokens = turn.get("text") if isinstance(turn, dict) else None
+        if not isinstance(tokens, list) or not all(is_text(t) and t.strip() for t in tokens):
+            raise record.bad(f"the turn {shown(turn)}", "a text of tokens, none of them blank")
+        turns.append(tokens)
+    return turns
+
+
+def _mentions(record: Record, turns: list[list[str]]) -> list[Mention]:
+    """All mentions, in the order of the record."""
+    first_words = [0, *accumulate(len(turn) for turn in turns)]
+    # Each word is followed by one space.
+    starts = [0, *accumulate(len(token) + 1 for turn in turns for token in turn)]
+    mentions = []
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, fields in enumerate(record.take("text_ref", list, "a list of mentions")):
+        turn, start, end, chain, phrase = _reference(record, index, fields, turns)
+        words = " ".join(turns[turn][start : end + 1])
+        if not same_words(words, phrase):
+            raise record.bad(
+                f"text_ref {index}: {shown(words)} where it points to",
+                f"its span {shown(phrase)}",
+            )
+        members[chain].append(index)
+        first = starts[first_words[turn] + start]
+        mentions.append(Mention(first, first + len(words), phrase, chain))
+    _check_chains(record, members)
+    return mentions
+
+
+def _reference(
+    record: Record, index: int, fields: Any, turns: list[list[str]]
+) -> tuple[int, int, int, str, str]:
+    """Turn, first token, last token, chain and phrase of a mention."""
+    if not isinstance(fields, dict):
+        raise record.bad(f"text_ref {index}: {shown(fields)}", "an object")
+    reference = Record(record.path, f"{record.name}, text_ref {index}", fields)
+    turn = reference.take("sentence_id", int, "the index of a turn")
+    start = reference.take("start", int, "the index of a token")
+    end = reference.take("end", int, "the index of a token")
+    chain = reference.take("cluster_id", int, "the number of a chain")
+    phrase = reference.take("span", str, "the words of the mention")
+    if not 0 <= turn < len(turns):
+        raise reference.bad(f"sentence_id {turn}", f"one of {len(turns)} turns")
+    if not 0 <= start <= end < len(turns[turn]):
+        raise reference.bad(f"tokens {start} to {end}", f"a span of {len(turns[turn])} tokens")
+    return turn, start, end, str(chain), phrase
+
+
+def _check_chains(record: Record, members: dict[str, list[int]]) -> None:
+    """The chains by `cluster_id` must be those that `clusters` lists."""
+    clusters = record.take("clusters", list, "a list of chains")
+    if not all(isinstance(c, list) and all(type(i) is int for i in c) for c in clusters):
+        raise record.bad(f"clusters {shown(clusters)}", "lists of indices into text_ref")
+    if sorted(map(sorted, clusters)) != sorted(members.values()):
+        raise record.bad(
+            f"clusters {shown(clusters)}", f"by cluster_id {shown(sorted(members.values()))}"
+        )

@@ -1,0 +1,92 @@
+"""From links between mentions to chains.
+
+A chain is a list of mentions that refer to one thing. A mention's identity is its index among the
+mentions of its narration, and every mention is in exactly one chain; one that corefers with
+nothing is a chain of its own. Chains are ordered by their first mention, mentions by index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Sequence
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+
+def chains_from_similarity(similarity: np.ndarray, threshold: float) -> list[list[int]]:
+    """Chains are the connected components of the mentions whose similarity is above a threshold.
+
+    Args:
+        similarity: [mentions, mentions]; where its two halves differ, one of them suffices for a
+            link. The diagonal is not read.
+        threshold: a link is a similarity strictly above it.
+
+    Returns:
+        Mention indices, every one in exactly one chain.
+
+    Raises:
+        ValueError: the matrix is not square, or it or the threshold is not a number somewhere.
+    """
+    if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
+        raise ValueError(f"similarity has shape {similarity.shape}, expected [mentions, mentions]")
+    if np.isnan(similarity).any() or np.isnan(threshold):
+        raise ValueError("the similarity of mentions or its threshold is NaN, expected numbers")
+    return chains_from_links(len(similarity), np.argwhere(similarity > threshold))
+
+
+def chains_from_links(
+    mentions: int, links: np.ndarray | Sequence[tuple[int, int]]
+) -> list[list[int]]:
+    """Chains are the connected components of mentions and the links between them.
+
+    Args:
+        mentions: how many there are.
+        links: [links, 2] pairs of mentions.
+
+    Returns:
+        Mention indices, every one in exactly one chain.
+
+    Raises:
+        ValueError: a link names a mention that there is not.
+    """
+    first, second = np.asarray(links, dtype=int).reshape(-1, 2).T
+    graph = csr_array((np.ones(len(first)), (first, second)), shape=(mentions, mentions))
+    _, components = connected_components(graph, directed=False)
+    return chains_from_labels(components.tolist())
+
+
+def chains_from_labels(labels: Sequence[Hashable | None]) -> list[list[int]]:
+    """Mentions with one label are one chain.
+
+    Args:
+        labels: what each mention refers to; None where it is a chain of its own.
+    """
+    chains: list[list[int]] = []
+    chain_of_label: dict[Hashable, list[int]] = {}
+    for mention, label in enumerate(labels):
+        chain = None if label is None else chain_of_label.get(label)
+        if chain is None:
+            chain = []
+            chains.append(chain)
+            if label is not None:
+                chain_of_label[label] = chain
+        chain.append(mention)
+    return chains
+
+
+def restrict(chains: Sequence[Collection[int]], kept: Sequence[int]) -> list[list[int]]:
+    """The chains over some of the mentions, which are counted anew from 0.
+
+    Args:
+        chains: over all mentions of a narration.
+        kept: the mentions to keep, each once; mention `kept[i]` becomes `i`.
+
+    Raises:
+        ValueError: a mention to keep is in no chain.
+    """
+    chain_of_mention = {mention: index for index, chain in enumerate(chains) for mention in chain}
+    missing = [mention for mention in kept if mention not in chain_of_mention]
+    if missing:
+        raise ValueError(f"mention {missing[0]} is to be kept and is in no chain")
+    return chains_from_labels([chain_of_mention[mention] for mention in kept])

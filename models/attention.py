@@ -1,0 +1,87 @@
+"""The parts of a Transformer layer, with post-normalisation as in BERT."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head attention of queries over keys; padded keys are masked.
+
+    A row of queries without any real key gets zeros.
+    """
+
+    def __init__(self, hidden_size: int, heads: int, attention_dropout: float) -> None:
+        super().__init__()
+        if hidden_size % heads:
+            raise ValueError(f"{heads} attention heads do not divide a hidden size of {hidden_size}")
+        self.heads = heads
+        self.attention_dropout = attention_dropout
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.key = nn.Linear(hidden_size, hidden_size)
+        self.value = nn.Linear(hidden_size, hidden_size)
+        self.out = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            queries: [B, Q, H].
+            keys: [B, K, H].
+            key_mask: [B, K] bool, True for real keys.
+
+        Returns:
+            [B, Q, H].
+        """
+        has_keys = key_mask.any(dim=1)
+        # A row without keys would divide by zero: it attends to its padding and is zeroed below.
+        mask = (key_mask | ~has_keys[:, None])[:, None, None, :]
+        attended = F.scaled_dot_product_attention(
+            self._split(self.query(queries)),
+            self._split(self.key(keys)),
+            self._split(self.value(keys)),
+            attn_mask=mask,
+            dropout_p=self.attention_dropout if self.training else 0.0,
+        )
+        return self.out(attended.transpose(1, 2).flatten(2)) * has_keys[:, None, None]
+
+    def last_head_log_weights(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
+        """Log-softmax of the last head's attention, before dropout.
+
+        Returns:
+            [B, Q, K]; padded keys hold the lowest finite number, so that sums with zeros stay zero.
+        """
+        query = self._split(self.query(queries))[:, -1]
+        key = self._split(self.key(keys))[:, -1]
+        scores = (query @ key.transpose(1, 2)).float() / query.shape[-1] ** 0.5
+        lowest = torch.finfo(scores.dtype).min
+        log_weights = scores.masked_fill(~key_mask[:, None, :], lowest).log_softmax(dim=-1)
+        return log_weights.masked_fill(~key_mask[:, None, :], lowest)
+
+    def _split(self, vectors: Tensor) -> Tensor:
+        """[B, N, H] to [B, heads, N, H / heads]."""
+        return vectors.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class Residual(nn.Module):
+    """LayerNorm of a vector plus what a part adds to it, after dropout."""
+
+    def __init__(self, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def forward(self, vectors: Tensor, added: Tensor) -> Tensor:
+        """Both [..., H]; returns [..., H]."""
+        return self.norm(vectors + self.dropout(added))
+
+
+class FeedForward(nn.Sequential):
+    """Two linear layers with GELU between; [..., H] to [..., H]."""
+
+    def __init__(self, hidden_size: int, inner_size: int) -> None:
+        super().__init__(
+            nn.Linear(hidden_size, inner_size), nn.GELU(), nn.Linear(inner_size, hidden_size)
+        )

@@ -1,0 +1,132 @@
+"""The model: mentions of a text and regions of its picture in, links and boxes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.fusion import Fusion
+from models.heads import BoxHead
+from models.region_encoder import RegionEncoder
+from models.text_encoder import TextEncoder
+from utils.batch import Batch
+from utils.boxes import decode_deltas
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the model says of a batch; sizes as in `Batch`, H the hidden size."""
+
+    mention_vectors: Tensor  # [B, M, H], before the fusion
+    region_vectors: Tensor  # [B, R, H]
+    fused_mentions: Tensor  # [B, M, H]
+    region_log_attention: Tensor  # [B, M, R], log-softmax over real regions
+    box_deltas: Tensor  # [B, M, 4]
+    masked_word_logits: Tensor | None  # [K, V]
+
+    @property
+    def mention_similarity(self) -> Tensor:
+        """Cosine of every two fused mentions, [B, M, M]."""
+        unit = F.normalize(self.fused_mentions, dim=-1)
+        return unit @ unit.transpose(1, 2)
+
+
+class CoreferenceModel(nn.Module):
+    """Text encoder, region encoder, fusion and box head (Goel et al., EMNLP 2023, section 3).
+
+    Args:
+        text_encoder: reads captions and region labels.
+        region_encoder, fusion, box_head: of the text encoder's hidden size.
+    """
+
+    def __init__(
+        self,
+        text_encoder: TextEncoder,
+        region_encoder: RegionEncoder,
+        fusion: Fusion,
+        box_head: BoxHead,
+    ) -> None:
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.region_encoder = region_encoder
+        self.fusion = fusion
+        self.box_head = box_head
+
+    def forward(self, batch: Batch) -> Output:
+        """Run everything that the losses and the decoding read.
+
+        Masked words are predicted where the batch has some.
+        """
+        words = self.text_encoder(batch.token_ids, batch.token_mask)
+        mentions = mean_over_spans(words, batch.mention_spans)
+        regions = self._encode_regions(batch)
+        fused, log_attention = self.fusion(
+            mentions, batch.mention_mask, regions, batch.region_mask
+        )
+        return Output(
+            mention_vectors=mentions,
+            region_vectors=regions,
+            fused_mentions=fused,
+            region_log_attention=log_attention,
+            box_deltas=self.box_head(fused),
+            masked_word_logits=self._predict_masked_words(batch),
+        )
+
+    def _encode_regions(self, batch: Batch) -> Tensor:
+        """[B, R, H]; each distinct label of the batch is encoded once."""
+        if not batch.region_mask.shape[1]:
+            hidden = self.text_encoder.hidden_size
+            return batch.region_features.new_zeros(*batch.region_mask.shape, hidden)
+        pieces = self.text_encoder(batch.label_token_ids, batch.label_token_mask)
+        weights = batch.label_word_mask.to(pieces.dtype)[..., None]
+        labels = (pieces * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+        return self.region_encoder(
+            batch.region_features,
+            labels[batch.region_labels],
+            batch.region_boxes_xyxy,
+            batch.region_mask,
+        )
+
+    def _predict_masked_words(self, batch: Batch) -> Tensor | None:
+        if batch.masked_token_ids is None:
+            return None
+        words = self.text_encoder(batch.masked_token_ids, batch.token_mask)
+        return self.text_encoder.masked_word_logits(words.flatten(0, 1)[batch.masked_positions])
+
+
+def mean_over_spans(words: Tensor, spans: Tensor) -> Tensor:
+    """Mean of the word-pieces of each span.
+
+    Args:
+        words: [B, T, H].
+        spans: [B, M, 2] int64, first word-piece and the one after the last.
+
+    Returns:
+        [B, M, H]; zeros for an empty span.
+    """
+    places = spans.new_zeros(words.shape[1]).add(1).cumsum(0) - 1
+    inside = (places >= spans[..., :1]) & (places < spans[..., 1:])
+    weights = inside.to(words.dtype)
+    return weights @ words / weights.sum(dim=-1, keepdim=True).clamp(min=1)
+
+
+def predicted_boxes(output: Output, batch: Batch, refine: bool) -> tuple[Tensor, Tensor]:
+    """Each mention's box: of the region that it attends to most, refined by the box head.
+
+    Args:
+        refine: whether the box head was trained; else the region's box is taken as it is.
+
+    Returns:
+        boxes [B, M, 4], finite and inside the picture, and how much attention the region has,
+        [B, M]; zeros for a narration without regions.
+    """
+    if not batch.region_mask.shape[1]:
+        return output.box_deltas * 0, output.box_deltas[..., 0] * 0
+    log_attention, best = output.region_log_attention.max(dim=-1)
+    boxes = batch.region_boxes_xyxy.gather(1, best[..., None].expand(-1, -1, 4))
+    if refine:
+        boxes = decode_deltas(output.box_deltas, boxes)
+    has_regions = batch.region_mask.any(dim=1)[:, None]
+    return boxes * has_regions[..., None], log_attention.exp() * has_regions

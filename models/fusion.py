@@ -1,0 +1,120 @@
+"""The fusion: mentions look at each other and at the regions of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from models.attention import Attention, FeedForward, Residual
+
+
+class Fusion(nn.Module):
+    """Layers of self-attention over mentions, cross-attention to regions, and feed-forward."""
+
+    def __init__(
+        self,
+        hidden_size: int,
+        layers: int,
+        heads: int,
+        feedforward_size: int,
+        dropout: float,
+        attention_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            FusionLayer(hidden_size, heads, feedforward_size, dropout, attention_dropout)
+            for _ in range(layers)
+        )
+
+    def forward(
+        self, mentions: Tensor, mention_mask: Tensor, regions: Tensor, region_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Fuse.
+
+        Args:
+            mentions: [B, M, H].
+            mention_mask: [B, M] bool.
+            regions: [B, R, H].
+            region_mask: [B, R] bool.
+
+        Returns:
+            fused mentions [B, M, H], and the log of the region attention [B, M, R]: the
+            cross-attention of the last layer's last head, a log-softmax over real regions.
+        """
+        for layer in self.layers[:-1]:
+            mentions = layer.among_mentions(mentions, mention_mask)
+            mentions = layer.to_regions(mentions, regions, region_mask)
+        last = self.layers[-1]
+        mentions = last.among_mentions(mentions, mention_mask)
+        log_attention = last.cross_attention.last_head_log_weights(mentions, regions, region_mask)
+        return last.to_regions(mentions, regions, region_mask), log_attention
+
+    def start_from(self, encoder_layers: Iterable[nn.Module]) -> int:
+        """Start self-attention and feed-forward from layers of a BERT-like encoder.
+
+        Returns:
+            How many layers could be: those of a form or a size of their own are left as they are.
+        """
+        started = 0
+        for layer, source in zip(self.layers, encoder_layers):
+            started += layer.start_from(source)
+        return started
+
+
+class FusionLayer(nn.Module):
+    """One layer of the fusion."""
+
+    def __init__(
+        self,
+        hidden_size: int,
+        heads: int,
+        feedforward_size: int,
+        dropout: float,
+        attention_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.self_attention = Attention(hidden_size, heads, attention_dropout)
+        self.after_self_attention = Residual(hidden_size, dropout)
+        self.cross_attention = Attention(hidden_size, heads, attention_dropout)
+        self.after_cross_attention = Residual(hidden_size, dropout)
+        self.feedforward = FeedForward(hidden_size, feedforward_size)
+        self.after_feedforward = Residual(hidden_size, dropout)
+
+    def among_mentions(self, mentions: Tensor, mention_mask: Tensor) -> Tensor:
+        """[B, M, H] with a mask [B, M] to [B, M, H]."""
+        attended = self.self_attention(mentions, mentions, mention_mask)
+        return self.after_self_attention(mentions, attended)
+
+    def to_regions(self, mentions: Tensor, regions: Tensor, region_mask: Tensor) -> Tensor:
+        """[B, M, H], regions [B, R, H] and their mask [B, R] to [B, M, H].
+
+        A narration without regions passes through the norm alone.
+        """
+        if regions.shape[1]:
+            attended = self.cross_attention(mentions, regions, region_mask)
+        else:
+            attended = mentions.new_zeros(mentions.shape)
+        mentions = self.after_cross_attention(mentions, attended)
+        return self.after_feedforward(mentions, self.feedforward(mentions))
+
+    def start_from(self, source: nn.Module) -> bool:
+        """Copy the weights of a layer of BERT's form; False where form or size differ."""
+        try:
+            pairs = [
+                (self.self_attention.query, source.attention.self.query),
+                (self.self_attention.key, source.attention.self.key),
+                (self.self_attention.value, source.attention.self.value),
+                (self.self_attention.out, source.attention.output.dense),
+                (self.after_self_attention.norm, source.attention.output.LayerNorm),
+                (self.feedforward[0], source.intermediate.dense),
+                (self.feedforward[2], source.output.dense),
+                (self.after_feedforward.norm, source.output.LayerNorm),
+            ]
+        except AttributeError:
+            return False
+        if any(ours.weight.shape != theirs.weight.shape for ours, theirs in pairs):
+            return False
+        for ours, theirs in pairs:
+            ours.load_state_dict(theirs.state_dict())
+        return True

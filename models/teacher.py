@@ -1,0 +1,30 @@
+"""The exponential moving average of a model's weights (the teacher, with `--use-ema`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+
+def make_teacher(model: nn.Module, decay: float) -> AveragedModel:
+    """A copy of a model that follows it by `teacher.update_parameters(model)` after each step.
+
+    After update t, counted from 1, the teacher is d * teacher + (1 - d) * model with
+    d = min(decay, (1 + t) / (10 + t)): at a constant decay the random start would still weigh most
+    after hundreds of steps. Buffers are copied. `teacher.module` is the averaged model.
+
+    Args:
+        decay: the highest decay, from 0 to 1.
+    """
+
+    @torch.no_grad()
+    def average(averaged: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
+        done = int(updates)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + done) / (10 + done)))
+
+    teacher = AveragedModel(model, multi_avg_fn=average)
+    # AveragedModel copies at its first update whatever the decay: this spends it on the start, so
+    # that from here its count of updates is t.
+    teacher.update_parameters(model)
+    return teacher.requires_grad_(False)

@@ -1,0 +1,177 @@
+"""Resolving narrations with a trained model: links, chains and boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from data.loaders import EpochBatches, NarrationDataset, make_loader
+from data.narration import Narration
+from data.regions import RegionStore
+from data.word_pieces import WordPieces
+from evaluation.chains import chains_from_similarity
+from models.build import build_from_checkpoint
+from models.coreference_model import predicted_boxes
+from utils.batch import Batch
+from utils.checkpoint import CheckpointError, load_checkpoint
+from utils.config import Config
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What a model says of one narration; M is all its mentions.
+
+    Attributes:
+        narration: what was resolved.
+        similarity: [M, M] float32, cosine of every two mentions; a mention that the model did not
+            see is unlike all others.
+        chains: indices of mentions; every mention is in exactly one chain.
+        boxes_xyxy: [M, 4] float32, relative to the picture; None where there are no regions.
+        box_scores: [M] float32, the attention on each mention's region; None likewise.
+        regions_xyxy: [R, 4] float32, the picture's regions; R is 0 where there are none.
+    """
+
+    narration: Narration
+    similarity: np.ndarray
+    chains: list[list[int]]
+    boxes_xyxy: np.ndarray | None
+    box_scores: np.ndarray | None
+    regions_xyxy: np.ndarray
+
+
+class Resolver:
+    """A model together with what it takes to use it.
+
+    Args:
+        model: on the device that it is to run on.
+        word_pieces: the text encoder's tokenizer.
+        config: of the run that trained it.
+        threshold: the similarity above which two mentions are linked.
+        device: the model's.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        word_pieces: WordPieces,
+        config: Config,
+        threshold: float,
+        device: torch.device,
+    ) -> None:
+        self.model = model
+        self.word_pieces = word_pieces
+        self.config = config
+        self.threshold = threshold
+        self.device = device
+
+    @classmethod
+    def from_checkpoint(cls, path: Path, device: torch.device) -> Resolver:
+        """Load a checkpoint; nothing beside the file is needed.
+
+        Raises:
+            CheckpointError: the file is missing, broken, or its weights are of another shape.
+        """
+        checkpoint = load_checkpoint(path)
+        model = build_from_checkpoint(checkpoint.config, checkpoint.encoder_config)
+        try:
+            model.load_state_dict(checkpoint.model_state)
+        except RuntimeError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        return cls(
+            model.to(device),
+            WordPieces.from_json(checkpoint.word_pieces),
+            checkpoint.config,
+            checkpoint.threshold,
+            device,
+        )
+
+    def resolve(
+        self,
+        narrations: Sequence[Narration],
+        store: RegionStore | None,
+        *,
+        batch: int = 32,
+        workers: int = 0,
+        progress: str | None = None,
+    ) -> Iterator[Resolution]:
+        """Resolve narrations one after the other, in their order.
+
+        Args:
+            narrations: their mentions are what is linked and grounded.
+            store: the regions of their pictures; None to read the texts alone.
+            batch: how many go through the model together; the answer does not depend on it.
+            workers: processes that read ahead.
+            progress: what the progress bar says; None for no bar.
+        """
+        dataset = NarrationDataset(
+            narrations, store, self.word_pieces, self.config.max_mentions
+        )
+        batches = EpochBatches(len(dataset), batch, seed=None)
+        loader = make_loader(dataset, batches, workers, self.device)
+        places = iter(range(len(narrations)))
+        self.model.eval()
+        with tqdm(total=len(narrations), desc=progress, disable=progress is None) as bar:
+            for padded in loader:
+                for of_batch in self._run(padded):
+                    yield self._resolution(narrations[next(places)], *of_batch)
+                bar.update(len(padded))
+
+    @torch.inference_mode()
+    def _run(self, batch: Batch) -> list[tuple[np.ndarray, ...]]:
+        """For each narration: seen mentions, their similarity, boxes, scores, and its regions."""
+        batch = batch.to(self.device)
+        output = self.model(batch)
+        boxes, scores = predicted_boxes(output, batch, refine=self.config.box_regression)
+        arrays = [
+            tensor.float().cpu().numpy()
+            for tensor in (output.mention_similarity, boxes, scores, batch.region_boxes_xyxy)
+        ]
+        region_counts = batch.region_mask.sum(dim=1).tolist()
+        rows = []
+        for row, (indices, regions) in enumerate(zip(batch.mention_indices, region_counts)):
+            similarity, boxes_xyxy, box_scores, regions_xyxy = (array[row] for array in arrays)
+            seen = np.asarray(indices, dtype=np.int64)
+            count = len(seen)
+            rows.append(
+                (
+                    seen,
+                    similarity[:count, :count],
+                    boxes_xyxy[:count],
+                    box_scores[:count],
+                    regions_xyxy[:regions],
+                )
+            )
+        return rows
+
+    def _resolution(
+        self,
+        narration: Narration,
+        seen: np.ndarray,
+        similarity: np.ndarray,
+        boxes_xyxy: np.ndarray,
+        box_scores: np.ndarray,
+        regions_xyxy: np.ndarray,
+    ) -> Resolution:
+        mentions = len(narration.mentions)
+        full = np.full((mentions, mentions), -1.0, dtype=np.float32)
+        np.fill_diagonal(full, 1.0)
+        full[np.ix_(seen, seen)] = similarity
+        all_boxes = all_scores = None
+        if len(regions_xyxy):
+            all_boxes = np.zeros((mentions, 4), dtype=np.float32)
+            all_scores = np.zeros(mentions, dtype=np.float32)
+            all_boxes[seen], all_scores[seen] = boxes_xyxy, box_scores
+        return Resolution(
+            narration=narration,
+            similarity=full,
+            chains=chains_from_similarity(full, self.threshold),
+            boxes_xyxy=all_boxes,
+            box_scores=all_scores,
+            regions_xyxy=regions_xyxy,
+        )

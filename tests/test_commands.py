@@ -1,0 +1,287 @@
+"""The commands from their files to their files, on a tiny data folder and a tiny encoder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import main as training
+import test_coref
+import test_grounding
+from evaluation.chain_files import read_chain_folder
+from evaluation.coreference_scores import score_chains
+from tests import cin_files, tiny
+from tests.conftest import REPOSITORY
+from utils.checkpoint import CheckpointError, load_checkpoint
+from utils.config import ConfigError
+from utils.distributed import TooManyRanks
+from utils.errors import InputError
+
+TEXT = "A man holds a dog. He pets it on the left."
+MENTIONS = [
+    cin_files.MentionNote("A man", 0, [[10, 20, 30, 40]]),
+    cin_files.MentionNote("a dog", 1, [[50, 50, 25, 25]]),
+    cin_files.MentionNote("He", 0, [[10, 20, 30, 40]]),
+    cin_files.MentionNote("it", 1, [[50, 50, 25, 25]], after=20),
+    cin_files.MentionNote("the left", 2),
+]
+OPTIONS = ["--use-ema", "--use-ssl", "--ssl_loss", "con", "--bbox-reg", "--grounding"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with 12 labelled and 3 test narrations, and a configuration for it."""
+    folder = tmp_path_factory.mktemp("commands")
+    ids = {"val": [str(100 + n) for n in range(12)], "test": ["201", "2010", "202"]}
+    picture = cin_files.DEFAULT_REGIONS["val"]["101"]
+    cin_files.write_cin_folder(
+        folder / "data",
+        annotations=[
+            cin_files.annotation(image_id, split, TEXT, MENTIONS)
+            for split in ids
+            for image_id in ids[split]
+        ],
+        regions={split: dict.fromkeys(ids[split], picture) for split in ids},
+        feature_size=tiny.FEATURE_SIZE,
+    )
+    values = {
+        "text_encoder": tiny.encoder_folder(),
+        "region_feature_size": tiny.FEATURE_SIZE,
+        "region_feedforward_size": 32,
+        "epochs": 2,
+        "lr": 1e-3,
+        "held_out": 0.3,
+    }
+    (folder / "config.json").write_text(json.dumps(values))
+    return folder
+
+
+def train(folder: Path, *options: str, name: str) -> Path:
+    """Train in the folder; returns the last checkpoint."""
+    training.main(
+        ["--model_config", str(folder / "config.json"), "--data-root", str(folder / "data")]
+        + ["--device", "cpu", "--batch", "4", "--save_name", str(folder / "saved" / name), *options]
+    )
+    return folder / "saved" / name / "models.pt"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder: Path) -> Path:
+    return train(folder, *OPTIONS, name="final_model/")
+
+
+def evaluated(folder: Path, checkpoint: Path, *options: str) -> dict:
+    """Run test_coref.py; returns the scores that it writes."""
+    scores = folder / "scores.json"
+    test_coref.main(
+        ["--bbox-reg", "--use-phrase-mask", "--device", "cpu", "--save_name", str(checkpoint)]
+        + ["--output", str(folder / "coref"), "--json", str(scores), *options]
+    )
+    return json.loads(scores.read_text())
+
+
+def test_training_leaves_a_checkpoint_of_each_epoch_and_a_log(checkpoint: Path) -> None:
+    names = {path.name for path in checkpoint.parent.iterdir()}
+    assert names == {"models_0.pt", "models_1.pt", "models.pt", "log"}
+    assert list((checkpoint.parent / "log").iterdir())
+    last, first = load_checkpoint(checkpoint), load_checkpoint(checkpoint.parent / "models_0.pt")
+    assert (first.epoch, last.epoch) == (0, 1)
+    assert set(last.scores) >= {"conll", "muc", "b3", "ceafe", "lea", "grounding"}
+    name = "fusion.layers.0.cross_attention.query.weight"
+    assert not torch.equal(first.model_state[name], last.model_state[name])
+
+
+def test_the_same_seed_trains_the_same_model(folder: Path, checkpoint: Path) -> None:
+    again = load_checkpoint(train(folder, *OPTIONS, name="again")).model_state
+    for name, weight in load_checkpoint(checkpoint).model_state.items():
+        assert torch.equal(weight, again[name]), name
+    other = load_checkpoint(train(folder, *OPTIONS, "--seed", "7", name="other")).model_state
+    assert not all(torch.equal(weight, again[name]) for name, weight in other.items())
+
+
+def test_workers_that_read_ahead_change_nothing(folder: Path, checkpoint: Path) -> None:
+    ahead = load_checkpoint(train(folder, *OPTIONS, "--workers", "1", name="ahead")).model_state
+    for name, weight in load_checkpoint(checkpoint).model_state.items():
+        assert torch.equal(weight, ahead[name]), name
+
+
+def test_the_averaged_weights_are_what_is_saved(folder: Path, checkpoint: Path) -> None:
+    plain = [option for option in OPTIONS if option != "--use-ema"]
+    student = load_checkpoint(train(folder, *plain, name="student")).model_state
+    # A decay of 0 follows the student at once.
+    follower = load_checkpoint(train(folder, *OPTIONS, "--ema-decay", "0", name="follower"))
+    for name, weight in student.items():
+        torch.testing.assert_close(follower.model_state[name], weight)
+    averaged = load_checkpoint(checkpoint).model_state
+    assert not all(torch.equal(weight, averaged[name]) for name, weight in student.items())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--ssl_loss", "fro"],
+        ["--ssl_loss", "sigmoid", "--use-phrase-mask"],
+        ["--no-regions"],
+        ["--held-out", "0"],
+    ],
+)
+def test_published_options_train(folder: Path, options: list[str]) -> None:
+    last = load_checkpoint(train(folder, "--use-ssl", "--epochs", "1", *options, name="options"))
+    assert last.config.use_ema is False
+    if "--held-out" in options:
+        assert last.threshold == 0.8 and not last.scores
+
+
+def test_coref_writes_every_chain_file_once_and_the_scores_of_them(
+    folder: Path, checkpoint: Path
+) -> None:
+    scores = evaluated(folder, checkpoint)
+    gold = read_chain_folder(folder / "coref" / "gold_count" / "test")
+    system = read_chain_folder(folder / "coref" / "modelrefs" / "test")
+    assert set(gold) == set(system) == {"201", "2010", "202"}
+    # Only mentions that have a box are counted.
+    expected = [["A man0", "He2"], ["a dog1", "it3"]]
+    assert [sorted(chain) for chain in gold["201"]] == expected
+    assert sorted(name for chain in system["202"] for name in chain) == sorted(sum(expected, []))
+    of_files = score_chains(gold, system).to_json()
+    assert scores["documents"] == 3
+    for way in ("pooled", "scorch"):
+        assert scores[way]["conll"] == pytest.approx(of_files[way]["conll"])
+    assert scores["links"]["pronouns"]["mentions"] == 6
+    assert set(scores["rules"]) >= {"singletons", "one chain", "same head word"}
+
+
+def test_existing_gold_is_compared_and_kept(folder: Path, checkpoint: Path, capsys) -> None:
+    evaluated(folder, checkpoint)
+    path = folder / "coref" / "gold_count" / "test" / "202.json"
+    other = '{"name": "202", "type": "clusters", "clusters": {"0": ["A man0"]}}'
+    path.write_text(other)
+    capsys.readouterr()
+    evaluated(folder, checkpoint)
+    printed = capsys.readouterr().out
+    assert path.read_text() == other
+    assert "202.json" in printed and "1 gold files differ" in printed
+    path.unlink()
+
+
+def test_scorch_may_confuse_ids_and_that_is_said(folder: Path, checkpoint: Path, capsys) -> None:
+    evaluated(folder, checkpoint)
+    assert "'201'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("batch", ["1", "2"])
+def test_scores_do_not_depend_on_the_batch(folder: Path, checkpoint: Path, batch: str) -> None:
+    whole = evaluated(folder, checkpoint)
+    assert evaluated(folder, checkpoint, "--batch", batch) == whole
+
+
+def test_grounding_scores_stand_beside_the_oracle(folder: Path, checkpoint: Path) -> None:
+    written = folder / "grounding.json"
+    test_grounding.main(["--save_name", str(checkpoint), "--json", str(written), "--split", "test"])
+    scores = json.loads(written.read_text())
+    assert (scores["mentions"], scores["pronouns_mentions"]) == (12, 6)
+    assert scores["oracle"] == 100
+    assert 0 <= scores["overall"] <= 100
+
+
+def test_the_published_commands_run_under_a_launcher(folder: Path, checkpoint: Path) -> None:
+    """As published, from another folder, but for what is not to be had here."""
+    launcher = [sys.executable, "-m", "torch.distributed.launch", "--nproc_per_node=1", "--use_env"]
+    environment = {**os.environ, "MASTER_PORT": "29511"}
+    common = ["--device", "cpu", "--data-root", str(folder / "data")]
+    for command in (
+        ["main.py", "--use-ema", "--use-ssl", "--model_config", str(folder / "config.json"),
+         "--batch", "6", "--ssl_loss", "con", "--bbox-reg", "--grounding",
+         "--save_name", "final_model/"],
+        ["test_coref.py", "--bbox-reg", "--use-phrase-mask", "--model_config",
+         str(folder / "config.json"), "--save_name", "saved/final_model/models_1.pt"],
+    ):  # fmt: skip
+        script = [str(REPOSITORY / command[0]), *command[1:]]
+        run = subprocess.run(
+            [*launcher, "--master_port", "29511", *script, *common],
+            cwd=folder, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+    assert len(list((folder / "coref" / "modelrefs" / "test").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        (["--use-ssl", "--label-prop"], InputError, "--label-prop"),
+        ([], InputError, "--use-ssl"),
+        (["--use-ssl", "--dataset", "cim"], InputError, "cin"),
+        (["--use-ssl", "--text-encoder", "no/encoder"], InputError, "--text-encoder"),
+        (["--use-ssl", "--held-out", "0.9", "--data-root", "nowhere"], InputError, "nowhere"),
+        (["--use-ssl", "--batch", "0"], ConfigError, "batch"),
+        (["--use-ssl", "--device", "abacus"], InputError, "abacus"),
+    ],
+)
+def test_what_cannot_run_is_refused(
+    folder: Path, options: list[str], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        train(folder, *options, name="refused")
+    assert not (folder / "saved" / "refused").exists()
+
+
+def test_several_ranks_are_refused_for_now(
+    folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TooManyRanks, match="2 processes"):
+        train(folder, "--use-ssl", name="ranks")
+    with pytest.raises(TooManyRanks):
+        evaluated(folder, checkpoint)
+
+
+def test_a_configuration_of_another_model_is_refused(folder: Path, checkpoint: Path) -> None:
+    with pytest.raises(ConfigError, match="region_feature_size is 2048 in the file and 12"):
+        evaluated(folder, checkpoint, "--model_config", str(REPOSITORY / "configs/mcr_config.json"))
+
+
+def test_a_box_head_that_was_not_trained_is_refused(folder: Path) -> None:
+    untrained = train(folder, "--use-ssl", "--epochs", "1", name="no_boxes")
+    with pytest.raises(InputError, match="was not trained"):
+        evaluated(folder, untrained)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])
+def test_a_broken_checkpoint_is_named(folder: Path, content: bytes) -> None:
+    path = folder / "broken.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="broken.pt"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_runs_no_code(folder: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return os.mkdir, (str(folder / "owned"),)
+
+    torch.save({"format": Evil()}, folder / "evil.pt")
+    with pytest.raises(CheckpointError, match="evil.pt"):
+        load_checkpoint(folder / "evil.pt")
+    assert not (folder / "owned").exists()
+
+
+def test_a_missing_checkpoint_names_those_that_are_there(checkpoint: Path) -> None:
+    with pytest.raises(CheckpointError, match="models_0.pt"):
+        load_checkpoint(checkpoint.with_name("models_17.pt"))
+
+
+@pytest.mark.parametrize("command", ["main.py", "test_coref.py", "test_grounding.py"])
+def test_an_error_of_the_user_is_one_line(tmp_path: Path, command: str) -> None:
+    options = ["--use-ssl", "--data-root", "x"] if command == "main.py" else []
+    run = subprocess.run(
+        [sys.executable, str(REPOSITORY / command), "--save_name", "none/there.pt", *options],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr and run.stderr.strip()

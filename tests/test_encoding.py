@@ -1,0 +1,209 @@
+"""Word-pieces, aligned spans, masked words and padding."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from data.encoding import (
+    align_spans,
+    chain_numbers,
+    encode_text,
+    mask_words,
+    masking_generator,
+)
+from data.loaders import EpochBatches, Masking, NarrationDataset, hold_out, make_loader, pad
+from data.narration import Mention, Narration
+from data.word_pieces import WordPieces, load_word_pieces
+from tests import tiny
+from utils.pretrained import EncoderNotFound
+
+
+def pieces_of(text: str, mentions: list[tuple[int, int]]) -> list[str]:
+    """The word-pieces of each mention, joined as text."""
+    narration = Narration("n", text, tuple(Mention(s, e, text[s:e]) for s, e in mentions))
+    encoded = encode_text(narration, tiny.word_pieces(), 128)
+    tokens = [tiny.word_pieces().tokenizer.id_to_token(int(i)) for i in encoded.token_ids]
+    return [
+        "".join(t.removeprefix("##") for t in tokens[start:end])
+        for start, end in encoded.mention_spans
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "spans", "expected"),
+    [
+        ("the man and the man", [(0, 7), (12, 19)], ["theman", "theman"]),
+        ("a zebra's hat", [(0, 9), (0, 13)], ["azebra's", "azebra'shat"]),
+        ("he (he) HE", [(0, 2), (4, 6), (8, 10)], ["he", "he", "he"]),
+        # A span that begins inside a word-piece takes the whole of it.
+        ("the man", [(5, 7)], ["man"]),
+        # Accents go, characters stay counted.
+        ("a caf\u00e9, it", [(2, 6), (8, 10)], ["cafe", "it"]),
+        ("a cafe\u0301, it", [(2, 7), (9, 11)], ["cafe", "it"]),
+        # What the vocabulary lacks is one unknown word-piece.
+        ("\U0001f600\u4eba it", [(0, 1), (1, 2), (3, 5)], ["[UNK]", "[UNK]", "it"]),
+    ],
+)
+def test_spans_align_by_characters(
+    text: str, spans: list[tuple[int, int]], expected: list[str]
+) -> None:
+    assert pieces_of(text, spans) == expected
+
+
+def test_alignment_takes_the_word_pieces_that_share_a_character() -> None:
+    offsets = np.array([[0, 0], [0, 3], [3, 5], [6, 9], [0, 0]])
+    special = np.array([True, False, False, False, True])
+    spans = align_spans([(0, 3), (2, 4), (5, 6), (0, 9), (8, 9)], offsets, special)
+    assert spans.tolist() == [[1, 2], [1, 3], [0, 0], [1, 4], [3, 4]]
+    assert align_spans([], offsets, special).shape == (0, 2)
+
+
+def test_a_mention_without_a_word_piece_is_left_out() -> None:
+    text = "he   it"
+    mentions = (Mention(0, 2, "he"), Mention(3, 4, " "), Mention(5, 7, "it"))
+    encoded = encode_text(Narration("n", text, mentions), tiny.word_pieces(), 128)
+    assert encoded.mention_indices == (0, 2)
+
+
+def test_a_long_text_is_cut_at_the_limit_with_its_ends_whole() -> None:
+    text = "it " * 200
+    mentions = tuple(Mention(i, i + 2, "it") for i in (0, 180, 183, 186, 300))
+    encoded = encode_text(Narration("n", text, mentions), tiny.word_pieces(), 128)
+    assert len(encoded) == tiny.word_pieces().limit == 64
+    assert encoded.special.tolist() == [True] + [False] * 62 + [True]
+    assert encoded.mention_indices == (0, 1, 2)  # 62 words fit; 186 // 3 is the next one
+    capped = encode_text(Narration("n", text, mentions), tiny.word_pieces(), 1)
+    assert capped.mention_indices == (0,)
+
+
+def test_mentions_that_are_left_out_are_counted() -> None:
+    text = "it " * 200
+    long = Narration("long", text, tuple(Mention(i, i + 2, "it") for i in (0, 300)))
+    short = tiny.narration("it is", [("it", "1")], name="short")
+    dataset = NarrationDataset([long, short], None, tiny.word_pieces(), 128)
+    assert dataset.left_out() == {"long": 1}
+
+
+def test_chains_are_numbered_and_unknown_ones_marked() -> None:
+    known = tiny.narration("he, she, he", [("he", "b"), ("she", "a"), ("he", "b")])
+    assert chain_numbers(known, (0, 1, 2)).tolist() == [0, 1, 0]
+    assert chain_numbers(known, (1, 2)).tolist() == [0, 1]
+    unknown = Narration("n", "he", (Mention(0, 2, "he"),))
+    assert chain_numbers(unknown, (0,)).tolist() == [-1]
+
+
+def encoded(text: str = "the man and the dog " * 3):  # noqa: ANN201
+    return encode_text(Narration("n", text), tiny.word_pieces(), 128)
+
+
+def test_masking_depends_on_seed_epoch_and_narration_alone() -> None:
+    def masked(seed: int, epoch: int, name: str) -> list[int]:
+        generator = masking_generator(seed, epoch, name)
+        return mask_words(encoded(), tiny.word_pieces(), 0.5, generator).token_ids.tolist()
+
+    assert masked(1, 2, "a") == masked(1, 2, "a")
+    assert len({tuple(masked(*key)) for key in [(1, 2, "a"), (2, 2, "a"), (1, 3, "a"), (1, 2, "b")]}) == 4
+
+
+def test_masking_chooses_replaces_and_keeps_in_the_published_shares() -> None:
+    text = encode_text(Narration("n", "the man and dog " * 15), tiny.word_pieces(), 128)
+    chosen = kept = masked = total = 0
+    for epoch in range(400):
+        words = mask_words(text, tiny.word_pieces(), 0.15, masking_generator(0, epoch, "n"))
+        assert not text.special[words.positions].any()
+        assert (text.token_ids[words.positions] == words.targets).all()
+        chosen += len(words.positions)
+        total += int((~text.special).sum())
+        masked += int((words.token_ids[words.positions] == tiny.word_pieces().mask_id).sum())
+        kept += int((words.token_ids[words.positions] == words.targets).sum())
+    assert chosen / total == pytest.approx(0.15, abs=0.01)
+    assert masked / chosen == pytest.approx(0.8, abs=0.03)
+    # A replacement is now and then the word itself.
+    assert kept / chosen == pytest.approx(0.1, abs=0.03)
+
+
+def test_every_distinct_label_is_in_the_batch_once() -> None:
+    batch = tiny.batch(tiny.examples())
+    rows = {tuple(row) for row in batch.label_token_ids.tolist()}
+    assert len(rows) == len(batch.label_token_ids)
+    tokenizer = tiny.word_pieces().tokenizer
+    for row, example in enumerate(tiny.examples()):
+        for column, region in enumerate(example.regions or ()):
+            label = batch.region_labels[row, column]
+            ids = batch.label_token_ids[label][batch.label_word_mask[label]].tolist()
+            assert tokenizer.decode(ids).replace(" ", "") == region.label.replace(" ", "")
+
+
+def test_padding_is_to_the_longest_and_masked() -> None:
+    padded, mask = pad([np.array([1, 2]), np.array([3]), np.array([], dtype=np.int64)], 9)
+    assert padded.tolist() == [[1, 2], [3, 9], [9, 9]]
+    assert mask.tolist() == [[True, True], [True, False], [False, False]]
+
+
+def test_gold_boxes_stand_at_their_mentions() -> None:
+    examples = tiny.examples()
+    batch = tiny.batch(examples)
+    for row, example in enumerate(examples):
+        for column, mention in enumerate(example.narration.mentions):
+            boxes = batch.gold_boxes_xyxy[row, column][batch.gold_box_mask[row, column]]
+            expected = torch.tensor(mention.boxes_xyxy, dtype=torch.float32).reshape(-1, 4)
+            torch.testing.assert_close(boxes, expected)
+
+
+def test_a_batch_without_masking_has_no_masked_words() -> None:
+    assert tiny.batch(tiny.examples()).masked_token_ids is None
+
+
+def test_batches_cover_every_narration_once_and_shuffle_by_epoch() -> None:
+    batches = EpochBatches(10, 4, seed=3)
+    first = [key for batch in batches for key in batch]
+    batches.epoch = 1
+    second = [key for batch in batches for key in batch]
+    assert len(batches) == 3
+    assert sorted(first) == [(0, place) for place in range(10)]
+    assert sorted(second) == [(1, place) for place in range(10)]
+    assert [place for _, place in first] != [place for _, place in second]
+    in_order = [place for batch in EpochBatches(5, 2, seed=None) for _, place in batch]
+    assert in_order == list(range(5))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_gives_the_same_batches_in_any_process(workers: int) -> None:
+    narrations = [dataclasses.replace(e.narration, image_id=None) for e in tiny.examples()]
+    dataset = NarrationDataset(narrations, None, tiny.word_pieces(), 128, Masking(0.3, seed=5))
+    batches = EpochBatches(3, 2, seed=1)
+    loader = make_loader(dataset, batches, workers, torch.device("cpu"))
+    for epoch in (0, 1):
+        batches.epoch = epoch
+        for batch, keys in zip(loader, batches, strict=True):
+            expected = tiny.Collate(tiny.word_pieces())([dataset[key] for key in keys])
+            assert batch.narration_ids == expected.narration_ids
+            torch.testing.assert_close(batch.masked_token_ids, expected.masked_token_ids)
+
+
+def test_held_out_narrations_are_chosen_by_their_id_alone() -> None:
+    narrations = [Narration(str(number), "it") for number in range(2000)]
+    kept, held = hold_out(narrations, 0.1)
+    assert len(kept) + len(held) == 2000
+    assert len(held) == pytest.approx(200, abs=50)
+    again = hold_out(narrations[::-1], 0.1)[1]
+    assert {n.id for n in held} == {n.id for n in again}
+    assert {n.id for n in held} <= {n.id for n in hold_out(narrations, 0.3)[1]}
+    assert hold_out(narrations, 0)[1] == []
+
+
+def test_word_pieces_survive_a_checkpoint() -> None:
+    text = "a zebra's hat"
+    copy = WordPieces.from_json(tiny.word_pieces().to_json())
+    for ours, theirs in zip(copy.encode(text), tiny.word_pieces().encode(text), strict=True):
+        assert (ours == theirs).all()
+    assert (copy.limit, copy.mask_id, copy.pad_id) == (64, 4, 0)
+
+
+def test_a_tokenizer_that_cannot_be_had_is_an_error_that_names_the_option() -> None:
+    with pytest.raises(EncoderNotFound, match="--text-encoder"):
+        load_word_pieces("/no/such/encoder")

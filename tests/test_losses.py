@@ -1,0 +1,219 @@
+"""The losses against their definitions, written out one mention at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from models import losses
+from models.coreference_model import Output
+from tests import tiny
+from utils.batch import Batch
+from utils.boxes import encode_deltas, pairwise_iou
+
+TERMS: dict[str, Callable[[Output, Batch], losses.Term]] = {
+    "con": lambda output, batch: losses.contrastive_coreference(output, batch, 0.1),
+    "fro": losses.frobenius_coreference,
+    "sigmoid": losses.sigmoid_coreference,
+    "grounding": losses.grounding,
+    "box": losses.box_regression,
+    "masked_words": losses.masked_words,
+    "image_text": lambda output, batch: losses.image_text_contrast(output, batch, 0.07),
+}
+# Terms that look at one narration at a time; image_text compares those of a batch.
+OF_ONE_NARRATION = sorted(set(TERMS) - {"image_text"})
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    return tiny.batch(tiny.examples(masked=True))
+
+
+@pytest.fixture(scope="module")
+def output(batch: Batch) -> Output:
+    with torch.inference_mode():
+        return tiny.tiny_model()(batch)
+
+
+def value(name: str, output: Output, batch: Batch) -> tuple[float, float]:
+    term = TERMS[name](output, batch)
+    return float(term.total), float(term.count)
+
+
+@pytest.mark.parametrize("name", OF_ONE_NARRATION)
+def test_a_term_of_a_batch_is_the_sum_of_its_narrations(name: str) -> None:
+    model = tiny.tiny_model()
+    examples = tiny.examples(masked=True)
+    with torch.no_grad():
+        together = tiny.batch(examples)
+        total, count = value(name, model(together), together)
+        alone = [tiny.batch([example]) for example in examples]
+        parts = [value(name, model(one), one) for one in alone]
+    assert count == sum(part[1] for part in parts) > 0
+    assert total == pytest.approx(sum(part[0] for part in parts), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(TERMS))
+def test_padding_changes_no_term(name: str) -> None:
+    model = tiny.tiny_model()
+    batch = tiny.batch(tiny.examples(masked=True))
+    more = tiny.padded(batch, words=0)
+    with torch.no_grad():
+        first, second = value(name, model(batch), batch), value(name, model(more), more)
+    assert first == pytest.approx(second, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(TERMS))
+@pytest.mark.parametrize("kept", [[], ["it"], ["it", "a tree"]])
+def test_no_term_is_nan_for_few_mentions_and_no_regions(name: str, kept: list[str]) -> None:
+    text = tiny.narration("it is a tree", [(phrase, "1") for phrase in kept])
+    batch = tiny.batch([tiny.example(text, None, masked=True)])
+    model = tiny.tiny_model()
+    mean = TERMS[name](model(batch), batch).mean()
+    mean.backward()
+    assert mean.isfinite()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(TERMS))
+def test_every_term_has_a_gradient(name: str) -> None:
+    model = tiny.tiny_model()
+    batch = tiny.batch(tiny.examples(masked=True))
+    TERMS[name](model(batch), batch).mean().backward()
+    assert max(p.grad.abs().max() for p in model.parameters() if p.grad is not None) > 1e-6
+
+
+def test_contrastive_coreference_is_its_formula(output: Output, batch: Batch) -> None:
+    expected = mentions = 0
+    for row in range(len(batch)):
+        real = int(batch.mention_mask[row].sum())
+        similarity = output.mention_similarity[row][:real, :real] / 0.1
+        chains = batch.chains[row][:real]
+        for m in range(real):
+            logs = similarity[m].log_softmax(dim=0)
+            chain = [n for n in range(real) if chains[n] == chains[m]]
+            expected -= sum(float(logs[n]) for n in chain) / len(chain)
+            mentions += 1
+    assert value("con", output, batch) == (pytest.approx(expected, rel=1e-4), mentions)
+
+
+def test_contrastive_coreference_pushes_a_singleton_from_the_others() -> None:
+    """Two mentions in two chains: the loss falls as they move apart."""
+    batch = tiny.batch([tiny.example(tiny.narration("he, she", [("he", "1"), ("she", "2")]), None)])
+    output = tiny.tiny_model()(batch)
+    close = dataclasses.replace(output, fused_mentions=torch.tensor([[[1.0, 0.0], [1.0, 0.1]]]))
+    apart = dataclasses.replace(output, fused_mentions=torch.tensor([[[1.0, 0.0], [-1.0, 0.1]]]))
+    assert value("con", apart, batch)[0] < value("con", close, batch)[0] - 1
+
+
+def test_unknown_chains_take_no_part(output: Output, batch: Batch) -> None:
+    unknown = dataclasses.replace(batch, chains=torch.full_like(batch.chains, -1))
+    for name in ("con", "fro", "sigmoid"):
+        assert value(name, output, unknown) == (0, 0)
+
+
+def test_frobenius_is_the_distance_of_the_matrices(output: Output, batch: Batch) -> None:
+    expected = 0.0
+    for row in range(len(batch)):
+        real = int(batch.mention_mask[row].sum())
+        chains = batch.chains[row][:real]
+        same = (chains[:, None] == chains[None]).float()
+        expected += float(torch.linalg.norm(output.mention_similarity[row][:real, :real] - same))
+    assert value("fro", output, batch) == (pytest.approx(expected, rel=1e-4), 3)
+
+
+def test_perfect_similarities_have_no_frobenius_loss(output: Output, batch: Batch) -> None:
+    """One direction for each chain: the similarities are the 0/1 matrix itself."""
+    directions = F.one_hot(batch.chains.clamp(min=0), 8).float()
+    perfect = dataclasses.replace(output, fused_mentions=directions)
+    assert value("fro", perfect, batch)[0] == pytest.approx(0, abs=1e-4)
+
+
+def best_pair(batch: Batch, row: int, mention: int) -> tuple[float, int, int]:
+    """IoU, region and gold box of the best pair, by trying all."""
+    best = (0.0, 0, 0)
+    for gold in range(batch.gold_box_mask.shape[2]):
+        for region in range(int(batch.region_mask[row].sum())):
+            if batch.gold_box_mask[row, mention, gold]:
+                iou = pairwise_iou(
+                    batch.gold_boxes_xyxy[row, mention, gold][None],
+                    batch.region_boxes_xyxy[row, region][None],
+                )
+                best = max(best, (float(iou), region, gold), key=lambda pair: pair[0])
+    return best
+
+
+def test_grounding_is_the_cross_entropy_with_the_best_region(output: Output, batch: Batch) -> None:
+    expected, count = 0.0, 0
+    for row, mention in batch.mention_mask.nonzero().tolist():
+        iou, region, _ = best_pair(batch, row, mention)
+        if iou > 0:
+            expected -= float(output.region_log_attention[row, mention, region])
+            count += 1
+    assert 0 < count < int(batch.mention_mask.sum())
+    assert value("grounding", output, batch) == (pytest.approx(expected, rel=1e-4), count)
+
+
+def test_box_regression_is_smooth_l1_of_the_deltas_to_the_best_gold_box() -> None:
+    # Regions that lie on gold boxes, moved a little, so that some pairs are refinable.
+    example = tiny.examples()[0]
+    gold = [m.boxes_xyxy[0] for m in example.narration.mentions[:3]]
+    regions = tiny.regions(3, 0)
+    boxes = torch.tensor(gold).numpy() * 0.95
+    near = dataclasses.replace(regions, boxes_xyxy=boxes)
+    batch = tiny.batch([dataclasses.replace(example, regions=near)])
+    output = tiny.tiny_model()(batch)
+    expected, count = 0.0, 0
+    for mention in range(len(example.narration.mentions)):
+        iou, region, box = best_pair(batch, 0, mention)
+        if iou >= 0.5:
+            target = encode_deltas(
+                batch.region_boxes_xyxy[0, region], batch.gold_boxes_xyxy[0, mention, box]
+            )
+            predicted = output.box_deltas[0, mention]
+            expected += F.smooth_l1_loss(predicted, target, reduction="sum").item()
+            count += 1
+    assert count > 0
+    assert value("box", output, batch) == (pytest.approx(expected, rel=1e-4), count)
+
+
+def test_image_text_contrast_is_its_formula(output: Output, batch: Batch) -> None:
+    rows = [0, 1]  # the third narration has no regions
+    scores = torch.zeros(2, 2)
+    for text in rows:
+        for picture in rows:
+            mentions = output.mention_vectors[text][batch.mention_mask[text]]
+            regions = output.region_vectors[picture][batch.region_mask[picture]]
+            cosines = F.cosine_similarity(mentions[:, None], regions[None], dim=-1)
+            scores[text, picture] = cosines.max(dim=1).values.mean() / 0.07
+    expected = -(scores.log_softmax(1).trace() + scores.log_softmax(0).trace()) / 2
+    assert value("image_text", output, batch) == (pytest.approx(float(expected), rel=1e-4), 2)
+
+
+def test_one_narration_has_nothing_to_be_told_from(batch: Batch) -> None:
+    one = tiny.batch(tiny.examples()[:1])
+    assert value("image_text", tiny.tiny_model()(one), one) == (0, 1)
+
+
+def test_masked_words_are_scored_at_their_places_alone(output: Output, batch: Batch) -> None:
+    places = batch.masked_positions
+    assert (batch.token_ids.flatten()[places] == batch.masked_targets).all()
+    changed = (batch.masked_token_ids != batch.token_ids).flatten().nonzero()[:, 0]
+    assert set(changed.tolist()) <= set(places.tolist())
+    expected = F.cross_entropy(output.masked_word_logits, batch.masked_targets, reduction="sum")
+    assert value("masked_words", output, batch) == (pytest.approx(float(expected)), len(places))
+
+
+def test_the_loss_of_a_step_is_the_weighted_sum_of_the_means() -> None:
+    terms = {
+        "first": losses.Term(torch.tensor(6.0), torch.tensor(3)),
+        "second": losses.Term(torch.tensor(5.0), torch.tensor(2)),
+        "empty": losses.Term(torch.tensor(0.0), torch.tensor(0)),
+    }
+    weights = {"first": 1.0, "second": 0.5, "empty": 1.0, "absent": 1.0}
+    assert float(losses.weighted_sum(terms, weights)) == pytest.approx(2 + 0.5 * 2.5)

@@ -1,0 +1,240 @@
+"""What the model promises of every batch, whatever it has learned."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from models.attention import Attention
+from models.build import build_from_checkpoint, build_pretrained, encoder_config_of
+from models.coreference_model import CoreferenceModel, Output, mean_over_spans, predicted_boxes
+from tests import tiny
+from utils.batch import Batch
+from utils.pretrained import EncoderNotFound
+
+
+@pytest.fixture(scope="module")
+def model() -> CoreferenceModel:
+    return tiny.tiny_model()
+
+
+def run(model: CoreferenceModel, batch: Batch) -> Output:
+    with torch.inference_mode():
+        return model(batch)
+
+
+def real_parts(output: Output, batch: Batch, row: int) -> dict[str, torch.Tensor]:
+    """What the model says of one narration, without padding."""
+    mentions, regions = batch.mention_mask[row], batch.region_mask[row]
+    boxes, scores = predicted_boxes(output, batch, refine=True)
+    return {
+        "similarity": output.mention_similarity[row][mentions][:, mentions],
+        "attention": output.region_log_attention[row][mentions][:, regions],
+        "mentions": output.fused_mentions[row][mentions],
+        "regions": output.region_vectors[row][regions],
+        "boxes": boxes[row][mentions],
+        "scores": scores[row][mentions],
+    }
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_batch_equals_its_items_alone(model: CoreferenceModel) -> None:
+    examples = tiny.examples()
+    together = tiny.batch(examples)
+    output = run(model, together)
+    for row, example in enumerate(examples):
+        alone = tiny.batch([example])
+        assert_same(real_parts(output, together, row), real_parts(run(model, alone), alone, 0))
+
+
+def test_the_order_in_a_batch_does_not_matter(model: CoreferenceModel) -> None:
+    examples = tiny.examples()
+    forth, back = tiny.batch(examples), tiny.batch(examples[::-1])
+    first, second = run(model, forth), run(model, back)
+    for row in range(len(examples)):
+        assert_same(real_parts(first, forth, row), real_parts(second, back, -1 - row))
+
+
+def test_padding_of_words_mentions_and_regions_changes_nothing(model: CoreferenceModel) -> None:
+    batch = tiny.batch(tiny.examples())
+    more = tiny.padded(batch)
+    first, second = run(model, batch), run(model, more)
+    for row in range(len(batch)):
+        assert_same(real_parts(first, batch, row), real_parts(second, more, row))
+
+
+def test_permuting_mentions_permutes_the_output(model: CoreferenceModel) -> None:
+    batch = tiny.batch(tiny.examples()[:1])
+    order = torch.randperm(7, generator=torch.Generator().manual_seed(0))
+    permuted = dataclasses.replace(batch, mention_spans=batch.mention_spans[:, order])
+    first = real_parts(run(model, batch), batch, 0)
+    second = real_parts(run(model, permuted), permuted, 0)
+    first["similarity"] = first["similarity"][order][:, order]
+    for name in ("attention", "mentions", "boxes", "scores"):
+        first[name] = first[name][order]
+    assert_same(first, second)
+
+
+def test_permuting_regions_permutes_the_attention_alone(model: CoreferenceModel) -> None:
+    batch = tiny.batch(tiny.examples()[:1])
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
+    permuted = dataclasses.replace(
+        batch,
+        region_features=batch.region_features[:, order],
+        region_boxes_xyxy=batch.region_boxes_xyxy[:, order],
+        region_labels=batch.region_labels[:, order],
+    )
+    first = real_parts(run(model, batch), batch, 0)
+    second = real_parts(run(model, permuted), permuted, 0)
+    first["attention"] = first["attention"][:, order]
+    first["regions"] = first["regions"][order]
+    assert_same(first, second)
+
+
+def test_other_slots_of_the_label_table_do_not_matter(model: CoreferenceModel) -> None:
+    """A picture's labels mean the same wherever they stand among the labels of the batch."""
+    batch = tiny.batch(tiny.examples())
+    order = torch.randperm(len(batch.label_token_ids), generator=torch.Generator().manual_seed(0))
+    place = torch.argsort(order)
+    moved = dataclasses.replace(
+        batch,
+        label_token_ids=batch.label_token_ids[order],
+        label_token_mask=batch.label_token_mask[order],
+        label_word_mask=batch.label_word_mask[order],
+        region_labels=place[batch.region_labels],
+    )
+    for row in range(len(batch)):
+        first = real_parts(run(model, batch), batch, row)
+        assert_same(first, real_parts(run(model, moved), moved, row))
+
+
+def test_the_picture_and_the_labels_matter(model: CoreferenceModel) -> None:
+    batch = tiny.batch(tiny.examples()[:1])
+    before = run(model, batch)
+    for change in (
+        {"region_features": batch.region_features + 1},
+        {"region_boxes_xyxy": batch.region_boxes_xyxy * 0.5},
+        {"region_labels": (batch.region_labels + 1) % len(batch.label_token_ids)},
+    ):
+        after = run(model, dataclasses.replace(batch, **change))
+        assert not torch.allclose(before.fused_mentions, after.fused_mentions, atol=1e-4)
+
+
+def test_region_attention_is_a_distribution_over_real_regions(model: CoreferenceModel) -> None:
+    batch = tiny.padded(tiny.batch(tiny.examples()[:2]))
+    attention = run(model, batch).region_log_attention.exp()
+    torch.testing.assert_close(attention.sum(-1), torch.ones_like(attention.sum(-1)))
+    assert attention.transpose(1, 2)[~batch.region_mask].max() == 0
+
+
+def test_boxes_are_finite_and_inside_the_picture_even_of_wild_deltas(
+    model: CoreferenceModel,
+) -> None:
+    batch = tiny.batch(tiny.examples())
+    output = run(model, batch)
+    wild = torch.tensor([1e30, -1e30, float("inf"), float("nan")]).expand_as(output.box_deltas)
+    for deltas in (output.box_deltas, wild):
+        boxes, scores = predicted_boxes(
+            dataclasses.replace(output, box_deltas=deltas), batch, refine=True
+        )
+        assert boxes.isfinite().all() and scores.isfinite().all()
+        assert boxes.min() >= 0 and boxes.max() <= 1
+        assert (boxes[..., 2:] >= boxes[..., :2]).all()
+
+
+def test_without_a_trained_head_a_box_is_a_region(model: CoreferenceModel) -> None:
+    batch = tiny.batch(tiny.examples()[:1])
+    boxes, _ = predicted_boxes(run(model, batch), batch, refine=False)
+    assert all((box == batch.region_boxes_xyxy[0]).all(dim=-1).any() for box in boxes[0])
+
+
+@pytest.mark.parametrize("text", ["", "no mention here", "..."])
+def test_a_narration_without_mentions_passes(model: CoreferenceModel, text: str) -> None:
+    empty = tiny.example(tiny.narration(text, []), tiny.regions(3, 0))
+    output = run(model, tiny.batch([empty, tiny.examples()[0]]))
+    assert output.fused_mentions.isfinite().all()
+    assert run(model, tiny.batch([empty])).mention_similarity.shape == (1, 0, 0)
+
+
+def test_mean_over_spans_takes_each_span_and_nothing_else() -> None:
+    words = torch.arange(12.0).view(1, 6, 2)
+    spans = torch.tensor([[[0, 6], [2, 3], [1, 4], [4, 4]]])
+    means = mean_over_spans(words, spans)
+    expected = [words[0].mean(0), words[0, 2], words[0, 1:4].mean(0), torch.zeros(2)]
+    torch.testing.assert_close(means[0], torch.stack(expected))
+
+
+def test_attention_weights_of_the_last_head_are_those_it_attends_with() -> None:
+    torch.manual_seed(0)
+    attention = Attention(8, heads=2, attention_dropout=0.0).eval()
+    queries, keys = torch.randn(1, 3, 8), torch.randn(1, 5, 8)
+    mask = torch.tensor([[True, True, False, True, False]])
+    weights = attention.last_head_log_weights(queries, keys, mask).exp()
+    # With an identity as output, the last half of the result is the last head's alone.
+    torch.nn.init.eye_(attention.out.weight)
+    torch.nn.init.zeros_(attention.out.bias)
+    attended = attention(queries, keys, mask)[..., 4:]
+    torch.testing.assert_close(weights @ attention.value(keys)[..., 4:], attended)
+
+
+def test_fusion_starts_from_the_layers_after_the_text_layers() -> None:
+    model, started = build_pretrained(tiny.tiny_config(text_layers=2, fusion_layers=2))
+    whole, _ = build_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=1))
+    assert started == 2
+    assert len(model.text_encoder.body.encoder.layer) == 2
+    for ours, theirs in zip(model.fusion.layers, whole.text_encoder.body.encoder.layer[2:4]):
+        torch.testing.assert_close(ours.self_attention.key.weight, theirs.attention.self.key.weight)
+        torch.testing.assert_close(ours.feedforward[2].weight, theirs.output.dense.weight)
+
+
+def test_fusion_layers_beyond_the_encoder_are_random_and_said() -> None:
+    _, started = build_pretrained(tiny.tiny_config(text_layers=4, fusion_layers=2))
+    assert started == 1
+
+
+def test_the_masked_word_head_starts_from_the_encoders_own() -> None:
+    from transformers import BertForMaskedLM
+
+    whole = BertForMaskedLM.from_pretrained(tiny.encoder_folder())
+    head = build_pretrained(tiny.tiny_config())[0].text_encoder.masked_words
+    torch.testing.assert_close(head.dense.weight, whole.cls.predictions.transform.dense.weight)
+
+
+def test_text_encoding_is_the_encoders_own() -> None:
+    """With all layers kept, the text goes through as transformers runs it."""
+    from transformers import BertModel
+
+    model, _ = build_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=1))
+    batch = tiny.batch(tiny.examples())
+    whole = BertModel.from_pretrained(tiny.encoder_folder()).eval()
+    with torch.inference_mode():
+        ours = model.eval().text_encoder(batch.token_ids, batch.token_mask)
+        theirs = whole(batch.token_ids, batch.token_mask.long()).last_hidden_state
+    torch.testing.assert_close(ours[batch.token_mask], theirs[batch.token_mask])
+
+
+def test_a_model_is_rebuilt_from_its_configurations_alone(model: CoreferenceModel) -> None:
+    rebuilt = build_from_checkpoint(tiny.tiny_config(), encoder_config_of(model)).eval()
+    rebuilt.load_state_dict(model.state_dict())
+    batch = tiny.batch(tiny.examples(masked=True))
+    first, second = run(model, batch), run(rebuilt, batch)
+    torch.testing.assert_close(first.fused_mentions, second.fused_mentions)
+    torch.testing.assert_close(first.masked_word_logits, second.masked_word_logits)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"text_encoder": "/no/such/encoder"}, "--text-encoder"),
+        ({"text_layers": 9}, "5 layers, 9"),
+    ],
+)
+def test_an_encoder_that_cannot_be_had_is_never_replaced(values: dict, said: str) -> None:
+    with pytest.raises(EncoderNotFound, match=said):
+        build_pretrained(tiny.tiny_config(**values))

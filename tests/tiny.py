@@ -1,0 +1,179 @@
+"""A tiny BERT with random weights, and batches to feed it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import string
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data.encoding import chain_numbers, encode_text, mask_words, masking_generator
+from data.loaders import Collate, Example
+from data.narration import Mention, Narration, Regions
+from data.word_pieces import WordPieces, load_word_pieces
+from models.build import build_pretrained
+from models.coreference_model import CoreferenceModel
+from utils.batch import Batch
+from utils.config import Config
+
+FEATURE_SIZE = 12
+_WORDS = "a the man woman dog ball he she it his red blue in on and shirt tree".split()
+
+
+@functools.cache
+def encoder_folder() -> str:
+    """A folder that holds a BERT of five layers and 16 dimensions, as transformers saves it."""
+    from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+
+    folder = Path(tempfile.mkdtemp(prefix="tiny-bert-"))
+    letters = string.ascii_lowercase + string.digits
+    vocabulary = [
+        *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+        *_WORDS,
+        *(c for c in letters + ".,;:!?'-" if c not in _WORDS),
+        *("##" + c for c in letters),
+    ]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=5,
+        num_attention_heads=4,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        # Large enough that different words come out clearly different.
+        initializer_range=0.3,
+    )
+    BertForMaskedLM(config).save_pretrained(folder)
+    return str(folder)
+
+
+def tiny_config(**values: object) -> Config:
+    """A configuration of the tiny model that trains everything."""
+    defaults = {
+        "text_encoder": encoder_folder(),
+        "region_feature_size": FEATURE_SIZE,
+        "region_feedforward_size": 32,
+        "use_labelled": True,
+        "grounding": True,
+        "box_regression": True,
+    }
+    return Config(**{**defaults, **values})
+
+
+def tiny_model(**values: object) -> CoreferenceModel:
+    """The same weights every time, in evaluation mode."""
+    torch.manual_seed(1)
+    model, _ = build_pretrained(tiny_config(**values))
+    for name, parameter in model.named_parameters():
+        # What starts at zero or one would hide mistakes in what is multiplied with it.
+        if "norm" in name.lower() or name.endswith("bias"):
+            torch.nn.init.normal_(parameter, mean=parameter.mean().item(), std=0.2)
+    return model.eval()
+
+
+@functools.cache
+def word_pieces() -> WordPieces:
+    """The tiny model's tokenizer."""
+    return load_word_pieces(encoder_folder())
+
+
+def narration(
+    text: str, phrases: Sequence[tuple[str, str]], boxes: Sequence[Sequence] = (), name: str = "n"
+) -> Narration:
+    """A narration whose mentions are found from left to right.
+
+    Args:
+        phrases: (phrase, chain) of each mention, in text order.
+        boxes: gold boxes of each mention.
+    """
+    mentions: list[Mention] = []
+    for index, (phrase, chain) in enumerate(phrases):
+        last = mentions[-1] if mentions else Mention(0, 1, "")
+        start = text.index(phrase, last.start + (phrase == last.phrase))
+        of_mention = tuple(boxes[index]) if boxes else ()
+        mentions.append(Mention(start, start + len(phrase), phrase, chain, of_mention))
+    return Narration(name, text, tuple(mentions), image_id=name)
+
+
+def regions(count: int, seed: int) -> Regions:
+    """Regions at random places with random features."""
+    random = np.random.default_rng(seed)
+    corners = np.sort(random.random((count, 2, 2)), axis=1).reshape(count, 4)
+    labels = random.choice(["man", "red ball", "dog", "traffic light"], size=count)
+    return Regions(
+        corners.astype(np.float32),
+        tuple(labels.tolist()),
+        (),
+        random.normal(size=(count, FEATURE_SIZE)).astype(np.float32),
+    )
+
+
+def example(narration: Narration, regions: Regions | None, masked: bool = False) -> Example:
+    """An encoded narration with its regions."""
+    text = encode_text(narration, word_pieces(), max_mentions=128)
+    words = None
+    if masked:
+        words = mask_words(text, word_pieces(), 0.3, masking_generator(0, 0, narration.id))
+    return Example(narration, text, chain_numbers(narration, text.mention_indices), regions, words)
+
+
+def examples(masked: bool = False) -> list[Example]:
+    """Three narrations that differ in words, mentions, boxes and regions; one has no regions."""
+    a_man = narration(
+        "a man in a red shirt and a dog; he has the dog on his ball.",
+        [("a man in a red shirt", "1"), ("a red shirt", "2"), ("a dog", "3"), ("he", "1"),
+         ("the dog", "3"), ("his ball", "4"), ("his", "1")],
+        [[(0.1, 0.1, 0.5, 0.9)], [(0.2, 0.3, 0.4, 0.5)], [(0.5, 0.5, 0.9, 0.9)],
+         [(0.1, 0.1, 0.5, 0.9)], [(0.5, 0.5, 0.9, 0.9)], [], [(0.1, 0.1, 0.5, 0.9)]],
+        "man",
+    )  # fmt: skip
+    women = narration(
+        "two women, she and she.",
+        [("two women", "1"), ("she", "2"), ("she", "3")],
+        [[(0.0, 0.0, 0.4, 0.4), (0.5, 0.0, 0.9, 0.4)], [(0.0, 0.0, 0.4, 0.4)], []],
+        "women",
+    )
+    nothing = narration("it is a tree", [("it", "1"), ("a tree", "1")], name="tree")
+    return [
+        example(a_man, regions(9, 1), masked),
+        example(women, regions(4, 2), masked),
+        example(nothing, None, masked),
+    ]
+
+
+def batch(of: Sequence[Example]) -> Batch:
+    """Examples as a batch."""
+    return Collate(word_pieces())(of)
+
+
+def padded(original: Batch, words: int = 3, mentions: int = 2, regions: int = 4) -> Batch:
+    """The same batch with more slots of every kind, filled with what must not matter."""
+
+    def grow(name: str, dimension: int, extra: int, value: float) -> torch.Tensor:
+        tensor = getattr(original, name)
+        shape = list(tensor.shape)
+        shape[dimension] = extra
+        return torch.cat([tensor, torch.full(shape, value, dtype=tensor.dtype)], dim=dimension)
+
+    return dataclasses.replace(
+        original,
+        token_ids=grow("token_ids", 1, words, 7),
+        token_mask=grow("token_mask", 1, words, False),
+        mention_spans=grow("mention_spans", 1, mentions, 1),
+        mention_mask=grow("mention_mask", 1, mentions, False),
+        chains=grow("chains", 1, mentions, -1),
+        gold_boxes_xyxy=grow("gold_boxes_xyxy", 1, mentions, 0.3),
+        gold_box_mask=grow("gold_box_mask", 1, mentions, False),
+        region_features=grow("region_features", 1, regions, 5.0),
+        region_boxes_xyxy=grow("region_boxes_xyxy", 1, regions, 0.5),
+        region_labels=grow("region_labels", 1, regions, 0),
+        region_mask=grow("region_mask", 1, regions, False),
+    )

@@ -1,0 +1,78 @@
+"""Score chains: `python tools/score.py GOLD SYSTEM`, two folders or two files.
+
+Folders hold one chain file a document (what scorch reads) and are paired by file name. Two files
+are two chain files (`.json`) or two CoNLL-2012 files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from evaluation.chain_files import ids_scorch_confuses, read_chain_file, read_chain_folder
+from evaluation.conll_files import read_conll
+from evaluation.coreference_scores import Chains, format_scores, score_chains
+from utils.errors import InputError, run_command
+from utils.files import write_text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Score what the command line names."""
+    options = _parser().parse_args(arguments)
+    gold, system = _read_pair(options.gold, options.system)
+    scores = score_chains(gold, system, also_without_singletons=options.without_singletons)
+    if options.json:
+        write_text(options.json, json.dumps(scores.to_json(), indent=2) + "\n")
+    print(format_scores(scores))
+    if confused := ids_scorch_confuses(gold):
+        print(
+            f"note: scorch itself may score {len(confused)} documents ({confused[0]!r} first) "
+            "against the gold of others, as their names are patterns or begin other names",
+            file=sys.stderr,
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="score.py",
+        description="MUC, B3, CEAFm, CEAFe, BLANC, LEA and CoNLL, pooled over documents as the "
+        "official scorer does and averaged as scorch does.",
+    )
+    parser.add_argument("gold", type=Path, help="a folder of chain files, or a file")
+    parser.add_argument("system", type=Path, help="the same for the system")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores, in percent")
+    parser.add_argument(
+        "--without-singletons",
+        action="store_true",
+        help="score a second time without the chains of one mention",
+    )
+    return parser
+
+
+def _read_pair(gold: Path, system: Path) -> tuple[Mapping[str, Chains], Mapping[str, Chains]]:
+    """The chains of both sides by document.
+
+    Raises:
+        InputError: one path is a folder and the other is not, or only one is a chain file.
+    """
+    for path in (gold, system):
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+    if gold.is_dir() != system.is_dir():
+        raise InputError(f"{gold} and {system}: one is a folder and the other is not")
+    if gold.is_dir():
+        return read_chain_folder(gold), read_chain_folder(system)
+    if (gold.suffix == ".json") != (system.suffix == ".json"):
+        raise InputError(f"{gold} and {system}: one is a chain file (.json) and the other is not")
+    if gold.suffix == ".json":
+        return {gold.stem: read_chain_file(gold)}, {gold.stem: read_chain_file(system)}
+    return read_conll(gold), read_conll(system)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,67 @@
+"""What travels from the loaders to the model: one padded batch of narrations."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Narrations side by side, padded to the longest of the batch.
+
+    B narrations, T word-pieces, M mentions, R regions, G gold boxes of a mention, L distinct region
+    labels of l word-pieces, K masked word-pieces. Boxes are relative to the picture. A mask is True
+    where something real stands. Every size but B may be 0.
+    """
+
+    narration_ids: tuple[str, ...]
+    # For each narration the indices of its mentions that are in the batch: all, but for those that
+    # the encoder cannot reach or the cap leaves out.
+    mention_indices: tuple[tuple[int, ...], ...]
+
+    token_ids: Tensor  # [B, T] int64
+    token_mask: Tensor  # [B, T] bool
+    mention_spans: Tensor  # [B, M, 2] int64, word-pieces from start to end, end exclusive
+    mention_mask: Tensor  # [B, M] bool
+
+    region_features: Tensor  # [B, R, feature size] float32
+    region_boxes_xyxy: Tensor  # [B, R, 4] float32
+    region_labels: Tensor  # [B, R] int64, rows of label_token_ids
+    region_mask: Tensor  # [B, R] bool
+    label_token_ids: Tensor  # [L, l] int64
+    label_token_mask: Tensor  # [L, l] bool
+    label_word_mask: Tensor  # [L, l] bool, without the special word-pieces
+
+    chains: Tensor  # [B, M] int64, equal numbers are one chain; -1 where unknown
+    gold_boxes_xyxy: Tensor  # [B, M, G, 4] float32
+    gold_box_mask: Tensor  # [B, M, G] bool
+
+    # The text again with some word-pieces masked, None where no masking is asked for.
+    masked_token_ids: Tensor | None = None  # [B, T] int64
+    masked_positions: Tensor | None = None  # [K] int64, into the flattened [B, T]
+    masked_targets: Tensor | None = None  # [K] int64, the word-pieces that stood there
+
+    def __len__(self) -> int:
+        return len(self.narration_ids)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        moved = {
+            f.name: value.to(device, non_blocking=True)
+            for f in dataclasses.fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return dataclasses.replace(self, **moved)
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory; called by PyTorch's loaders."""
+        pinned = {
+            f.name: value.pin_memory()
+            for f in dataclasses.fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return dataclasses.replace(self, **pinned)

@@ -1,0 +1,98 @@
+"""Checkpoints: a trained model with all that is needed to use it, in one file."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from utils.config import Config, ConfigError, config_from_checkpoint, config_to_dict
+from utils.errors import InputError
+from utils.files import replaced_when_whole
+
+_FORMAT = "multimodal-coreference-1"
+
+
+class CheckpointError(InputError):
+    """A checkpoint that cannot be used; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        config: the whole configuration of the run.
+        encoder_config: the text encoder's own configuration, as transformers writes it.
+        word_pieces: the text encoder's tokenizer, as `WordPieces.to_json` writes it.
+        model_state: the weights, those of the averaged model where the run averages.
+        epoch: the epoch that it was saved after, counted from 0.
+        threshold: the similarity above which two mentions are linked.
+        scores: held-out scores of that epoch, in percent; empty where nothing was held out.
+    """
+
+    config: Config
+    encoder_config: Mapping[str, object]
+    word_pieces: str
+    model_state: Mapping[str, Tensor]
+    epoch: int
+    threshold: float
+    scores: Mapping[str, float]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint whole or not at all."""
+    content = {
+        "format": _FORMAT,
+        "config": config_to_dict(checkpoint.config),
+        # Text, because transformers' configurations hold types that a restricted load refuses.
+        "encoder_config": json.dumps(dict(checkpoint.encoder_config)),
+        "word_pieces": checkpoint.word_pieces,
+        "model": dict(checkpoint.model_state),
+        "epoch": checkpoint.epoch,
+        "threshold": checkpoint.threshold,
+        "scores": dict(checkpoint.scores),
+    }
+    with replaced_when_whole(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU; no code in it is run.
+
+    Raises:
+        CheckpointError: the file is missing, broken, or no checkpoint of this framework.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint{_neighbours(path)}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{path}: is no readable checkpoint ({reason})") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise CheckpointError(f"{path}: is not a checkpoint of this framework ({_FORMAT})")
+    try:
+        return Checkpoint(
+            config=config_from_checkpoint(content["config"]),
+            encoder_config=json.loads(content["encoder_config"]),
+            word_pieces=content["word_pieces"],
+            model_state=content["model"],
+            epoch=content["epoch"],
+            threshold=content["threshold"],
+            scores=content["scores"],
+        )
+    except (KeyError, ConfigError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _neighbours(path: Path) -> str:
+    """The checkpoints that lie where a missing one was looked for."""
+    folder = path if path.is_dir() else path.parent
+    found = sorted(p.name for p in folder.glob("*.pt")) if folder.is_dir() else []
+    return f"; in {folder} there are {', '.join(found[:8])}" if found else ""

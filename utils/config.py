@@ -1,0 +1,261 @@
+"""The configuration: JSON files into one frozen, checked dataclass.
+
+What the command line says wins over the file. The published configuration files are read as they
+are shipped: their names are translated in `PUBLISHED_NAMES`, and what the method does not read is
+reported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from utils.errors import InputError
+
+COREFERENCE_LOSSES = ("con", "fro", "sigmoid")
+
+
+class ConfigError(InputError):
+    """A configuration that cannot be used; the message names the file and the key."""
+
+
+def _part(name: str, default: Any) -> Any:
+    return field(default=default, metadata={"part": name})
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run computes; kept whole in its checkpoints.
+
+    The architecture fields have to agree between a checkpoint and a `--model_config`.
+    """
+
+    # The encoder's folder or hub name, and how many of its layers read the text; the layers after
+    # these start the fusion's self-attention and feed-forward.
+    text_encoder: str = _part("architecture", "bert-base-uncased")
+    text_layers: int = _part("architecture", 2)
+    fusion_layers: int = _part("architecture", 2)
+    region_feature_size: int = _part("architecture", 2048)
+    region_layers: int = _part("architecture", 1)
+    region_heads: int = _part("architecture", 2)
+    region_feedforward_size: int = _part("architecture", 3072)
+
+    dataset: str = _part("data", "cin")
+    data_root: str = _part("data", "datasets/")
+    max_mentions: int = _part("data", 128)
+    max_regions: int = _part("data", 100)
+    # Off: the picture is left out and the model reads the text alone.
+    use_regions: bool = _part("data", True)
+    # The part of the labelled narrations that scores and thresholds come from, never trained on.
+    held_out: float = _part("data", 0.1)
+
+    # Training on the labelled narrations.
+    use_labelled: bool = _part("training", False)
+    coreference_loss: str = _part("training", "con")
+    grounding: bool = _part("training", False)
+    box_regression: bool = _part("training", False)
+    coreference_weight: float = _part("training", 1.0)
+    grounding_weight: float = _part("training", 1.0)
+    box_weight: float = _part("training", 1.0)
+    masked_words_weight: float = _part("training", 1.0)
+    image_text_weight: float = _part("training", 1.0)
+    coreference_temperature: float = _part("training", 0.1)
+    image_text_temperature: float = _part("training", 0.07)
+    mlm_probability: float = _part("training", 0.15)
+    dropout: float = _part("training", 0.1)
+    attention_dropout: float = _part("training", 0.1)
+    batch: int = _part("training", 8)
+    epochs: int = _part("training", 50)
+    lr: float = _part("training", 1e-5)
+    weight_decay: float = _part("training", 0.01)
+    # The learning rate rises over the warm-up epochs, then is multiplied every few epochs.
+    warmup_epochs: float = _part("training", 2.0)
+    lr_step_epochs: int = _part("training", 10)
+    lr_step_factor: float = _part("training", 0.95)
+    use_ema: bool = _part("training", False)
+    ema_decay: float = _part("training", 0.999)
+    seed: int = _part("training", 42)
+
+    def __post_init__(self) -> None:
+        for name, expected in get_type_hints(Config).items():
+            value = getattr(self, name)
+            if expected is float and type(value) is int:
+                object.__setattr__(self, name, float(value))
+            elif type(value) is not expected:
+                raise ConfigError(f"{name}: found {value!r}, expected {_KINDS[expected]}")
+        for name, low, high in _RANGES:
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(
+                    f"{name}: found {getattr(self, name)}, expected {low:g} to {high:g}"
+                )
+        if self.coreference_loss not in COREFERENCE_LOSSES:
+            raise ConfigError(
+                f"coreference_loss: found {self.coreference_loss!r}, "
+                f"expected one of {', '.join(COREFERENCE_LOSSES)}"
+            )
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_UNBOUNDED = float("inf")
+_RANGES = (
+    *((name, 1, _UNBOUNDED) for name in (
+        "text_layers", "fusion_layers", "region_feature_size", "region_layers", "region_heads",
+        "region_feedforward_size", "max_mentions", "max_regions", "batch", "epochs",
+        "lr_step_epochs",
+    )),
+    *((name, 0, _UNBOUNDED) for name in (
+        "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
+        "image_text_weight", "lr", "weight_decay", "warmup_epochs", "lr_step_factor", "seed",
+    )),
+    *((name, 1e-6, _UNBOUNDED) for name in ("coreference_temperature", "image_text_temperature")),
+    *((name, 0, 1) for name in ("ema_decay", "mlm_probability")),
+    *((name, 0, 0.9) for name in ("dropout", "attention_dropout", "held_out")),
+)  # fmt: skip
+
+FIELD_NAMES = tuple(f.name for f in fields(Config))
+ARCHITECTURE = tuple(f.name for f in fields(Config) if f.metadata["part"] == "architecture")
+
+# Names in the published mcr_config.json and what they are called here. None: not read by the
+# method, because the text encoder's own configuration decides it or nothing uses it.
+PUBLISHED_NAMES: Mapping[str, str | None] = {
+    "img_dim": "region_feature_size",
+    "max_num_queries": "max_mentions",
+    "temp": "image_text_temperature",
+    "attention_probs_dropout_prob": "attention_dropout",
+    "hidden_dropout_prob": "dropout",
+    "intermediate_size": "region_feedforward_size",
+    "num_attention_heads": "region_heads",
+    "num_hidden_layers": "region_layers",
+    "add_cross_attention": None,
+    "embed_dim": None,
+    "hidden_act": None,
+    "hidden_size": None,
+    "initializer_range": None,
+    "max_phrase_length": None,
+    "max_position_embeddings": None,
+    "model_config": None,
+    "type_vocab_size": None,
+    "vision_width": None,
+    "vocab_size": None,
+}
+# Of the file that "bert_config" names only the split of its layers is read.
+_PUBLISHED_BERT_CONFIG = "bert_config"
+
+
+def read_config_file(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Read a configuration file, ours or a published one.
+
+    Args:
+        path: a JSON object; unknown keys are errors.
+
+    Returns:
+        The values by the names of `Config`, and the published keys that the method does not read.
+
+    Raises:
+        ConfigError: the file is missing, is no JSON object, or has an unknown or repeated key.
+    """
+    values: dict[str, Any] = {}
+    ignored: list[str] = []
+    for key, value in _read_object(path).items():
+        if key == _PUBLISHED_BERT_CONFIG:
+            layers, rest = _read_bert_layers(_beside(path, value))
+            translated, ignored = layers, ignored + rest
+        elif key in PUBLISHED_NAMES:
+            name = PUBLISHED_NAMES[key]
+            translated = {} if name is None else {name: value}
+            if name is None:
+                ignored.append(key)
+        elif key in FIELD_NAMES:
+            translated = {key: value}
+        else:
+            known = [*FIELD_NAMES, *PUBLISHED_NAMES, _PUBLISHED_BERT_CONFIG]
+            raise ConfigError(f"{path}: unknown key {key!r}{nearest(key, known)}")
+        for name in translated:
+            if name in values:
+                raise ConfigError(f"{path}: {key!r} sets {name} a second time")
+        values.update(translated)
+    return values, ignored
+
+
+def make_config(file_values: Mapping[str, Any], command_line: Mapping[str, Any]) -> Config:
+    """Join the values of a file with those of the command line, which win."""
+    return Config(**{**file_values, **command_line})
+
+
+def config_from_checkpoint(values: Mapping[str, Any]) -> Config:
+    """The configuration that `config_to_dict` wrote.
+
+    Raises:
+        ConfigError: a name is unknown or missing.
+    """
+    if set(values) != set(FIELD_NAMES):
+        odd = sorted(set(values) ^ set(FIELD_NAMES))
+        raise ConfigError(f"the checkpoint's configuration differs in its keys: {', '.join(odd)}")
+    return Config(**values)
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """Plain values of every field."""
+    return asdict(config)
+
+
+def check_same_architecture(
+    file_values: Mapping[str, Any], trained: Config, path: Path, checkpoint: Path
+) -> None:
+    """Refuse a configuration file that describes another model than the checkpoint's.
+
+    Raises:
+        ConfigError: naming each architecture key that differs.
+    """
+    different = [
+        f"{name} is {file_values[name]!r} in the file and {getattr(trained, name)!r} in the model"
+        for name in ARCHITECTURE
+        if name in file_values and file_values[name] != getattr(trained, name)
+    ]
+    if different:
+        raise ConfigError(f"{path} contradicts {checkpoint}: {'; '.join(different)}")
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """What to say of the known word that a wrong one resembles most; empty if none does."""
+    matches = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: found {type(value).__name__}, expected a JSON object")
+    return value
+
+
+def _beside(path: Path, named: Any) -> Path:
+    """A file that a configuration names: from the working folder, or from above its own folder."""
+    if not isinstance(named, str):
+        raise ConfigError(f"{path}: {_PUBLISHED_BERT_CONFIG}: found {named!r}, expected a path")
+    return Path(named) if Path(named).exists() else path.resolve().parent.parent / named
+
+
+def _read_bert_layers(path: Path) -> tuple[dict[str, int], list[str]]:
+    """The published split: the first `fusion_layer` layers read the text, the others fuse."""
+    values = _read_object(path)
+    total, text = values.get("num_hidden_layers"), values.get("fusion_layer")
+    if type(total) is not int or type(text) is not int or not 0 < text < total:
+        raise ConfigError(
+            f"{path}: found fusion_layer {text!r} and num_hidden_layers {total!r}, "
+            "expected two whole numbers, the first smaller"
+        )
+    ignored = sorted(set(values) - {"num_hidden_layers", "fusion_layer"})
+    return (
+        {"text_layers": text, "fusion_layers": total - text},
+        [f"{path.name}: {key}" for key in ignored],
+    )

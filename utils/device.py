@@ -1,0 +1,24 @@
+"""Choosing the device to compute on."""
+
+from __future__ import annotations
+
+import torch
+
+from utils.errors import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; "auto" is the GPU where there is one.
+
+    Raises:
+        InputError: the name is no device, or there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"--device {name!r}: expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"--device {name}: no CUDA device is available (--device auto falls back)")
+    return device

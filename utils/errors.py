@@ -1,0 +1,21 @@
+"""What a user can mend: errors that end a command with one clear line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+class InputError(ValueError):
+    """Something in files, options or data that the user can mend; the message says what."""
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a command; an `InputError` ends it with its message and exit status 1."""
+    try:
+        main()
+    except InputError as error:
+        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,57 @@
+"""Command-line options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """What to read and how to run.
+
+    An option that is a field of the configuration is absent where it is not given, so that the
+    configuration file or the checkpoint speaks for it.
+    """
+    parser.add_argument("--dataset", default=argparse.SUPPRESS, help="cin or vd_ref")
+    parser.add_argument("--data-root", default=argparse.SUPPRESS, help="the data set's folder")
+    parser.add_argument(
+        "--skip-bad-records",
+        action="store_true",
+        default=False,
+        help="count bad records and go on without them",
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=argparse.SUPPRESS,
+        help="narrations that go through the model together",
+    )
+    parser.add_argument("--workers", type=int, default=0, help="processes that read data ahead")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--model_config", type=Path, default=None, help="a configuration file (configs/)"
+    )
+    parser.add_argument(
+        "--use-phrase-mask",
+        action="store_true",
+        default=False,
+        help="taken for the published command; padding of mentions is always masked",
+    )
+
+
+def add_test_options(parser: argparse.ArgumentParser) -> None:
+    """What the two test commands take beside the data options."""
+    parser.add_argument(
+        "--save_name", type=Path, required=True, metavar="CHECKPOINT", help="saved/RUN/models.pt"
+    )
+    parser.add_argument("--split", default=None, help="by default the data set's test split")
+    parser.add_argument(
+        "--json", type=Path, default=None, metavar="FILE", help="write the scores, in percent"
+    )
+    parser.add_argument(
+        "--bbox-reg",
+        action="store_true",
+        default=False,
+        dest="box_regression",
+        help="insist that the checkpoint's box head was trained; the checkpoint decides its use",
+    )

