@@ -74,7 +74,7 @@ def train_one_epoch(
 
 
 def loss_terms(output: Output, batch: Batch, config: Config) -> dict[str, losses.Term]:
-    """The losses of a labelled batch by name; those that the configuration leaves out are absent."""
+    """The losses of a labelled batch by name, without those that the configuration leaves out."""
     coreference: dict[str, Callable[[], losses.Term]] = {
         "con": lambda: losses.contrastive_coreference(
             output, batch, config.coreference_temperature
@@ -222,6 +222,27 @@ def grounded_mentions(resolutions: Iterable[Resolution]) -> list[GroundedMention
     ]
 
 
+def open_split_regions(
+    config: Config, dataset: str, data_root: Path, split: str
+) -> RegionStore | None:
+    """The regions that a model reads of a split; None where it reads the texts alone.
+
+    Raises:
+        InputError: the files are broken, or their features are of another size than the model's.
+    """
+    if not config.use_regions:
+        return None
+    store = open_regions(dataset, data_root, split, config.max_regions)
+    if store is None:
+        print(f"{dataset} {split} has no regions: the texts are read alone")
+    elif store.feature_size != config.region_feature_size:
+        raise InputError(
+            f"{data_root}: the regions of {split} have features of {store.feature_size} numbers, "
+            f"the model takes {config.region_feature_size} (region_feature_size)"
+        )
+    return store
+
+
 @dataclass(frozen=True)
 class ResolvedSplit:
     """A split as a test command sees it.
@@ -263,16 +284,11 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     dataset = getattr(options, "dataset", config.dataset)
     data_root = Path(getattr(options, "data_root", config.data_root))
     split = options.split or default_test_split(dataset)
-    reading = read_narrations(
-        dataset, data_root, split, skip_bad_records=options.skip_bad_records
-    )
+    reading = read_narrations(dataset, data_root, split, skip_bad_records=options.skip_bad_records)
     print("\n".join(reading.report.lines()))
-    store = None
-    if config.use_regions:
-        store = open_regions(dataset, data_root, split, config.max_regions)
     resolutions = resolver.resolve(
         reading.narrations,
-        store,
+        open_split_regions(config, dataset, data_root, split),
         batch=getattr(options, "batch", 32),
         workers=options.workers,
         progress=f"resolving {split}",

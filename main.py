@@ -19,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from data.loaders import EpochBatches, Masking, NarrationDataset, hold_out, make_loader
 from data.narration import Narration
-from data.readers import labelled_split, open_regions, read_narrations
+from data.readers import labelled_split, read_narrations
 from data.word_pieces import load_word_pieces
 from engine import (
     PUBLISHED_THRESHOLD,
@@ -27,6 +27,7 @@ from engine import (
     evaluate,
     make_optimizer,
     make_scheduler,
+    open_split_regions,
     train_one_epoch,
 )
 from models.build import build_pretrained, encoder_config_of
@@ -113,9 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config.dataset, data_root, split, skip_bad_records=options.skip_bad_records
     )
     print("\n".join(reading.report.lines()))
-    store = None
-    if config.use_regions:
-        store = open_regions(config.dataset, data_root, split, config.max_regions)
+    store = open_split_regions(config, config.dataset, data_root, split)
     trained_on, held_out = split_labelled(reading.narrations, config.held_out)
     print(f"{len(trained_on)} narrations to train on, {len(held_out)} held out")
 
@@ -199,8 +198,8 @@ def report_epoch(
     """One line for the reader, and the same values for TensorBoard."""
     losses = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
     scores = "  ".join(f"{name} {value:.1f}" for name, value in evaluation.scores.items())
-    print(f"epoch {epoch}  {losses}", end="")
-    print(f"  | held out: {scores}  threshold {evaluation.threshold:.2f}" if scores else "")
+    held_out = f"  | held out: {scores}  threshold {evaluation.threshold:.2f}" if scores else ""
+    print(f"epoch {epoch}  {losses}{held_out}", flush=True)
     for name, value in means.items():
         log.add_scalar(f"loss/{name}", value, epoch)
     for name, value in evaluation.scores.items():

@@ -109,9 +109,7 @@ class Resolver:
             workers: processes that read ahead.
             progress: what the progress bar says; None for no bar.
         """
-        dataset = NarrationDataset(
-            narrations, store, self.word_pieces, self.config.max_mentions
-        )
+        dataset = NarrationDataset(narrations, store, self.word_pieces, self.config.max_mentions)
         batches = EpochBatches(len(dataset), batch, seed=None)
         loader = make_loader(dataset, batches, workers, self.device)
         places = iter(range(len(narrations)))
@@ -134,7 +132,9 @@ class Resolver:
         ]
         region_counts = batch.region_mask.sum(dim=1).tolist()
         rows = []
-        for row, (indices, regions) in enumerate(zip(batch.mention_indices, region_counts)):
+        for row, (indices, regions) in enumerate(
+            zip(batch.mention_indices, region_counts, strict=True)
+        ):
             similarity, boxes_xyxy, box_scores, regions_xyxy = (array[row] for array in arrays)
             seen = np.asarray(indices, dtype=np.int64)
             count = len(seen)

@@ -127,4 +127,3 @@ def chain_numbers(narration: Narration, mention_indices: tuple[int, ...]) -> np.
         ],
         dtype=np.int64,
     )
-

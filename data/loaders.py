@@ -201,14 +201,11 @@ class Collate:
 
     def _regions(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         numbers: dict[str, int] = {}
-        width = max((e.regions.features.shape[1] for e in examples if e.regions), default=0)
+        all_regions = [example.regions for example in examples]
+        width = max((r.features.shape[1] for r in all_regions if r is not None), default=0)
+        nothing = Regions(np.zeros((0, 4), np.float32), (), (), np.zeros((0, width), np.float32))
         features, boxes, labels = [], [], []
-        for regions in (example.regions for example in examples):
-            if regions is None:
-                features.append(np.zeros((0, width), dtype=np.float32))
-                boxes.append(np.zeros((0, 4), dtype=np.float32))
-                labels.append(np.zeros(0, dtype=np.int64))
-                continue
+        for regions in (nothing if r is None else r for r in all_regions):
             features.append(regions.features)
             boxes.append(regions.boxes_xyxy)
             rows = [numbers.setdefault(label, len(numbers)) for label in regions.labels]

@@ -23,8 +23,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from data.narration import Regions
-from data.safe_pickle import (
+from data.files import (
     DataError,
     bad_record,
     is_text,
@@ -33,6 +32,7 @@ from data.safe_pickle import (
     read_json,
     shown,
 )
+from data.narration import Regions
 
 LARGEST_COORDINATE = 1e7  # pixels; no picture is that large
 ROWS_PER_CHUNK = 32  # of the features as they are written: 256 KiB at 2048 numbers

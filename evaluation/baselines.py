@@ -76,7 +76,7 @@ def head_word(phrase: str) -> str:
 
 def _bare_word(word: str) -> str:
     """A word without the punctuation around it and without a possessive ending."""
-    word = word.strip(".,;:!?\"()[]")
+    word = word.strip('.,;:!?"()[]')
     for ending in _POSSESSIVE_ENDINGS:
         if word.endswith(ending):
             return word.removesuffix(ending)

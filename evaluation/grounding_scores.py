@@ -20,9 +20,7 @@ from torch import Tensor
 from utils.boxes import enclosing_box, pairwise_iou
 
 # The words that count as pronouns in the published grounding figures (Goel et al., EMNLP 2023).
-PRONOUNS = frozenset(
-    "them they their this that which those it who he she her him its his".split()
-)
+PRONOUNS = frozenset("them they their this that which those it who he she her him its his".split())
 
 SUFFICIENT_IOU = 0.5
 
@@ -221,9 +219,7 @@ def _meets(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
     return pairwise_iou(first_xyxy, second_xyxy) >= SUFFICIENT_IOU - _ROUNDING
 
 
-def _accuracy(
-    judged: Sequence[_Judged], outcomes: Callable[[_Judged], Sequence[bool]]
-) -> Accuracy:
+def _accuracy(judged: Sequence[_Judged], outcomes: Callable[[_Judged], Sequence[bool]]) -> Accuracy:
     """The mean of what each mention yields, over all of them, the nouns and the pronouns."""
     nouns = [right for mention in judged if not mention.is_pronoun for right in outcomes(mention)]
     pronouns = [right for mention in judged if mention.is_pronoun for right in outcomes(mention)]

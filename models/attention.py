@@ -16,7 +16,9 @@ class Attention(nn.Module):
     def __init__(self, hidden_size: int, heads: int, attention_dropout: float) -> None:
         super().__init__()
         if hidden_size % heads:
-            raise ValueError(f"{heads} attention heads do not divide a hidden size of {hidden_size}")
+            raise ValueError(
+                f"{heads} attention heads do not divide a hidden size of {hidden_size}"
+            )
         self.heads = heads
         self.attention_dropout = attention_dropout
         self.query = nn.Linear(hidden_size, hidden_size)

@@ -33,9 +33,7 @@ def build_pretrained(config: Config) -> tuple[CoreferenceModel, int]:
     return model, model.fusion.start_from(further)
 
 
-def build_from_checkpoint(
-    config: Config, encoder_config: Mapping[str, object]
-) -> CoreferenceModel:
+def build_from_checkpoint(config: Config, encoder_config: Mapping[str, object]) -> CoreferenceModel:
     """A model of a checkpoint's shape, with random weights; nothing is looked up by name."""
     return _around(text_encoder_from_config(encoder_config), config)
 

@@ -62,9 +62,7 @@ class CoreferenceModel(nn.Module):
         words = self.text_encoder(batch.token_ids, batch.token_mask)
         mentions = mean_over_spans(words, batch.mention_spans)
         regions = self._encode_regions(batch)
-        fused, log_attention = self.fusion(
-            mentions, batch.mention_mask, regions, batch.region_mask
-        )
+        fused, log_attention = self.fusion(mentions, batch.mention_mask, regions, batch.region_mask)
         return Output(
             mention_vectors=mentions,
             region_vectors=regions,

@@ -231,6 +231,14 @@ def test_what_cannot_run_is_refused(
     assert not (folder / "saved" / "refused").exists()
 
 
+def test_regions_of_another_size_are_refused(folder: Path) -> None:
+    config = folder / "other.json"
+    values = json.loads((folder / "config.json").read_text())
+    config.write_text(json.dumps({**values, "region_feature_size": 99}))
+    with pytest.raises(InputError, match="features of 12 numbers, the model takes 99"):
+        train(folder, "--use-ssl", "--model_config", str(config), name="refused")
+
+
 def test_several_ranks_are_refused_for_now(
     folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

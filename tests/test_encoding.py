@@ -106,7 +106,10 @@ def test_masking_depends_on_seed_epoch_and_narration_alone() -> None:
         return mask_words(encoded(), tiny.word_pieces(), 0.5, generator).token_ids.tolist()
 
     assert masked(1, 2, "a") == masked(1, 2, "a")
-    assert len({tuple(masked(*key)) for key in [(1, 2, "a"), (2, 2, "a"), (1, 3, "a"), (1, 2, "b")]}) == 4
+    assert (
+        len({tuple(masked(*key)) for key in [(1, 2, "a"), (2, 2, "a"), (1, 3, "a"), (1, 2, "b")]})
+        == 4
+    )
 
 
 def test_masking_chooses_replaces_and_keeps_in_the_published_shares() -> None:
@@ -136,6 +139,14 @@ def test_every_distinct_label_is_in_the_batch_once() -> None:
             label = batch.region_labels[row, column]
             ids = batch.label_token_ids[label][batch.label_word_mask[label]].tolist()
             assert tokenizer.decode(ids).replace(" ", "") == region.label.replace(" ", "")
+
+
+def test_a_picture_without_any_region_stands_beside_one_that_is_not_there() -> None:
+    examples = tiny.examples()
+    empty = dataclasses.replace(examples[1], regions=tiny.regions(0, 0))
+    batch = tiny.batch([empty, examples[2]])
+    assert batch.region_features.shape == (2, 0, tiny.FEATURE_SIZE)
+    assert tiny.tiny_model()(batch).fused_mentions.isfinite().all()
 
 
 def test_padding_is_to_the_longest_and_masked() -> None:

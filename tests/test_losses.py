@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 import pytest
@@ -42,7 +41,7 @@ def output(batch: Batch) -> Output:
 
 def value(name: str, output: Output, batch: Batch) -> tuple[float, float]:
     term = TERMS[name](output, batch)
-    return float(term.total), float(term.count)
+    return term.total.item(), term.count.item()
 
 
 @pytest.mark.parametrize("name", OF_ONE_NARRATION)

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from data.files import BadRecord, DataError
 from data.narration import Narration
 from data.readers import (
     DATASETS,
@@ -23,7 +24,6 @@ from data.readers import (
     read_narrations,
 )
 from data.readers.cin import read_trace
-from data.safe_pickle import BadRecord, DataError
 from tests.cin_files import (
     DEFAULT_CAPTIONS,
     DEFAULT_REGIONS,
@@ -240,9 +240,7 @@ def test_a_file_of_kinds_with_other_keys_than_ids_is_named(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kinds", [{"101": ["noun"]}, {"101": [1] * 5}, {"101": 5}, {"9": []}])
-def test_kinds_that_fit_no_narration_are_bad_records(
-    tmp_path: Path, kinds: dict[str, Any]
-) -> None:
+def test_kinds_that_fit_no_narration_are_bad_records(tmp_path: Path, kinds: dict[str, Any]) -> None:
     write_cin_folder(tmp_path)
     (tmp_path / "cin_annotations" / "mention_kinds.json").write_text(json.dumps(kinds))
     with pytest.raises(BadRecord, match=rf"mention_kinds\.json: {next(iter(kinds))}: found"):
@@ -425,9 +423,7 @@ def test_a_caption_with_a_number_of_no_word_is_a_bad_record(tmp_path: Path, numb
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 1), (1, 5), (5, 9), (-3, -2)])
-def test_captions_that_are_not_there_are_a_bad_record(
-    tmp_path: Path, start: int, end: int
-) -> None:
+def test_captions_that_are_not_there_are_a_bad_record(tmp_path: Path, start: int, end: int) -> None:
     path = write_cin_folder(tmp_path) / "flk30k_LN_label.h5"
     overwrite(path, "label_start_ix", np.array([1, 3, start]))
     overwrite(path, "label_end_ix", np.array([2, 3, end]))
@@ -500,7 +496,7 @@ def test_more_captions_than_are_read_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = read(write_cin_folder(tmp_path), "train").narrations
-    monkeypatch.setattr("data.readers.cin._ROWS_PER_READ", 2)
+    monkeypatch.setattr("data.readers.caption_files._ROWS_PER_READ", 2)
     assert read(tmp_path, "train").narrations == whole
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from data.files import BadRecord, DataError
 from data.readers import Reading, open_regions, read_narrations
-from data.safe_pickle import BadRecord, DataError
 
 DIALOGUE: dict[str, Any] = {
     "id": 7,

@@ -16,8 +16,8 @@ import h5py
 import numpy as np
 import pytest
 
+from data.files import BadRecord, DataError, read_image_rows
 from data.regions import PictureRegions, RegionStore, region_paths, write_region_store
-from data.safe_pickle import BadRecord, DataError, read_image_rows
 from tests.cin_files import DEFAULT_REGIONS, PictureNote, write_regions
 
 SIZE = (200, 100)
@@ -250,9 +250,7 @@ def test_bad_detections_are_named(tmp_path: Path, kind: str) -> None:
         ('{"101": {}, "101": {}}', "101: found its detections twice"),
     ],
 )
-def test_a_broken_file_of_detections_is_named(
-    tmp_path: Path, content: str, message: str
-) -> None:
+def test_a_broken_file_of_detections_is_named(tmp_path: Path, content: str, message: str) -> None:
     paths = written(tmp_path)
     paths[2].write_text(content)
     with pytest.raises(DataError, match=rf"val_detection_dict\.json.* {message}"):

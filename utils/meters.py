@@ -21,6 +21,4 @@ class Means:
 
     def means(self) -> dict[str, float]:
         """The mean of every name that counted anything."""
-        return {
-            name: self._sums[name] / count for name, count in self._counts.items() if count > 0
-        }
+        return {name: self._sums[name] / count for name, count in self._counts.items() if count > 0}

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from data.files import DataError
 from data.narration import Narration
 from data.readers import cin, vd_ref
 from data.readers.report import ReadReport
 from data.regions import RegionStore
-from data.safe_pickle import DataError
 
 DATASETS: dict[str, ModuleType] = {"cin": cin, "vd_ref": vd_ref}
 
@@ -83,24 +83,6 @@ def open_regions(
         DataError: there is no such data set or split; some of the files are missing, or broken.
     """
     return _reader_of(dataset, split).open_regions(Path(data_root), split, max_regions)
-
-
-def labelled_split(dataset: str) -> str:
-    """The split whose chains are trained on.
-
-    Raises:
-        DataError: there is no such data set.
-    """
-    return _module(dataset).LABELLED_SPLIT
-
-
-def default_test_split(dataset: str) -> str:
-    """The split that is tested on where nobody says otherwise.
-
-    Raises:
-        DataError: there is no such data set.
-    """
-    return _module(dataset).TEST_SPLIT
 
 
 def labelled_split(dataset: str) -> str:

@@ -17,23 +17,17 @@ A narration has the id of its picture. Where the picture is not in the region st
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from PIL import Image
 
-from data.narration import Box, Mention, Narration
-from data.readers.report import ReadReport, Record, same_words
-from data.regions import LARGEST_COORDINATE, RegionStore, region_paths
-from data.safe_pickle import (
+from data.files import (
     BadRecord,
     DataError,
     bad_record,
@@ -43,6 +37,10 @@ from data.safe_pickle import (
     read_json,
     shown,
 )
+from data.narration import Box, Mention, Narration
+from data.readers.caption_files import read_first_captions
+from data.readers.report import ReadReport, Record, same_words
+from data.regions import LARGEST_COORDINATE, RegionStore, region_paths
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "val"
@@ -55,9 +53,6 @@ RELEASED_CHAINS = 3_310
 
 # How far a box may reach over the picture before it is wrong rather than rounded, in percent.
 BOX_TOLERANCE = 0.5
-
-_ROWS_PER_READ = 4096
-_WORD_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
@@ -403,7 +398,7 @@ def _read_unlabelled(data_root: Path, beside: _Beside, report: ReadReport) -> li
     _, index_path, _ = region_paths(_region_folder(data_root), UNLABELLED_SPLIT)
     if not index_path.exists():
         raise DataError(f"{index_path} is missing; it lists the unlabelled pictures")
-    captions = _read_first_captions(data_root, beside.region_rows, report)
+    captions = read_first_captions(data_root, beside.region_rows, report)
     narrations = []
     for image_id in beside.region_rows:
         if image_id not in captions:
@@ -429,96 +424,3 @@ def _picture_size(image_id: str, path: Path | None) -> tuple[int, int] | None:
             return picture.size
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise bad_record(path, image_id, f"no picture ({error})", "a JPEG file") from error
-
-
-def _read_first_captions(
-    data_root: Path, image_ids: Iterable[str], report: ReadReport
-) -> dict[str, tuple[str, ...]]:
-    """The words of the first caption of each picture that has one."""
-    index_path, labels_path = data_root / "flk30k_LN.json", data_root / "flk30k_LN_label.h5"
-    vocabulary, places, pictures = _read_caption_index(index_path, report)
-    caption_count, spans = _read_caption_spans(labels_path, pictures)
-    first_rows = {}
-    for image_id in image_ids:
-        start, end = spans[places[image_id]].tolist() if image_id in places else (1, 0)
-        # Counted from 1, the end inclusive; an end before the start is no caption.
-        if not 1 <= start <= end + 1 <= caption_count + 1:
-            found, expected = f"captions {start} to {end}", f"some of {caption_count}"
-            report.refuse(bad_record(labels_path, image_id, found, expected))
-        elif start <= end:
-            first_rows[image_id] = start - 1
-    captions = {}
-    for image_id, numbers in _read_rows(labels_path, first_rows):
-        words = tuple(vocabulary.get(number, "") for number in numbers)
-        if not all(words):
-            found, expected = f"words {shown(numbers)}", f"numbers from {index_path.name}"
-            report.refuse(bad_record(labels_path, image_id, found, expected))
-        elif words:
-            captions[image_id] = words
-    return captions
-
-
-def _read_caption_index(
-    path: Path, report: ReadReport
-) -> tuple[dict[int, str], dict[str, int], int]:
-    """The words by number, for each image id its place in the labels, and how many places there
-    are."""
-    index = read_json(path)
-    words = index.get("ix_to_word") if isinstance(index, dict) else None
-    images = index.get("images") if isinstance(index, dict) else None
-    if not isinstance(words, dict) or not isinstance(images, list):
-        raise DataError(f"{path} holds {shown(index)}, expected ix_to_word and images")
-    vocabulary = {}
-    for number, word in words.items():
-        if not _WORD_NUMBER.fullmatch(number) or not is_text(word) or not word.strip():
-            found = f"{shown(number)}: {shown(word)}"
-            raise DataError(f"{path}: ix_to_word holds {found}, expected a word by its number")
-        vocabulary[int(number)] = word
-    places: dict[str, int] = {}
-    for place, image in enumerate(images):
-        image_id = read_id(image.get("id")) if isinstance(image, dict) else None
-        if image_id is None or image_id in places:
-            expected = "an object with an id that no earlier one has"
-            report.refuse(bad_record(path, f"images {place}", shown(image), expected))
-        else:
-            places[image_id] = place
-    return vocabulary, places, len(images)
-
-
-def _read_caption_spans(path: Path, pictures: int) -> tuple[int, np.ndarray]:
-    """How many captions there are, and the first and last [pictures, 2] int64 of each picture."""
-    names = ("labels", "label_start_ix", "label_end_ix")
-    try:
-        with h5py.File(path, "r", locking="best-effort") as file:
-            shapes = [file[name].shape for name in names]
-            types = [file[name].dtype for name in names]
-            spans = [file[name][:] for name in names[1:]]
-    except Exception as error:
-        # A broken file ends in nearly any kind of error.
-        raise DataError(
-            f"{path} cannot be read as HDF5 with {', '.join(names)}: {error}"
-        ) from error
-    if len(shapes[0]) != 2 or shapes[1:] != [(pictures,)] * 2:
-        raise DataError(
-            f"{path}: {', '.join(names)} have shapes {shapes}, expected [captions, words] and "
-            f"twice [{pictures} pictures]"
-        )
-    if any(kind.kind not in "iu" for kind in types):
-        raise DataError(f"{path}: {', '.join(names)} are {types}, expected whole numbers")
-    return shapes[0][0], np.stack(spans, axis=1).astype(np.int64)
-
-
-def _read_rows(path: Path, rows: dict[str, int]) -> Iterator[tuple[str, list[int]]]:
-    """The numbers in the labels' rows of the given ids, without the padding, in row order."""
-    in_order = sorted(rows.items(), key=itemgetter(1))
-    for block, group in itertools.groupby(in_order, lambda item: item[1] // _ROWS_PER_READ):
-        first = block * _ROWS_PER_READ
-        try:
-            with h5py.File(path, "r", locking="best-effort") as file:
-                numbers = file["labels"][first : first + _ROWS_PER_READ]
-        except Exception as error:
-            raise DataError(f"{path}: labels cannot be read: {error}") from error
-        for image_id, row in group:
-            # Nothing but padding stands behind the words: a 0 among them stays, and is no word.
-            words = numbers[row - first]
-            yield image_id, words[: np.count_nonzero(words)].tolist()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.safe_pickle import BadRecord, bad_record, shown
+from data.files import BadRecord, bad_record, shown
 
 SKIPPED_SHOWN = 20
 

@@ -19,10 +19,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from data.files import BadRecord, DataError, bad_record, is_text, read_id, shown
 from data.narration import Mention, Narration
 from data.readers.report import ReadReport, Record, same_words
 from data.regions import RegionStore
-from data.safe_pickle import BadRecord, DataError, bad_record, is_text, read_id, shown
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"

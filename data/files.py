@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from utils.errors import InputError
+
 LONGEST_ID = 200  # characters; with an ending, still a file name everywhere
 
 # All that pickling a dict of whole numbers or texts to whole numbers can write, in every protocol.
@@ -29,7 +31,7 @@ _ID_PICKLE_OPCODES = frozenset(
 _ID_PICKLE_EXPECTED = "a pickled dict of ids (text or whole numbers) to whole numbers"
 
 
-class DataError(ValueError):
+class DataError(InputError):
     """A file does not hold what it should; the message names it, what was found and expected."""
 
 
