@@ -15,9 +15,11 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from data.loaders import count_left_out
 from data.narration import Narration, counted_mentions
 from data.readers import default_test_split, open_regions, read_narrations
 from data.regions import RegionStore
+from data.word_pieces import WordPieces
 from evaluation.chains import chains_from_labels, chains_from_similarity, restrict
 from evaluation.coreference_scores import score_chains
 from evaluation.grounding_scores import GroundedMention, score_grounding
@@ -243,6 +245,19 @@ def open_split_regions(
     return store
 
 
+def report_left_out(
+    narrations: Sequence[Narration], word_pieces: WordPieces, max_mentions: int
+) -> None:
+    """Say how many mentions the model will not see."""
+    left_out = count_left_out(narrations, word_pieces, max_mentions)
+    if left_out:
+        print(
+            f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations lie beyond "
+            f"the encoder's {word_pieces.limit} word-pieces or the cap of {max_mentions} mentions; "
+            "the model does not see them, and each is a chain of its own"
+        )
+
+
 @dataclass(frozen=True)
 class ResolvedSplit:
     """A split as a test command sees it.
@@ -286,6 +301,7 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     split = options.split or default_test_split(dataset)
     reading = read_narrations(dataset, data_root, split, skip_bad_records=options.skip_bad_records)
     print("\n".join(reading.report.lines()))
+    report_left_out(reading.narrations, resolver.word_pieces, config.max_mentions)
     resolutions = resolver.resolve(
         reading.narrations,
         open_split_regions(config, dataset, data_root, split),

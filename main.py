@@ -28,6 +28,7 @@ from engine import (
     make_optimizer,
     make_scheduler,
     open_split_regions,
+    report_left_out,
     train_one_epoch,
 )
 from models.build import build_pretrained, encoder_config_of
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     word_pieces = load_word_pieces(config.text_encoder)
     masking = Masking(config.mlm_probability, config.seed)
     dataset = NarrationDataset(trained_on, store, word_pieces, config.max_mentions, masking)
-    report_left_out(dataset, config)
+    report_left_out(reading.narrations, word_pieces, config.max_mentions)
     batches = EpochBatches(len(dataset), config.batch, config.seed)
     loader = make_loader(dataset, batches, options.workers, device)
 
@@ -179,17 +180,6 @@ def split_labelled(
             f"of {fraction:g}: there is nothing to train on"
         )
     return trained_on, held_out
-
-
-def report_left_out(dataset: NarrationDataset, config: Config) -> None:
-    """Say how many mentions no batch will hold."""
-    left_out = dataset.left_out()
-    if left_out:
-        print(
-            f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations lie beyond "
-            f"the encoder's {dataset.word_pieces.limit} word-pieces or the cap of "
-            f"{config.max_mentions} mentions, and are left out"
-        )
 
 
 def report_epoch(

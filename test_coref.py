@@ -32,20 +32,12 @@ from utils.files import write_text
 from utils.options import add_data_options, add_test_options
 
 
-def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Resolve, write chain files, score."""
     parser = argparse.ArgumentParser(description="Coreference of a split with a trained model.")
     add_data_options(parser)
     add_test_options(parser)
-    parser.add_argument(
-        "--output", type=Path, default=Path("coref"), help="folder of the chain files"
-    )
-    return parser.parse_args(arguments)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Resolve, write chain files, score."""
-    options = parse_options(arguments)
+    options = parser.parse_args(arguments)
     resolver = resolver_for_test(options)
     split = resolve_split(resolver, options)
     narrations = [resolution.narration for resolution in split.resolutions]

@@ -1,4 +1,6 @@
-"""Ground the mentions of a split with a trained model: narrative grounding accuracy.
+"""Ground the mentions of a split with a trained model: boxes and narrative grounding accuracy.
+
+The boxes go into `<output>/grounding/<split>.json`.
 
 The published command:
 
@@ -11,9 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from engine import grounded_mentions, resolve_split, resolver_for_test
 from evaluation.grounding_scores import format_grounding, score_grounding
+from resolver import Resolution
 from utils.errors import InputError, run_command
 from utils.files import write_text
 from utils.options import add_data_options, add_test_options
@@ -29,12 +33,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     split = resolve_split(resolver, options)
     if not split.boxes_known:
         raise InputError(f"{split.name} has no mention with a box: there is nothing to ground")
+    boxes = options.output / "grounding" / f"{split.name}.json"
+    write_text(boxes, json.dumps([describe(r) for r in split.resolutions], indent=1) + "\n")
+    print(f"wrote the boxes of {len(split.resolutions)} narrations to {boxes}")
     scores = score_grounding(grounded_mentions(split.resolutions))
     print("\ngold mentions that have a box; percent right at an IoU of at least 0.5\n")
     print(format_grounding(scores))
     if options.json is not None:
         write_text(options.json, json.dumps(scores.to_json(), indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
+
+
+def describe(resolution: Resolution) -> dict[str, Any]:
+    """The mentions of a narration with their boxes, predicted and gold, relative to the picture."""
+    mentions = [
+        {
+            "phrase": mention.phrase,
+            "start": mention.start,
+            "end": mention.end,
+            "box_xyxy": None if resolution.boxes_xyxy is None else box_of(resolution, index),
+            "gold_boxes_xyxy": [[round(x, 5) for x in box] for box in mention.boxes_xyxy],
+        }
+        for index, mention in enumerate(resolution.narration.mentions)
+    ]
+    return {"id": resolution.narration.id, "mentions": mentions}
+
+
+def box_of(resolution: Resolution, index: int) -> list[float]:
+    """The predicted box of a mention, rounded to less than a pixel."""
+    return [round(x, 5) for x in resolution.boxes_xyxy[index].tolist()]
 
 
 if __name__ == "__main__":

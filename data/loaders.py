@@ -89,14 +89,20 @@ class NarrationDataset(Dataset[Example]):
             narration, text, chain_numbers(narration, text.mention_indices), regions, masked
         )
 
-    def left_out(self) -> dict[str, int]:
-        """Narrations with mentions that no batch will hold, and how many of each."""
-        counts = {
-            narration.id: len(narration.mentions)
-            - len(encode_text(narration, self.word_pieces, self.max_mentions).mention_indices)
-            for narration in self.narrations
-        }
-        return {narration_id: count for narration_id, count in counts.items() if count}
+
+def count_left_out(
+    narrations: Sequence[Narration], word_pieces: WordPieces, max_mentions: int
+) -> dict[str, int]:
+    """Narrations with mentions that no batch will hold, and how many of each.
+
+    They lie beyond the encoder's limit, have no word-piece, or are over the cap.
+    """
+    counts = {
+        narration.id: len(narration.mentions)
+        - len(encode_text(narration, word_pieces, max_mentions).mention_indices)
+        for narration in narrations
+    }
+    return {narration_id: count for narration_id, count in counts.items() if count}
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):

@@ -183,8 +183,14 @@ def test_scores_do_not_depend_on_the_batch(folder: Path, checkpoint: Path, batch
 
 def test_grounding_scores_stand_beside_the_oracle(folder: Path, checkpoint: Path) -> None:
     written = folder / "grounding.json"
-    test_grounding.main(["--save_name", str(checkpoint), "--json", str(written), "--split", "test"])
+    test_grounding.main(
+        ["--save_name", str(checkpoint), "--json", str(written), "--split", "test"]
+        + ["--output", str(folder / "boxes")]
+    )
     scores = json.loads(written.read_text())
+    boxes = json.loads((folder / "boxes" / "grounding" / "test.json").read_text())
+    assert [narration["id"] for narration in boxes] == ["201", "2010", "202"]
+    assert all(len(m["box_xyxy"]) == 4 for narration in boxes for m in narration["mentions"])
     assert (scores["mentions"], scores["pronouns_mentions"]) == (12, 6)
     assert scores["oracle"] == 100
     assert 0 <= scores["overall"] <= 100

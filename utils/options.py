@@ -46,6 +46,9 @@ def add_test_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", default=None, help="by default the data set's test split")
     parser.add_argument(
+        "--output", type=Path, default=Path("coref"), help="folder of what is predicted"
+    )
+    parser.add_argument(
         "--json", type=Path, default=None, metavar="FILE", help="write the scores, in percent"
     )
     parser.add_argument(
