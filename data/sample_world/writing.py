@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from data.regions import PictureRegions, write_region_store
 from data.sample_world.detecting import detect
@@ -59,7 +60,8 @@ def write_world(folder: Path, seed: int, sizes: dict[str, int], processes: int) 
     splits = [split for split in SPLITS for _ in range(sizes[split])]
     jobs = [(folder, seed, number, split) for number, split in enumerate(splits)]
     samples: list[Sample] = []
-    with ProcessPoolExecutor(processes) as pool:
+    # One thread each: more would wait for each other, and could add up in another order.
+    with ProcessPoolExecutor(processes, initializer=threadpool_limits, initargs=(1,)) as pool:
         for sample in pool.map(_make_sample, jobs, chunksize=8):
             samples.append(sample)
             yield len(samples)
@@ -178,9 +180,9 @@ def _write_captions(folder: Path, samples: Sequence[Sample]) -> None:
 def _readme(seed: int, samples: Sequence[Sample]) -> str:
     """What the folder holds, and the counts of it."""
     lines = [
-        "A generated world for multimodal coreference: drawn pictures, narrations of them, and what",
-        "a detector with faults finds in them, in the file formats of the MCR release. Nothing in",
-        f"it is of others. Made by tools/make_sample.py with seed {seed}.",
+        "A generated world for multimodal coreference: drawn pictures, narrations of them, and",
+        "what a detector with faults finds in them, in the file formats of the MCR release.",
+        f"Nothing in it is of others. Made by tools/make_sample.py with seed {seed}.",
         "",
         "cin_annotations/: narrations of val and test with mentions, chains and boxes;",
         "    mention_kinds.json marks the pronouns that only the picture decides",
