@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(trained_on)} narrations to train on, {len(held_out)} held out")
 
     word_pieces = load_word_pieces(config.text_encoder)
-    masking = Masking(config.mlm_probability, config.seed)
+    masking = Masking(config.mlm_probability, config.seed) if config.mlm_probability else None
     dataset = NarrationDataset(trained_on, store, word_pieces, config.max_mentions, masking)
     report_left_out(reading.narrations, word_pieces, config.max_mentions)
     batches = EpochBatches(len(dataset), config.batch, config.seed)

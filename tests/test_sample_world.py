@@ -181,6 +181,35 @@ def test_only_the_picture_decides_a_marked_pronoun(tellings: list[tuple[Drawing,
     assert marked / len(tellings) > 1.3
 
 
+def test_the_picture_can_tell_who_is_who(tellings: list[tuple[Drawing, Told]]) -> None:
+    """Of one kind at most one is introduced by its bare name: the others by what is seen of them.
+
+    Otherwise not even the picture could say which of two mentions, "a man" and "another man", a
+    later one belongs to.
+    """
+    described = 0
+    for drawing, told in tellings:
+        kind_of_box = {
+            drawing.boxes[index, ""]: entity.kind
+            for index, entity in enumerate(drawing.scene.entities)
+            if (index, "") in drawing.boxes
+        }
+        first: dict[int, str] = {}
+        kind_of_chain: dict[int, str] = {}
+        for mention in told.mentions:
+            if len(mention.boxes) == 1 and mention.boxes[0] in kind_of_box:
+                first.setdefault(mention.chain, told.text[mention.start : mention.end])
+                kind_of_chain[mention.chain] = kind_of_box[mention.boxes[0]]
+        bare = Counter(
+            kind_of_chain[chain]
+            for chain, phrase in first.items()
+            if phrase.split()[0] in ("a", "an", "another") and len(phrase.split()) == 2
+        )
+        assert max(bare.values(), default=0) <= 1, told.text
+        described += sum(phrase.startswith("another ") for phrase in first.values())
+    assert described > 10
+
+
 def test_no_rule_of_the_text_finds_what_a_marked_pronoun_means(
     tellings: list[tuple[Drawing, Told]],
 ) -> None:

@@ -34,7 +34,7 @@ class ToldMention:
         chain: number of its chain.
         boxes: in pixels, (x1, y1, x2, y2); empty where nothing drawn is meant.
         kind: PICTURE, or None.
-        rivals: for a PICTURE pronoun, the chains that the text would allow, its own among them.
+        rivals: where the picture decides, the chains that the text would allow, its own among them.
     """
 
     start: int
@@ -127,6 +127,7 @@ class _Narrator:
         key: object,
         boxes: Sequence[PixelBox | None],
         rivals: Sequence[object] = (),
+        kind: str | None = None,
     ) -> None:
         """The words since `start` are a mention of what `key` stands for."""
         self.mentions.append(
@@ -135,7 +136,7 @@ class _Narrator:
                 len(self.text),
                 self.chain(key),
                 tuple(box for box in boxes if box is not None),
-                PICTURE if rivals else None,
+                kind,
                 tuple(self.chain(rival) for rival in rivals),
             )
         )
@@ -232,7 +233,7 @@ class _Narrator:
         """What an entity is called; a wider name only where nothing else here bears it."""
         kind = self.entities[index].kind
         names = _NAMES.get(kind, (kind,))
-        if self.random.random() < 0.65:
+        if self.random.random() < 0.75:
             return kind
         choice = self.random.choice(names)
         bearers = {e.kind for e in self.entities if choice in _NAMES.get(e.kind, (e.kind,))}
@@ -260,19 +261,31 @@ class _Narrator:
         article = "" if part == "trousers" and article == "a" else article + " "
         return f"{article}{self.value(index, part)} {part}"
 
-    def describe(self, index: int, attribute: str) -> None:
-        """A definite mention by an attribute: "the man in the red shirt", "the black dog"."""
+    def describe(
+        self, article: str, index: int, attribute: str, rivals: Sequence[int] = ()
+    ) -> None:
+        """A mention by an attribute: "the man in the red shirt", "a black dog", "the small one".
+
+        Among rivals of different kinds its name tells; only where it is called "one" it does not.
+        """
         self.known[index].add(attribute)
         value, start, name = self.value(index, attribute), self.start(), self.name(index)
+        if len({self.entities[rival].kind for rival in rivals}) > 1:
+            if self.random.random() < 0.5:
+                name = "one"
+            else:
+                rivals = ()
         if attribute in ("pose", "size", "body"):
-            self.say(f"the {value} {name}")
+            self.say(f"{article} {value} {name}")
         elif attribute == "place":
-            self.say(f"the {name} " + ("in the middle" if value == "middle" else f"on the {value}"))
+            where = "in the middle" if value == "middle" else f"on the {value}"
+            self.say(f"{_article(article, name)} {name} {where}")
         else:
-            self.say(f"the {name} " + ("with" if attribute in ("hat", "bag") else "in"))
-            article = self.random.choice(("the", "a"))
-            self.speak_of_part(self.part_phrase(index, attribute, article), index, attribute)
-        self.mark(start, index, [self.box(index)])
+            preposition = "with" if attribute in ("hat", "bag") else "in"
+            self.say(f"{_article(article, name)} {name} {preposition}")
+            of_part = self.random.choice(("the", "a")) if article == "the" else "a"
+            self.speak_of_part(self.part_phrase(index, attribute, of_part), index, attribute)
+        self.mark(start, index, [self.box(index)], rivals)
 
     def pronoun(self, index: int) -> str:
         kind = self.entities[index].kind
@@ -280,24 +293,44 @@ class _Narrator:
 
     # Sentences.
 
-    def introduce(self, indices: Sequence[int]) -> None:
-        """New entities, with nothing said that tells one of a kind from another."""
-        first = not self.introduced
-        self.say(self.random.choice(_OPENINGS if first else _FURTHER))
-        self.hesitate()
+    def introduce(self, indices: Sequence[int]) -> bool:
+        """New entities; of those of one kind only enough is said to know which is which.
+
+        Who is the only one of a kind is known by it. Each further one is introduced by something
+        that the picture shows of it alone, or two of a kind together as a group: else nothing, not
+        even the picture, could tell later which of the mentions means whom.
+
+        Returns:
+            False where nothing tells them apart; then nothing is said.
+        """
         kinds = [self.entities[index].kind for index in indices]
-        if len(indices) == 2 and kinds[0] == kinds[1] and self.random.random() < 0.5:
+        alike = len(indices) == 2 and kinds[0] == kinds[1]
+        as_group = alike and not self.of_a_kind(indices[0]) and self.random.random() < 0.4
+        described: dict[int, str] = {}
+        for place, index in enumerate(indices):
+            others = self.of_a_kind(index) + [i for i in indices[:place] if alike]
+            tells = self.telling(index, [index, *others])
+            if others and not as_group:
+                if not tells:
+                    return False
+                described[index] = self.random.choice(tells)
+        self.say(self.random.choice(_FURTHER if self.introduced else _OPENINGS))
+        self.hesitate()
+        if as_group:
             self.speak_of_group(f"two {_PLURALS.get(kinds[0], kinds[0] + 's')}", indices)
         else:
-            for number, index in enumerate(indices):
-                if number:
+            for place, index in enumerate(indices):
+                if place:
                     self.say("and")
-                name = self.name(index)
-                article = "an" if name[0] in "aeiou" else "a"
-                article = "another" if kinds[number] in kinds[:number] else article
-                self.speak_of(f"{article} {name}", index)
+                if index in described:
+                    article = self.random.choice(("another", "a"))
+                    self.describe(article, index, described[index])
+                else:
+                    name = self.name(index)
+                    self.speak_of(f"{_article('a', name)} {name}", index)
         self.introduced += indices
         self.stop()
+        return True
 
     def picture_pronoun(self, rivals: Sequence[int]) -> int | None:
         """A sentence about one of several, by a pronoun that fits all; the picture decides.
@@ -332,7 +365,7 @@ class _Narrator:
     def _picture_mention(self, word: str, index: int, rivals: Sequence[int]) -> None:
         start = self.start()
         self.say(word)
-        self.mark(start, index, [self.box(index)], rivals)
+        self.mark(start, index, [self.box(index)], rivals, PICTURE)
 
     def follow_up(self, index: int) -> None:
         """More of the one that was just spoken of, by a pronoun or by a possessive."""
@@ -354,10 +387,11 @@ class _Narrator:
             self.predicate(index, self.random.choice(new))
 
     def the_other(self, index: int) -> None:
-        """The one of two of a kind that was not spoken of."""
+        """The one of two that was not spoken of."""
         new = self.fresh(index)
         if new:
-            noun = self.random.choice((self.entities[index].kind, "one"))
+            alike = len(self.of_a_kind(index)) > 1
+            noun = self.entities[index].kind if alike and self.random.random() < 0.5 else "one"
             self.speak_of(f"the other {noun}", index)
             self.predicate(index, self.random.choice(new))
             self.stop()
@@ -410,12 +444,12 @@ class _Narrator:
         self.stop()
 
     def about_described(self, rivals: Sequence[int]) -> None:
-        """A sentence about one of several of a kind, told from the others by what is seen."""
+        """A sentence about one of several, told from the others by what is seen."""
         able = [index for index in rivals if self.telling(index, rivals)]
-        if not able:
+        if len(able) < len(rivals):
             return
         index = self.random.choice(able)
-        self.describe(index, self.random.choice(self.telling(index, rivals)))
+        self.describe("the", index, self.random.choice(self.telling(index, rivals)), rivals)
         new = self.fresh(index)
         if new:
             self.predicate(index, self.random.choice(new))
@@ -425,7 +459,7 @@ class _Narrator:
             self.follow_up(index)
         self.stop()
         others = [i for i in rivals if i != index]
-        if len(others) == 1 and self.random.random() < 0.6:
+        if len(others) == 1 and self.random.random() < 0.4:
             self.the_other(others[0])
 
     def about_unnamed(self, rivals: Sequence[int]) -> None:
@@ -437,12 +471,11 @@ class _Narrator:
             self.follow_up(index)
         self.stop()
         others = [i for i in rivals if i != index]
-        if len(others) == 1 and self.random.random() < 0.5:
-            if self.entities[others[0]].kind == self.entities[index].kind:
-                self.the_other(others[0])
-            else:
-                # Either of the two: the next one named must not betray who was meant.
-                self.about_named(self.random.choice(rivals))
+        if len(others) == 1 and self.random.random() < 0.4:
+            self.the_other(others[0])
+        elif self.random.random() < 0.3:
+            # Any of them: the next one named must not betray who was meant.
+            self.about_named(self.random.choice(rivals))
 
     def about_named(self, index: int) -> None:
         """A sentence about the only one of its kind, by its name."""
@@ -475,23 +508,26 @@ def narrate(drawing: Drawing, random: Random) -> Told | None:
     teller = _Narrator(drawing, random)
     seen = [i for i in range(len(teller.entities)) if teller.box(i) is not None]
     topics = _topics(teller, seen, random)
-    target = random.randint(_SHORTEST + 10, _LONGEST - 22)
+    target = random.randint(_SHORTEST + 12, _LONGEST - 16)
     for topic in topics:
         if teller.words() >= target:
             break
-        teller.introduce(topic)
+        if not teller.introduce(topic):
+            continue
         if len(topic) == 1:
-            if random.random() < 0.7:
+            if random.random() < 0.5:
                 teller.about_one(topic[0])
             continue
         if random.random() < 0.35:
             teller.group(topic)
         teller.about_unnamed(topic)
-        if teller.words() < target:
-            teller.about_described(teller.of_a_kind(topic[0]))
-    attempts = 0
-    while teller.words() < target and attempts < 12:
-        attempts += 1
+        for _ in range(random.randint(1, 3)):
+            if teller.words() < target:
+                about = random.choice((teller.about_described, teller.about_unnamed))
+                about(topic)
+    for _ in range(12):
+        if teller.words() >= target or not teller.introduced:
+            break
         people = [i for i in teller.introduced if teller.entities[i].kind in PEOPLE]
         if random.random() < 0.4 or len(people) < 2:
             teller.around()
@@ -508,6 +544,11 @@ def narrate(drawing: Drawing, random: Random) -> Told | None:
         return None
     mentions = sorted(teller.mentions, key=lambda mention: (mention.start, -mention.end))
     return Told(teller.text, tuple(mentions))
+
+
+def _article(article: str, name: str) -> str:
+    """The article before a name, "an" before a vowel."""
+    return "an" if article == "a" and name[0] in "aeiou" else article
 
 
 def _topics(teller: _Narrator, seen: Sequence[int], random: Random) -> list[list[int]]:
