@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from evaluation.chains import chains_from_labels, chains_from_similarity, restri
 from evaluation.coreference_scores import score_chains
 from evaluation.grounding_scores import GroundedMention, score_grounding
 from models import losses
-from models.coreference_model import Output
+from models.coreference_model import CoreferenceModel, Output
 from resolver import Resolution, Resolver
 from utils.batch import Batch
 from utils.config import Config, check_same_architecture, read_config_file
@@ -106,14 +107,18 @@ def loss_weights(config: Config) -> dict[str, float]:
     }
 
 
-def make_optimizer(model: nn.Module, config: Config) -> Optimizer:
-    """AdamW; biases and norms do not decay."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+def make_optimizer(model: CoreferenceModel, config: Config) -> Optimizer:
+    """AdamW; biases and norms do not decay, the pretrained text encoder has its own rate."""
+    pretrained = set(model.text_encoder.body.parameters())
     groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in model.parameters() if (p in pretrained, p.dim() > 1) == kind],
+            "lr": config.lr * (1.0 if kind[0] else config.new_parts_lr_factor),
+            "weight_decay": config.weight_decay if kind[1] else 0.0,
+        }
+        for kind in itertools.product((True, False), repeat=2)
     ]
-    return AdamW(groups, lr=config.lr)
+    return AdamW(groups)
 
 
 def make_scheduler(optimizer: Optimizer, config: Config, steps_per_epoch: int) -> LRScheduler:

@@ -108,8 +108,10 @@ def test_whole_numbers_count_as_numbers() -> None:
 def test_a_configuration_survives_a_checkpoint() -> None:
     config = Config(lr=0.5, dataset="vd_ref")
     assert config_from_checkpoint(config_to_dict(config)) == config
-    with pytest.raises(ConfigError, match="lr"):
-        config_from_checkpoint({k: v for k, v in config_to_dict(config).items() if k != "lr"})
+    older = {key: value for key, value in config_to_dict(config).items() if key != "weight_decay"}
+    assert config_from_checkpoint(older) == config
+    with pytest.raises(ConfigError, match="unknown keys: colour"):
+        config_from_checkpoint({**config_to_dict(config), "colour": "red"})
 
 
 def test_a_configuration_of_another_architecture_is_refused() -> None:

@@ -71,6 +71,8 @@ class Config:
     batch: int = _part("training", 8)
     epochs: int = _part("training", 50)
     lr: float = _part("training", 1e-5)
+    # What the learning rate of everything but the pretrained text encoder is multiplied by.
+    new_parts_lr_factor: float = _part("training", 1.0)
     weight_decay: float = _part("training", 0.01)
     # The learning rate rises over the warm-up epochs, then is multiplied every few epochs.
     warmup_epochs: float = _part("training", 2.0)
@@ -109,7 +111,7 @@ _RANGES = (
     )),
     *((name, 0, _UNBOUNDED) for name in (
         "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
-        "image_text_weight", "lr", "weight_decay", "warmup_epochs", "lr_step_factor", "seed",
+        "image_text_weight", "lr", "new_parts_lr_factor", "weight_decay", "warmup_epochs", "lr_step_factor", "seed",
     )),
     *((name, 1e-6, _UNBOUNDED) for name in ("coreference_temperature", "image_text_temperature")),
     *((name, 0, 1) for name in ("ema_decay", "mlm_probability")),
@@ -189,12 +191,15 @@ def make_config(file_values: Mapping[str, Any], command_line: Mapping[str, Any])
 def config_from_checkpoint(values: Mapping[str, Any]) -> Config:
     """The configuration that `config_to_dict` wrote.
 
+    A field that is not among the values was added after they were written; its default does what
+    was done before it.
+
     Raises:
-        ConfigError: a name is unknown or missing.
+        ConfigError: a name is unknown or a value is of another type.
     """
-    if set(values) != set(FIELD_NAMES):
-        odd = sorted(set(values) ^ set(FIELD_NAMES))
-        raise ConfigError(f"the checkpoint's configuration differs in its keys: {', '.join(odd)}")
+    unknown = sorted(set(values) - set(FIELD_NAMES))
+    if unknown:
+        raise ConfigError(f"the checkpoint's configuration has unknown keys: {', '.join(unknown)}")
     return Config(**values)
 
 
