@@ -5,8 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := saved/demo
 WORLD := $(DEMO)/world
-# The seed of the world that is shown, and how many narrations each of its splits has.
-WORLD_OPTIONS := --seed 1 --train 2000 --val 200 --test 200
+# The seed of the world that is shown, and how many narrations its splits have: as many labelled
+# ones (val) as CIN has.
+WORLD_OPTIONS := --seed 1 --train 200 --val 880 --test 200
 
 .PHONY: test demo
 
@@ -30,6 +31,7 @@ demo: .venv/installed $(WORLD)/README
 	@echo "world: $(WORLD)   models: $(DEMO)/model   chains: $(DEMO)/coref"
 
 $(WORLD)/README: .venv/installed tools/make_sample.py $(wildcard data/sample_world/*.py)
+	rm -rf $(WORLD)
 	$(BIN)/python tools/make_sample.py --out $(WORLD) $(WORLD_OPTIONS)
 
 .venv/installed: requirements.txt

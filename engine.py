@@ -118,7 +118,7 @@ def make_optimizer(model: CoreferenceModel, config: Config) -> Optimizer:
         }
         for kind in itertools.product((True, False), repeat=2)
     ]
-    return AdamW(groups)
+    return AdamW(groups, fused=True)
 
 
 def make_scheduler(optimizer: Optimizer, config: Config, steps_per_epoch: int) -> LRScheduler:

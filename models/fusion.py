@@ -80,6 +80,10 @@ class FusionLayer(nn.Module):
         self.after_cross_attention = Residual(hidden_size, dropout)
         self.feedforward = FeedForward(hidden_size, feedforward_size)
         self.after_feedforward = Residual(hidden_size, dropout)
+        # What starts at random adds nothing at first: a mention starts as the text has it.
+        for added in (self.self_attention.out, self.cross_attention.out, self.feedforward[-1]):
+            nn.init.zeros_(added.weight)
+            nn.init.zeros_(added.bias)
 
     def among_mentions(self, mentions: Tensor, mention_mask: Tensor) -> Tensor:
         """[B, M, H] with a mask [B, M] to [B, M, H]."""
