@@ -198,6 +198,16 @@ def test_fusion_layers_beyond_the_encoder_are_random_and_said() -> None:
     assert started == 1
 
 
+def test_what_is_random_in_the_fusion_adds_nothing_at_first() -> None:
+    model, started = build_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=2))
+    assert started == 0
+    batch = tiny.batch(tiny.examples())
+    with torch.inference_mode():
+        output = model.eval()(batch)
+    normalised = torch.nn.functional.layer_norm(output.mention_vectors, (16,))
+    torch.testing.assert_close(output.fused_mentions, normalised, rtol=1e-3, atol=1e-3)
+
+
 def test_the_masked_word_head_starts_from_the_encoders_own() -> None:
     from transformers import BertForMaskedLM
 

@@ -74,7 +74,7 @@ def tiny_model(**values: object) -> CoreferenceModel:
     model, _ = build_pretrained(tiny_config(**values))
     for name, parameter in model.named_parameters():
         # What starts at zero or one would hide mistakes in what is multiplied with it.
-        if "norm" in name.lower() or name.endswith("bias"):
+        if "norm" in name.lower() or name.endswith("bias") or not parameter.any():
             torch.nn.init.normal_(parameter, mean=parameter.mean().item(), std=0.2)
     return model.eval()
 
