@@ -24,14 +24,14 @@ demo: .venv/installed $(WORLD)/README
 	$(BIN)/python test_coref.py --save_name $(DEMO)/text_only/models.pt \
 	    --output $(DEMO)/text_only/coref --json $(DEMO)/text_only.json
 	$(BIN)/python test_grounding.py --bbox-reg --save_name $(DEMO)/model/models.pt \
-	    --json $(DEMO)/grounding.json
+	    --output $(DEMO)/coref --json $(DEMO)/grounding.json
 	PYTHONUTF8=1 $(BIN)/scorch $(DEMO)/coref/gold_count/test/ $(DEMO)/coref/modelrefs/test/
 	$(BIN)/python tools/summary.py --coref $(DEMO)/coref.json --text-only $(DEMO)/text_only.json \
 	    --grounding $(DEMO)/grounding.json
 	@echo "world: $(WORLD)   models: $(DEMO)/model   chains: $(DEMO)/coref"
 
-$(WORLD)/README: .venv/installed tools/make_sample.py $(wildcard data/sample_world/*.py)
-	rm -rf $(WORLD)
+$(WORLD)/README: .venv/installed Makefile tools/make_sample.py $(wildcard data/sample_world/*.py)
+	rm -rf $(WORLD) $(DEMO)/coref $(DEMO)/text_only/coref
 	$(BIN)/python tools/make_sample.py --out $(WORLD) $(WORLD_OPTIONS)
 
 .venv/installed: requirements.txt

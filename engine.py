@@ -127,7 +127,7 @@ def make_scheduler(optimizer: Optimizer, config: Config, steps_per_epoch: int) -
 
     def factor(step: int) -> float:
         if step < warmup_steps:
-            return (step + 1) / warmup_steps
+            return min(1.0, (step + 1) / warmup_steps)
         epochs = (step - warmup_steps) / steps_per_epoch
         return config.lr_step_factor ** int(epochs // config.lr_step_epochs)
 
@@ -258,8 +258,9 @@ def report_left_out(
     if left_out:
         print(
             f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations lie beyond "
-            f"the encoder's {word_pieces.limit} word-pieces or the cap of {max_mentions} mentions; "
-            "the model does not see them, and each is a chain of its own"
+            f"the encoder's {word_pieces.limit} word-pieces, are over the cap of {max_mentions} "
+            "mentions, or have no word-piece; the model does not see them, and each is a chain of "
+            "its own"
         )
 
 

@@ -106,8 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options, config = parse_options(arguments)
     check_can_run(options, config)
     device = choose_device(options.device)
-    for seed in (random.seed, np.random.seed, torch.manual_seed):
-        seed(config.seed)
+    for set_seed in (random.seed, np.random.seed, torch.manual_seed):
+        set_seed(config.seed)
 
     data_root = Path(config.data_root)
     split = labelled_split(config.dataset)
@@ -116,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     print("\n".join(reading.report.lines()))
     store = open_split_regions(config, config.dataset, data_root, split)
+    if store is None and (config.grounding or config.box_regression):
+        raise InputError("--grounding and --bbox-reg need regions, and there are none")
     trained_on, held_out = split_labelled(reading.narrations, config.held_out)
     print(f"{len(trained_on)} narrations to train on, {len(held_out)} held out")
 
@@ -194,7 +196,8 @@ def report_epoch(
         log.add_scalar(f"loss/{name}", value, epoch)
     for name, value in evaluation.scores.items():
         log.add_scalar(f"held_out/{name}", value, epoch)
-    log.add_scalar("held_out/threshold", evaluation.threshold, epoch)
+    if evaluation.scores:
+        log.add_scalar("held_out/threshold", evaluation.threshold, epoch)
 
 
 if __name__ == "__main__":

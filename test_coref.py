@@ -51,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"wrote {len(system)} chain files to {system_folder}")
     report_strangers(system_folder, system)
 
-    labelled = [narration for narration in narrations if narration.is_labelled]
-    if not labelled:
+    # scorch wants a gold file beside each file of the system, so one without mentions counts too.
+    labelled = [n for n in narrations if all(m.chain is not None for m in n.mentions)]
+    if not any(narration.mentions for narration in labelled):
         print(f"{split.name} has no gold chains: nothing to score")
         return
     gold = gold_chains(labelled, boxes_known=split.boxes_known)

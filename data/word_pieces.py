@@ -10,6 +10,9 @@ from tokenizers import Tokenizer
 
 from utils.pretrained import EncoderNotFound, locate_encoder
 
+# Models whose positions begin after their padding id.
+_POSITIONS_AFTER_PADDING = ("roberta", "camembert", "mpnet", "longformer", "data2vec-text")
+
 
 @dataclass(frozen=True)
 class WordPieces:
@@ -81,14 +84,14 @@ def load_word_pieces(name: str) -> WordPieces:
         config = AutoConfig.from_pretrained(source)
     except (OSError, ValueError, ImportError) as error:
         raise EncoderNotFound(name, error) from error
-    if not tokenizer.is_fast or tokenizer.mask_token_id is None:
-        raise EncoderNotFound(name, "its tokenizer has no character offsets or no mask token")
+    if not tokenizer.is_fast or None in (tokenizer.mask_token_id, tokenizer.pad_token_id):
+        raise EncoderNotFound(name, "its tokenizer lacks character offsets, mask or padding")
     # A copy: the file's own settings may cut texts at a length of its makers' choosing.
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()
-    # RoBERTa's positions begin after its padding id.
-    reserved = tokenizer.pad_token_id + 1 if "roberta" in config.model_type else 0
+    after_padding = any(name in config.model_type for name in _POSITIONS_AFTER_PADDING)
+    reserved = tokenizer.pad_token_id + 1 if after_padding else 0
     return WordPieces(
         tokenizer=backend,
         pad_id=tokenizer.pad_token_id,

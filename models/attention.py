@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from utils.errors import InputError
+
 
 class Attention(nn.Module):
     """Multi-head attention of queries over keys; padded keys are masked.
@@ -16,7 +18,7 @@ class Attention(nn.Module):
     def __init__(self, hidden_size: int, heads: int, attention_dropout: float) -> None:
         super().__init__()
         if hidden_size % heads:
-            raise ValueError(
+            raise InputError(
                 f"{heads} attention heads do not divide a hidden size of {hidden_size}"
             )
         self.heads = heads

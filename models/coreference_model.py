@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -104,7 +105,7 @@ def mean_over_spans(words: Tensor, spans: Tensor) -> Tensor:
     Returns:
         [B, M, H]; zeros for an empty span.
     """
-    places = spans.new_zeros(words.shape[1]).add(1).cumsum(0) - 1
+    places = torch.arange(words.shape[1], device=spans.device)
     inside = (places >= spans[..., :1]) & (places < spans[..., 1:])
     weights = inside.to(words.dtype)
     return weights @ words / weights.sum(dim=-1, keepdim=True).clamp(min=1)

@@ -95,11 +95,16 @@ def pretrained_text_encoder(
             whole, loading = AutoModelForMaskedLM.from_pretrained(
                 source, config=config, output_loading_info=True
             )
-    except (OSError, ImportError, AttributeError, RuntimeError) as error:
+    except EncoderNotFound:
+        raise
+    except Exception as error:
+        # A missing, broken or unfit encoder ends in nearly any kind of error.
         raise EncoderNotFound(name, error) from error
     body = whole.base_model
     if not isinstance(getattr(getattr(body, "encoder", None), "layer", None), nn.ModuleList):
         raise EncoderNotFound(name, "it has no stack of layers like BERT's (encoder.layer)")
+    if body.get_input_embeddings().embedding_dim != config.hidden_size:
+        raise EncoderNotFound(name, "its word embeddings are of another size than its layers")
     further = body.encoder.layer[text_layers:]
     body.encoder.layer = body.encoder.layer[:text_layers]
     config.num_hidden_layers = text_layers
@@ -123,6 +128,8 @@ def text_encoder_from_config(values: Mapping[str, object]) -> TextEncoder:
     """An encoder of the shape that a checkpoint's `encoder_config` tells, with random weights."""
     values = dict(values)
     config = AutoConfig.for_model(values.pop("model_type"), **values)
+    # In single precision, whatever the encoder's own files are in: so are the weights trained.
+    config.torch_dtype = torch.float32
     return TextEncoder(config, AutoModel.from_config(config))
 
 

@@ -225,8 +225,10 @@ def test_the_published_commands_run_under_a_launcher(folder: Path, checkpoint: P
         (["--use-ssl", "--dataset", "cim"], InputError, "cin"),
         (["--use-ssl", "--text-encoder", "no/encoder"], InputError, "--text-encoder"),
         (["--use-ssl", "--held-out", "0.9", "--data-root", "nowhere"], InputError, "nowhere"),
-        (["--use-ssl", "--batch", "0"], ConfigError, "batch"),
+        (["--use-ssl", "--epochs", "0"], ConfigError, "epochs"),
         (["--use-ssl", "--device", "abacus"], InputError, "abacus"),
+        (["--use-ssl", "--device", "cuda:99"], InputError, "cuda:99"),
+        (["--use-ssl", "--grounding", "--no-regions"], InputError, "need regions"),
     ],
 )
 def test_what_cannot_run_is_refused(

@@ -87,7 +87,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             threshold=content["threshold"],
             scores=content["scores"],
         )
-    except (KeyError, ConfigError, ValueError) as error:
+    except (KeyError, TypeError, ConfigError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 

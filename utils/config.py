@@ -111,8 +111,10 @@ _RANGES = (
     )),
     *((name, 0, _UNBOUNDED) for name in (
         "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
-        "image_text_weight", "lr", "new_parts_lr_factor", "weight_decay", "warmup_epochs", "lr_step_factor", "seed",
+        "image_text_weight", "lr", "new_parts_lr_factor", "weight_decay", "warmup_epochs",
+        "lr_step_factor",
     )),
+    ("seed", 0, 2**32 - 1),
     *((name, 1e-6, _UNBOUNDED) for name in ("coreference_temperature", "image_text_temperature")),
     *((name, 0, 1) for name in ("ema_decay", "mlm_probability")),
     *((name, 0, 0.9) for name in ("dropout", "attention_dropout", "held_out")),

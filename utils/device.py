@@ -19,6 +19,11 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise InputError(f"--device {name!r}: expected auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"--device {name}: no CUDA device is available (--device auto falls back)")
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"--device {name!r}: expected auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"--device {name}: there are {torch.cuda.device_count()} CUDA devices "
+            "(--device auto takes the CPU where there is none)"
+        )
     return device

@@ -22,6 +22,6 @@ def require_single_process() -> None:
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if ranks > 1:
         raise TooManyRanks(
-            f"{ranks} processes were launched, and training on several ranks is not built yet: "
+            f"{ranks} processes were launched, and several ranks are not built yet: "
             "launch one (--nproc_per_node=1)"
         )

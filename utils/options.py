@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+
+
+def _whole_number_from(least: int) -> Callable[[str], int]:
+    """A type of options: whole numbers that are not below the least one."""
+
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected a number from {least}")
+        return int(text)
+
+    return whole_number
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +34,13 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch",
-        type=int,
+        type=_whole_number_from(1),
         default=argparse.SUPPRESS,
         help="narrations that go through the model together",
     )
-    parser.add_argument("--workers", type=int, default=0, help="processes that read data ahead")
+    parser.add_argument(
+        "--workers", type=_whole_number_from(0), default=0, help="processes that read data ahead"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
         "--model_config", type=Path, default=None, help="a configuration file (configs/)"
