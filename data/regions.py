@@ -14,8 +14,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +32,7 @@ from data.files import (
     shown,
 )
 from data.narration import Regions
+from utils.files import replaced_when_whole
 
 LARGEST_COORDINATE = 1e7  # pixels; no picture is that large
 ROWS_PER_CHUNK = 32  # of the features as they are written: 256 KiB at 2048 numbers
@@ -399,9 +399,9 @@ def write_region_store(folder: Path, split: str, pictures: Iterable[PictureRegio
     features_path, index_path, detections_path = region_paths(folder, split)
     # The index takes its place last: a store that is only there in part is refused by readers.
     with (
-        _replaced_when_whole(index_path) as index,
-        _replaced_when_whole(detections_path) as detections,
-        _replaced_when_whole(features_path) as features,
+        replaced_when_whole(index_path) as index,
+        replaced_when_whole(detections_path) as detections,
+        replaced_when_whole(features_path) as features,
     ):
         image_ids = _write_features_and_detections(features, detections, pictures)
         rows = {_as_published(image_id): row for row, image_id in enumerate(image_ids)}
@@ -479,16 +479,3 @@ def _as_published(image_id: str) -> str | int:
     """The id as the published index holds it: a number where it is one."""
     is_number = image_id.isascii() and image_id.isdecimal() and len(image_id) < 19
     return int(image_id) if is_number and str(int(image_id)) == image_id else image_id
-
-
-@contextmanager
-def _replaced_when_whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes its place once all is written and flushed."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield unfinished
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
