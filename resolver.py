@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from data.loaders import EpochBatches, NarrationDataset, make_loader
+from data.loaders import NarrationDataset, OrderedBatches, make_loader
 from data.narration import Narration
 from data.regions import RegionStore
 from data.word_pieces import WordPieces
@@ -110,7 +110,7 @@ class Resolver:
             progress: what the progress bar says; None for no bar.
         """
         dataset = NarrationDataset(narrations, store, self.word_pieces, self.config.max_mentions)
-        batches = EpochBatches(len(dataset), batch, seed=None)
+        batches = OrderedBatches(len(dataset), batch)
         loader = make_loader(dataset, batches, workers, self.device)
         places = iter(range(len(narrations)))
         self.model.eval()

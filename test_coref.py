@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data.narration import Narration, counted_mentions
-from engine import gold_chains, resolve_split, resolver_for_test, system_chains
+from engine import ResolvedSplit, gold_chains, resolve_split, resolver_for_test, system_chains
 from evaluation.baselines import RULES
 from evaluation.chain_files import ids_scorch_confuses, write_chains, write_gold
 from evaluation.coreference_scores import (
@@ -27,6 +27,8 @@ from evaluation.coreference_scores import (
     score_chains,
 )
 from evaluation.grounding_scores import PRONOUNS
+from utils.device import choose_device
+from utils.distributed import process_group
 from utils.errors import run_command
 from utils.files import write_text
 from utils.options import add_data_options, add_test_options
@@ -38,13 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_data_options(parser)
     add_test_options(parser)
     options = parser.parse_args(arguments)
-    resolver = resolver_for_test(options)
-    split = resolve_split(resolver, options)
+    device = choose_device(options.device)
+    with process_group(device):
+        resolver = resolver_for_test(options, device)
+        split = resolve_split(resolver, options)
+        if split is not None:
+            write_and_score(split, resolver.threshold, options)
+
+
+def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Namespace) -> None:
+    """Write the chain files of a resolved split, and print and write their scores."""
     narrations = [resolution.narration for resolution in split.resolutions]
     phrases = {n.id: counted_phrases(n, split.boxes_known) for n in narrations}
-    system = system_chains(
-        split.resolutions, boxes_known=split.boxes_known, threshold=resolver.threshold
-    )
+    system = system_chains(split.resolutions, boxes_known=split.boxes_known, threshold=threshold)
     system_folder = options.output / "modelrefs" / split.name
     for document, chains in system.items():
         write_chains(system_folder, document, phrases[document], chains)
@@ -62,14 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scores = score_chains(gold, system, also_without_singletons=True)
     rules = rule_scores(gold, phrases)
     links = link_scores_by_kind(gold, system, labelled, split.boxes_known)
-    print(f"\ngold mentions, threshold {resolver.threshold:.2f}, singletons count at first\n")
+    print(f"\ngold mentions, threshold {threshold:.2f}, singletons count at first\n")
     print(format_scores(scores))
     print("\n" + format_rules(scores, rules))
     print("\n" + format_links(links))
     if options.json is not None:
         content = {
             **scores.to_json(),
-            "threshold": resolver.threshold,
+            "threshold": threshold,
             "rules": {name: 100 * value for name, value in rules.items()},
             "links": {name: value.to_json() for name, value in links.items()},
         }

@@ -15,9 +15,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from engine import grounded_mentions, resolve_split, resolver_for_test
+from engine import ResolvedSplit, grounded_mentions, resolve_split, resolver_for_test
 from evaluation.grounding_scores import format_grounding, score_grounding
 from resolver import Resolution
+from utils.device import choose_device
+from utils.distributed import process_group
 from utils.errors import InputError, run_command
 from utils.files import write_text
 from utils.options import add_data_options, add_test_options
@@ -29,8 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_data_options(parser)
     add_test_options(parser)
     options = parser.parse_args(arguments)
-    resolver = resolver_for_test(options)
-    split = resolve_split(resolver, options)
+    device = choose_device(options.device)
+    with process_group(device):
+        split = resolve_split(resolver_for_test(options, device), options)
+        if split is not None:
+            write_and_score(split, options)
+
+
+def write_and_score(split: ResolvedSplit, options: argparse.Namespace) -> None:
+    """Write the boxes of a resolved split, and print and write their scores.
+
+    Raises:
+        InputError: the split has no boxes.
+    """
     if not split.boxes_known:
         raise InputError(f"{split.name} has no mention with a box: there is nothing to ground")
     boxes = options.output / "grounding" / f"{split.name}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
@@ -90,6 +91,28 @@ class NarrationDataset(Dataset[Example]):
         )
 
 
+class JoinedDataset(Dataset[Example]):
+    """Several datasets one after the other; an index is (epoch, place).
+
+    Args:
+        datasets: of one tokenizer; at least one.
+    """
+
+    def __init__(self, datasets: Sequence[NarrationDataset]) -> None:
+        self.datasets = datasets
+        self._ends = np.cumsum([len(dataset) for dataset in datasets]).tolist()
+        self.word_pieces = datasets[0].word_pieces
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, key: tuple[int, int]) -> Example:
+        epoch, place = key
+        number = bisect.bisect_right(self._ends, place)
+        start = self._ends[number] - len(self.datasets[number])
+        return self.datasets[number][epoch, place - start]
+
+
 def count_left_out(
     narrations: Sequence[Narration], word_pieces: WordPieces, max_mentions: int
 ) -> dict[str, int]:
@@ -105,38 +128,72 @@ def count_left_out(
     return {narration_id: count for narration_id, count in counts.items() if count}
 
 
-class EpochBatches(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, place) keys; the order of an epoch depends on the seed and the epoch.
-
-    The epoch travels with each index, so that workers that live on know it too.
+class OrderedBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, place) keys in order, each place once.
 
     Args:
         size: how many narrations there are.
         batch: how many go into a batch; the last one may be smaller.
-        seed: shuffles; None keeps the order.
     """
 
-    def __init__(self, size: int, batch: int, seed: int | None) -> None:
+    def __init__(self, size: int, batch: int) -> None:
         self.size = size
         self.batch = batch
-        self.seed = seed
-        self.epoch = 0
 
     def __len__(self) -> int:
         return -(-self.size // self.batch)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        places = np.arange(self.size)
-        if self.seed is not None:
-            places = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
         for start in range(0, self.size, self.batch):
-            yield [(self.epoch, int(place)) for place in places[start : start + self.batch]]
+            yield [(0, place) for place in range(start, min(start + self.batch, self.size))]
+
+
+class EndlessBatches(Sampler[list[tuple[int, int]]]):
+    """One rank's batches of (epoch, place) keys, without end.
+
+    The narrations of all epochs, each shuffled anew, are one stream; a step of all ranks takes the
+    next stretch of it and each rank its part. What a step trains on therefore depends on how many
+    narrations it takes in all, not on how many ranks share them. The epoch travels with each key,
+    so that workers that read ahead know it too.
+
+    Args:
+        size: how many narrations there are, at least 1.
+        batch: how many go into a rank's batch; fewer where there are not enough for all ranks.
+        seed: shuffles, together with the epoch.
+        rank, ranks: which part is this rank's.
+    """
+
+    def __init__(self, size: int, batch: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+        self.size = size
+        self.batch = max(1, min(batch, size // ranks))
+        self.seed = seed
+        self.rank = rank
+        self.ranks = ranks
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps until every narration was seen."""
+        return -(-self.size // (self.batch * self.ranks))
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        stream = self._stream()
+        while True:
+            step = list(itertools.islice(stream, self.batch * self.ranks))
+            yield step[self.rank * self.batch : (self.rank + 1) * self.batch]
+
+    def _stream(self) -> Iterator[tuple[int, int]]:
+        for epoch in itertools.count():
+            places = np.random.default_rng([self.seed, epoch]).permutation(self.size)
+            yield from ((epoch, int(place)) for place in places)
 
 
 def make_loader(
-    dataset: NarrationDataset, batches: EpochBatches, workers: int, device: torch.device
+    dataset: NarrationDataset | JoinedDataset,
+    batches: OrderedBatches | EndlessBatches,
+    workers: int,
+    device: torch.device,
 ) -> DataLoader[Batch]:
-    """A loader of padded batches; `batches.epoch` is set before each pass.
+    """A loader of padded batches.
 
     Args:
         workers: processes that read ahead; 0 reads in this one.
@@ -170,10 +227,32 @@ def hold_out(
     kept: list[Narration] = []
     held: list[Narration] = []
     for narration in narrations:
-        digest = hashlib.sha256(narration.id.encode("utf-8", "surrogatepass")).digest()
-        share = int.from_bytes(digest[:8], "big") / 2**64
-        (held if share < fraction else kept).append(narration)
+        (held if _share_of_id(narration.id) < fraction else kept).append(narration)
     return kept, held
+
+
+def keep_labels(narrations: Sequence[Narration], fraction: float) -> list[Narration]:
+    """The share of labelled narrations whose labels are read, by a hash of their id.
+
+    A smaller share is part of a larger one. The hash is another than that of `hold_out`, so that
+    both shares are taken independently.
+
+    Args:
+        fraction: above 0, up to 1; rounded to a whole number of narrations, at least one.
+
+    Returns:
+        That many narrations, in the given order.
+    """
+    count = max(1, round(fraction * len(narrations)))
+    ids = sorted((n.id for n in narrations), key=lambda i: _share_of_id(f"labels of {i}"))
+    kept = set(ids[:count])
+    return [narration for narration in narrations if narration.id in kept]
+
+
+def _share_of_id(narration_id: str) -> float:
+    """A number from 0 to 1 that the id alone decides."""
+    digest = hashlib.sha256(narration_id.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 class Collate:

@@ -9,7 +9,7 @@ picture: 0 is its left or upper edge, 1 its right or lower one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +154,22 @@ def counted_mentions(narration: Narration, *, boxes_known: bool) -> tuple[int, .
     if not boxes_known:
         return tuple(range(len(narration.mentions)))
     return tuple(i for i, mention in enumerate(narration.mentions) if mention.boxes_xyxy)
+
+
+def without_labels(narration: Narration) -> Narration:
+    """The narration with its mentions where they are, their chains and boxes forgotten."""
+    mentions = (replace(m, chain=None, boxes_xyxy=(), kind=None) for m in narration.mentions)
+    return replace(narration, mentions=tuple(mentions))
+
+
+def with_truth(narration: Narration, truth: Narration | None) -> Narration:
+    """The narration with the labels of those mentions that its truth has at the same place.
+
+    Args:
+        truth: of the same text; None where nothing is known.
+    """
+    if truth is None:
+        return narration
+    known = {(mention.start, mention.end): mention for mention in truth.mentions}
+    mentions = (known.get((m.start, m.end), m) for m in narration.mentions)
+    return replace(narration, mentions=tuple(mentions))

@@ -20,7 +20,25 @@ from torch import Tensor
 from utils.boxes import enclosing_box, pairwise_iou
 
 # The words that count as pronouns in the published grounding figures (Goel et al., EMNLP 2023).
-PRONOUNS = frozenset("them they their this that which those it who he she her him its his".split())
+PRONOUNS = frozenset(
+    [
+        "them",
+        "they",
+        "their",
+        "this",
+        "that",
+        "which",
+        "those",
+        "it",
+        "who",
+        "he",
+        "she",
+        "her",
+        "him",
+        "its",
+        "his",
+    ]
+)
 
 SUFFICIENT_IOU = 0.5
 

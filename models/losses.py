@@ -1,12 +1,11 @@
-"""The losses on labelled narrations and on every narration.
+"""The losses on labelled narrations, on unlabelled ones, and on every narration.
 
-Each is a `Term`: a sum and how many things it sums over. A step divides the one by the other, so
-that a term weighs the same however its narrations are spread over batches.
+Each is a `Term`: a sum and how many things it sums over. A step divides the one by the other, over
+all ranks, so that a term weighs the same however its narrations are spread over batches and ranks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,11 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.coreference_model import Output
+from models.pseudo_labels import NO_REGION, PseudoLabels
 from utils.batch import Batch
 from utils.boxes import encode_deltas, pairwise_iou
+from utils.distributed import gather_padded, rank
 
 # The overlap from which a region's box is worth refining to the gold box.
 REFINABLE_IOU = 0.5
+TRIPLET_MARGIN = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,13 @@ class Term:
     total: Tensor
     count: Tensor
 
+    def __add__(self, other: Term) -> Term:
+        """The same loss over the things of both."""
+        return Term(self.total + other.total, self.count + other.count)
+
     def mean(self) -> Tensor:
         """The sum over the count; 0 where there is nothing to count."""
         return self.total / self.count.clamp(min=1)
-
-
-def weighted_sum(terms: Mapping[str, Term], weights: Mapping[str, float]) -> Tensor:
-    """The loss of a step: the means of the terms by their weights."""
-    return torch.stack([weights[name] * term.mean() for name, term in terms.items()]).sum()
 
 
 def contrastive_coreference(output: Output, batch: Batch, temperature: float) -> Term:
@@ -114,26 +115,57 @@ def masked_words(output: Output, batch: Batch) -> Term:
 
 
 def image_text_contrast(output: Output, batch: Batch, temperature: float) -> Term:
-    """ITC: each text finds its picture in the batch, and each picture its text.
+    """ITC: each text finds its picture in the batch of all ranks, and each picture its text.
 
     S(x, y) is the mean over the mentions of text x of the highest cosine with a region of picture
     y, before the fusion, divided by the temperature. A narration without mentions or without
     regions takes no part.
+
+    Every rank computes the whole contrast, in which only its own vectors have gradients: added up
+    over the ranks these are the gradients of the whole.
     """
-    if not batch.region_mask.shape[1]:
+    mentions, mention_mask = _of_all_ranks(output.mention_vectors, batch.mention_mask)
+    regions, region_mask = _of_all_ranks(output.region_vectors, batch.region_mask)
+    if not region_mask.shape[1] or not mention_mask.shape[1]:
         return _nothing(output)
-    mentions = F.normalize(output.mention_vectors, dim=-1)
-    regions = F.normalize(output.region_vectors, dim=-1)
-    takes_part = batch.mention_mask.any(dim=1) & batch.region_mask.any(dim=1)
+    takes_part = mention_mask.any(dim=1) & region_mask.any(dim=1)
+    mentions, regions = F.normalize(mentions, dim=-1), F.normalize(regions, dim=-1)
     cosines = torch.einsum("xmh,yrh->xymr", mentions, regions)
-    cosines = cosines.masked_fill(~batch.region_mask[None, :, None, :], -1.0)
-    best = cosines.amax(dim=-1) * batch.mention_mask[:, None, :]
-    scores = best.sum(dim=-1) / batch.mention_mask.sum(dim=1).clamp(min=1)[:, None]
+    cosines = cosines.masked_fill(~region_mask[None, :, None, :], -1.0)
+    best = cosines.amax(dim=-1) * mention_mask[:, None, :]
+    scores = best.sum(dim=-1) / mention_mask.sum(dim=1).clamp(min=1)[:, None]
     scores = (scores / temperature)[takes_part][:, takes_part]
     pairs = torch.arange(len(scores), device=scores.device)
     total = F.cross_entropy(scores, pairs, reduction="sum")
     total = (total + F.cross_entropy(scores.T, pairs, reduction="sum")) / 2
-    return Term(total, takes_part.sum())
+    own = (batch.mention_mask.any(dim=1) & batch.region_mask.any(dim=1)).sum()
+    # The value is this rank's share, the gradient is that of the whole.
+    share = total.detach() * own / takes_part.sum().clamp(min=1)
+    return Term(total + (share - total.detach()), own)
+
+
+def pseudo_coreference(output: Output, batch: Batch, labels: PseudoLabels) -> Term:
+    """PCR: a mention comes closer to its pseudo-positives than to its pseudo-negatives.
+
+    Triplet loss with margin 1 over the squared distances of unit vectors, from a mention to the
+    mean of each of its two sets; no term where a set is empty (MCR, section 3.3).
+    """
+    unit = F.normalize(output.fused_mentions, dim=-1)
+    near = _squared_distance_to_mean(unit, labels.positives)
+    far = _squared_distance_to_mean(unit, labels.negatives)
+    counted = labels.positives.any(dim=-1) & labels.negatives.any(dim=-1)
+    losses = (near - far + TRIPLET_MARGIN).clamp(min=0).where(counted, 0.0)
+    return Term(losses.sum(), counted.sum())
+
+
+def pseudo_grounding(output: Output, batch: Batch, labels: PseudoLabels) -> Term:
+    """PGD: cross-entropy of a mention's region attention with the region its pseudo-label names."""
+    if not batch.region_mask.shape[1]:
+        return _nothing(output)
+    sure = labels.regions != NO_REGION
+    region = labels.regions.clamp(min=0)
+    log_attention = output.region_log_attention.gather(-1, region[..., None])[..., 0]
+    return Term(-log_attention.where(sure, 0.0).sum(), sure.sum())
 
 
 @dataclass(frozen=True)
@@ -171,6 +203,40 @@ def _same_chain(batch: Batch) -> tuple[Tensor, Tensor]:
     known = batch.mention_mask & (batch.chains >= 0)
     valid = known[:, :, None] & known[:, None, :]
     return (batch.chains[:, :, None] == batch.chains[:, None, :]) & valid, valid
+
+
+def _squared_distance_to_mean(vectors: Tensor, chosen: Tensor) -> Tensor:
+    """From each vector to the mean of those chosen for it.
+
+    Args:
+        vectors: [B, M, H].
+        chosen: [B, M, M] bool.
+
+    Returns:
+        [B, M]; to zero where nothing is chosen.
+    """
+    weights = chosen.to(vectors.dtype)
+    means = weights @ vectors / weights.sum(dim=-1, keepdim=True).clamp(min=1)
+    return (vectors - means).square().sum(dim=-1)
+
+
+def _of_all_ranks(vectors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The vectors of all ranks, of which this rank's own have gradients, and their mask.
+
+    Args:
+        vectors: [B, N, H].
+        mask: [B, N] bool.
+
+    Returns:
+        [B of all ranks, N, H] and [B of all ranks, N], N the largest of all ranks.
+    """
+    # Masks travel as numbers: not every backend carries truth values.
+    all_vectors = gather_padded(vectors)
+    all_masks = [mask.bool() for mask in gather_padded(mask.to(torch.uint8))]
+    batch, longest = all_masks[rank()].shape
+    missing = (0, longest - mask.shape[1], 0, batch - mask.shape[0])
+    all_vectors[rank()] = F.pad(vectors, (0, 0, *missing))
+    return torch.cat(all_vectors), torch.cat(all_masks)
 
 
 def _nothing(output: Output) -> Term:

@@ -14,13 +14,15 @@ import torch
 import main as training
 import test_coref
 import test_grounding
+from data.loaders import keep_labels
+from data.mentions import cache_path, fingerprint
+from data.readers import read_narrations
 from evaluation.chain_files import read_chain_folder
 from evaluation.coreference_scores import score_chains
 from tests import cin_files, tiny
 from tests.conftest import REPOSITORY
 from utils.checkpoint import CheckpointError, load_checkpoint
 from utils.config import ConfigError
-from utils.distributed import TooManyRanks
 from utils.errors import InputError
 
 TEXT = "A man holds a dog. He pets it on the left."
@@ -31,25 +33,48 @@ MENTIONS = [
     cin_files.MentionNote("it", 1, [[50, 50, 25, 25]], after=20),
     cin_files.MentionNote("the left", 2),
 ]
-OPTIONS = ["--use-ema", "--use-ssl", "--ssl_loss", "con", "--bbox-reg", "--grounding"]
+CAPTION = "a man holds a dog he pets"
+LABELLED = ["--use-ema", "--use-ssl", "--ssl_loss", "con", "--bbox-reg", "--grounding"]
+# All options of the published command.
+PUBLISHED = [*LABELLED, "--label-prop"]
+OPTIONS = [*LABELLED, "--no-unlabelled"]
+
+
+def write_found(data_root: Path, spans: list[list[int]]) -> None:
+    """Write the same found mentions for every unlabelled narration."""
+    narrations = read_narrations("cin", data_root, "train").narrations
+    content = {
+        "texts": fingerprint(narrations),
+        "pipeline": {},
+        "mentions": {narration.id: spans for narration in narrations},
+    }
+    cache = cache_path(data_root, "train")
+    cache.parent.mkdir(exist_ok=True)
+    cache.write_text(json.dumps(content))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root with 12 labelled and 3 test narrations, and a configuration for it."""
+    """A data root with 12 labelled, 3 test and 5 unlabelled narrations, and a configuration."""
     folder = tmp_path_factory.mktemp("commands")
     ids = {"val": [str(100 + n) for n in range(12)], "test": ["201", "2010", "202"]}
+    captions = [str(number) for number in range(301, 306)]
     picture = cin_files.DEFAULT_REGIONS["val"]["101"]
     cin_files.write_cin_folder(
         folder / "data",
         annotations=[
             cin_files.annotation(image_id, split, TEXT, MENTIONS)
-            for split in ids
-            for image_id in ids[split]
+            for split, of_split in ids.items()
+            for image_id in of_split
         ],
-        regions={split: dict.fromkeys(ids[split], picture) for split in ids},
+        captions=dict.fromkeys(captions, [CAPTION]),
+        regions={
+            split: dict.fromkeys(of_split, picture)
+            for split, of_split in {**ids, "train": captions}.items()
+        },
         feature_size=tiny.FEATURE_SIZE,
     )
+    write_found(folder / "data", [[0, 5], [12, 17], [18, 20]])
     values = {
         "text_encoder": tiny.encoder_folder(),
         "region_feature_size": tiny.FEATURE_SIZE,
@@ -132,7 +157,9 @@ def test_the_averaged_weights_are_what_is_saved(folder: Path, checkpoint: Path) 
     ],
 )
 def test_published_options_train(folder: Path, options: list[str]) -> None:
-    last = load_checkpoint(train(folder, "--use-ssl", "--epochs", "1", *options, name="options"))
+    last = load_checkpoint(
+        train(folder, "--use-ssl", "--no-unlabelled", "--epochs", "1", *options, name="options")
+    )
     assert last.config.use_ema is False
     if "--held-out" in options:
         assert last.threshold == 0.8 and not last.scores
@@ -196,14 +223,14 @@ def test_grounding_scores_stand_beside_the_oracle(folder: Path, checkpoint: Path
     assert 0 <= scores["overall"] <= 100
 
 
-def test_the_published_commands_run_under_a_launcher(folder: Path, checkpoint: Path) -> None:
+def test_the_published_commands_run_on_two_ranks(folder: Path) -> None:
     """As published, from another folder, but for what is not to be had here."""
-    launcher = [sys.executable, "-m", "torch.distributed.launch", "--nproc_per_node=1", "--use_env"]
-    environment = {**os.environ, "MASTER_PORT": "29511"}
+    launcher = [sys.executable, "-m", "torch.distributed.launch", "--nproc_per_node=2", "--use_env"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     common = ["--device", "cpu", "--data-root", str(folder / "data")]
     for command in (
         ["main.py", "--use-ema", "--use-ssl", "--model_config", str(folder / "config.json"),
-         "--batch", "6", "--ssl_loss", "con", "--bbox-reg", "--grounding",
+         "--batch", "6", "--ssl_loss", "con", "--label-prop", "--bbox-reg", "--grounding",
          "--save_name", "final_model/"],
         ["test_coref.py", "--bbox-reg", "--use-phrase-mask", "--model_config",
          str(folder / "config.json"), "--save_name", "saved/final_model/models_1.pt"],
@@ -214,14 +241,89 @@ def test_the_published_commands_run_under_a_launcher(folder: Path, checkpoint: P
             cwd=folder, env=environment, capture_output=True, text=True,
         )  # fmt: skip
         assert run.returncode == 0, run.stderr
-    assert len(list((folder / "coref" / "modelrefs" / "test").iterdir())) == 3
+    of_two = read_chain_folder(folder / "coref" / "modelrefs" / "test")
+    assert run.stdout.count("wrote 3 chain files") == 1
+    evaluated(
+        folder, folder / "saved" / "final_model" / "models_1.pt", "--output", str(folder / "one")
+    )
+    assert read_chain_folder(folder / "one" / "modelrefs" / "test") == of_two
+
+
+def test_pseudo_labels_are_trained_on_and_measured(folder: Path, capsys) -> None:
+    loose = json.loads((folder / "config.json").read_text()) | {
+        "pseudo_positive_above": 0.0, "pseudo_negative_below": 0.0, "pseudo_region_above": 0.0,
+        "held_out": 0.0, "epochs": 3,
+    }  # fmt: skip
+    (folder / "loose.json").write_text(json.dumps(loose))
+    train(folder, *PUBLISHED, "--model_config", str(folder / "loose.json"), name="pseudo")
+    epochs = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert len(epochs) == 3
+    # They start after the first epoch; nothing knows whether they are right.
+    assert "pseudo_" not in epochs[0] and "pseudo_grounding" in epochs[1]
+    assert all("region_coverage 100.0" in line and "precision" not in line for line in epochs)
+
+
+def test_the_truth_of_unlabelled_narrations_is_only_measured_with(folder: Path, capsys) -> None:
+    """With it the same model comes out, and the pseudo-labels' precision is known."""
+    options = [*PUBLISHED, "--held-out", "0"]
+    without = load_checkpoint(train(folder, *options, name="without")).model_state
+    truth = folder / "data" / "truth" / "train_annotations.json"
+    truth.parent.mkdir()
+    mentions = [
+        cin_files.MentionNote("a man", 0, [[10, 20, 30, 40]]),
+        cin_files.MentionNote("a dog", 1, [[50, 50, 25, 25]]),
+        cin_files.MentionNote("he", 0, [[10, 20, 30, 40]], after=18),
+    ]
+    records = [cin_files.annotation(str(n), "train", CAPTION, mentions) for n in range(301, 306)]
+    truth.write_text(json.dumps(records))
+    capsys.readouterr()
+    with_truth = load_checkpoint(train(folder, *options, name="with")).model_state
+    assert "precision" in capsys.readouterr().out
+    assert all(torch.equal(weight, with_truth[name]) for name, weight in without.items())
+    truth.unlink()
+    truth.parent.rmdir()
+
+
+def test_labels_outside_the_share_are_not_read(folder: Path, tmp_path: Path) -> None:
+    """Other labels, the same model: those narrations are unlabelled ones."""
+    options = ["--use-ssl", "--label-fraction", "0.5", "--held-out", "0"]
+    first = load_checkpoint(train(folder, *options, name="share")).model_state
+    path = folder / "data" / "cin_annotations" / "testval_annotations.json"
+    content = path.read_text()
+    records = json.loads(content)
+    labelled = [n for n in read_narrations("cin", folder / "data", "val").narrations]
+    kept = {narration.id for narration in keep_labels(labelled, 0.5)}
+    for record in records:
+        if record["image"] not in kept:
+            record["cluster"] = record["cluster"][::-1]
+            record["target_bboxes"] = [[] for _ in record["target_bboxes"]]
+    path.write_text(json.dumps(records))
+    second = load_checkpoint(train(folder, *options, name="share")).model_state
+    path.write_text(content)
+    assert len(kept) == 6
+    assert all(torch.equal(weight, second[name]) for name, weight in first.items())
+
+
+def test_the_unlabelled_part_alone_trains(folder: Path) -> None:
+    last = load_checkpoint(train(folder, "--use-ema", name="unlabelled"))
+    assert last.threshold == 0.8 and not last.scores
+
+
+def test_mentions_of_other_texts_are_refused(folder: Path) -> None:
+    cache = cache_path(folder / "data", "train")
+    content = cache.read_text()
+    cache.unlink()
+    with pytest.raises(InputError, match="prepare.py mentions"):
+        train(folder, *PUBLISHED, name="refused")
+    cache.write_text(content)
+    assert not (folder / "saved" / "refused").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        (["--use-ssl", "--label-prop"], InputError, "--label-prop"),
-        ([], InputError, "--use-ssl"),
+        (["--use-ssl", "--label-prop", "--no-unlabelled"], InputError, "--label-prop"),
+        (["--no-unlabelled"], InputError, "--use-ssl"),
         (["--use-ssl", "--dataset", "cim"], InputError, "cin"),
         (["--use-ssl", "--text-encoder", "no/encoder"], InputError, "--text-encoder"),
         (["--use-ssl", "--held-out", "0.9", "--data-root", "nowhere"], InputError, "nowhere"),
@@ -247,23 +349,13 @@ def test_regions_of_another_size_are_refused(folder: Path) -> None:
         train(folder, "--use-ssl", "--model_config", str(config), name="refused")
 
 
-def test_several_ranks_are_refused_for_now(
-    folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(TooManyRanks, match="2 processes"):
-        train(folder, "--use-ssl", name="ranks")
-    with pytest.raises(TooManyRanks):
-        evaluated(folder, checkpoint)
-
-
 def test_a_configuration_of_another_model_is_refused(folder: Path, checkpoint: Path) -> None:
     with pytest.raises(ConfigError, match="region_feature_size is 2048 in the file and 12"):
         evaluated(folder, checkpoint, "--model_config", str(REPOSITORY / "configs/mcr_config.json"))
 
 
 def test_a_box_head_that_was_not_trained_is_refused(folder: Path) -> None:
-    untrained = train(folder, "--use-ssl", "--epochs", "1", name="no_boxes")
+    untrained = train(folder, "--use-ssl", "--no-unlabelled", "--epochs", "1", name="no_boxes")
     with pytest.raises(InputError, match="was not trained"):
         evaluated(folder, untrained)
 

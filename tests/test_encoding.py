@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -16,11 +17,14 @@ from data.encoding import (
     masking_generator,
 )
 from data.loaders import (
-    EpochBatches,
+    EndlessBatches,
+    JoinedDataset,
     Masking,
     NarrationDataset,
+    OrderedBatches,
     count_left_out,
     hold_out,
+    keep_labels,
     make_loader,
     pad,
 )
@@ -104,7 +108,7 @@ def test_chains_are_numbered_and_unknown_ones_marked() -> None:
     assert chain_numbers(unknown, (0,)).tolist() == [-1]
 
 
-def encoded(text: str = "the man and the dog " * 3):  # noqa: ANN201
+def encoded(text: str = "the man and the dog " * 3):
     return encode_text(Narration("n", text), tiny.word_pieces(), 128)
 
 
@@ -177,31 +181,71 @@ def test_a_batch_without_masking_has_no_masked_words() -> None:
     assert tiny.batch(tiny.examples()).masked_token_ids is None
 
 
-def test_batches_cover_every_narration_once_and_shuffle_by_epoch() -> None:
-    batches = EpochBatches(10, 4, seed=3)
-    first = [key for batch in batches for key in batch]
-    batches.epoch = 1
-    second = [key for batch in batches for key in batch]
+def test_ordered_batches_have_every_narration_once() -> None:
+    batches = OrderedBatches(5, 2)
+    assert list(batches) == [[(0, 0), (0, 1)], [(0, 2), (0, 3)], [(0, 4)]]
     assert len(batches) == 3
-    assert sorted(first) == [(0, place) for place in range(10)]
-    assert sorted(second) == [(1, place) for place in range(10)]
-    assert [place for _, place in first] != [place for _, place in second]
-    in_order = [place for batch in EpochBatches(5, 2, seed=None) for _, place in batch]
-    assert in_order == list(range(5))
+
+
+def test_endless_batches_have_every_narration_once_an_epoch_and_shuffle_each() -> None:
+    batches = EndlessBatches(10, 4, seed=3)
+    assert batches.steps_per_epoch == 3
+    stream = [key for batch in itertools.islice(batches, 10) for key in batch]
+    for epoch in range(4):
+        of_epoch = stream[10 * epoch : 10 * (epoch + 1)]
+        assert sorted(of_epoch) == [(epoch, place) for place in range(10)]
+    orders = {tuple(place for _, place in stream[10 * e : 10 * e + 10]) for e in range(4)}
+    assert len(orders) == 4
+    again = [key for batch in itertools.islice(EndlessBatches(10, 4, seed=3), 10) for key in batch]
+    other = [key for batch in itertools.islice(EndlessBatches(10, 4, seed=4), 10) for key in batch]
+    assert again == stream != other
+
+
+@pytest.mark.parametrize(("size", "ranks", "batch"), [(10, 2, 3), (7, 3, 2), (5, 2, 6)])
+def test_ranks_share_what_one_rank_would_take_alone(size: int, ranks: int, batch: int) -> None:
+    shares = [EndlessBatches(size, batch, 1, rank, ranks) for rank in range(ranks)]
+    alone = EndlessBatches(size, shares[0].batch * ranks, 1)
+    assert all(share.steps_per_epoch == alone.steps_per_epoch for share in shares)
+    steps = zip(*shares, strict=True)
+    for parts, whole in itertools.islice(zip(steps, alone, strict=True), 20):
+        assert sum(parts, []) == whole
+
+
+def test_a_batch_never_has_a_narration_twice_for_want_of_others() -> None:
+    for batch in itertools.islice(EndlessBatches(3, 6, seed=0), 10):
+        assert sorted(place for _, place in batch) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_loader_gives_the_same_batches_in_any_process(workers: int) -> None:
     narrations = [dataclasses.replace(e.narration, image_id=None) for e in tiny.examples()]
     dataset = NarrationDataset(narrations, None, tiny.word_pieces(), 128, Masking(0.3, seed=5))
-    batches = EpochBatches(3, 2, seed=1)
+    batches = EndlessBatches(3, 2, seed=1)
     loader = make_loader(dataset, batches, workers, torch.device("cpu"))
-    for epoch in (0, 1):
-        batches.epoch = epoch
-        for batch, keys in zip(loader, batches, strict=True):
-            expected = tiny.Collate(tiny.word_pieces())([dataset[key] for key in keys])
-            assert batch.narration_ids == expected.narration_ids
-            torch.testing.assert_close(batch.masked_token_ids, expected.masked_token_ids)
+    for batch, keys in itertools.islice(zip(loader, batches, strict=True), 6):
+        expected = tiny.Collate(tiny.word_pieces())([dataset[key] for key in keys])
+        assert batch.narration_ids == expected.narration_ids
+        torch.testing.assert_close(batch.masked_token_ids, expected.masked_token_ids)
+
+
+def test_joined_datasets_are_one_after_the_other() -> None:
+    narrations = [dataclasses.replace(e.narration, image_id=None) for e in tiny.examples()]
+    parts = [
+        NarrationDataset(part, None, tiny.word_pieces(), 128)
+        for part in (narrations[:1], [], narrations[1:])
+    ]
+    joined = JoinedDataset(parts)
+    assert len(joined) == 3
+    assert [joined[0, place].narration for place in range(3)] == narrations
+
+
+def test_a_smaller_share_of_labels_is_part_of_a_larger_one() -> None:
+    narrations = [Narration(str(number), "it") for number in range(200)]
+    shares = [keep_labels(narrations, fraction) for fraction in (0.05, 0.2, 1.0)]
+    assert [len(share) for share in shares] == [10, 40, 200]
+    ids = [[narration.id for narration in share] for share in shares]
+    assert set(ids[0]) < set(ids[1]) and ids[2] == [narration.id for narration in narrations]
+    assert {n.id for n in keep_labels(narrations[::-1], 0.05)} == set(ids[0])
 
 
 def test_held_out_narrations_are_chosen_by_their_id_alone() -> None:

@@ -206,13 +206,3 @@ def test_masked_words_are_scored_at_their_places_alone(output: Output, batch: Ba
     assert set(changed.tolist()) <= set(places.tolist())
     expected = F.cross_entropy(output.masked_word_logits, batch.masked_targets, reduction="sum")
     assert value("masked_words", output, batch) == (pytest.approx(float(expected)), len(places))
-
-
-def test_the_loss_of_a_step_is_the_weighted_sum_of_the_means() -> None:
-    terms = {
-        "first": losses.Term(torch.tensor(6.0), torch.tensor(3)),
-        "second": losses.Term(torch.tensor(5.0), torch.tensor(2)),
-        "empty": losses.Term(torch.tensor(0.0), torch.tensor(0)),
-    }
-    weights = {"first": 1.0, "second": 0.5, "empty": 1.0, "absent": 1.0}
-    assert float(losses.weighted_sum(terms, weights)) == pytest.approx(2 + 0.5 * 2.5)

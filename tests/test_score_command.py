@@ -27,10 +27,10 @@ def scorch(gold: Path, system: Path) -> dict:
     environment = {**os.environ, "PYTHONUTF8": "1"}
     printed = subprocess.check_output(command, encoding="utf-8", env=environment)
     scores = {}
-    for name, *values in re.findall(r"^(\S+):\tR=(\S+)\tP=(\S+)\tF₁=(\S+)$", printed, re.M):
+    for name, *values in re.findall(r"^(\S+):\tR=(\S+)\tP=(\S+)\tF₁=(\S+)$", printed, re.MULTILINE):
         percent = (100 * float(value) for value in values)
         scores[SCORCH_NAMES[name]] = dict(zip(("recall", "precision", "f1"), percent, strict=True))
-    average = re.search(r"^CoNLL-2012 average score: (\S+)$", printed, re.M)
+    average = re.search(r"^CoNLL-2012 average score: (\S+)$", printed, re.MULTILINE)
     assert average is not None and len(scores) == 5
     return {**scores, "conll": 100 * float(average[1])}
 

@@ -53,8 +53,11 @@ class Config:
     # The part of the labelled narrations that scores and thresholds come from, never trained on.
     held_out: float = _part("data", 0.1)
 
-    # Training on the labelled narrations.
+    # The part of the labelled narrations whose labels are read for anything.
+    label_fraction: float = _part("data", 1.0)
+
     use_labelled: bool = _part("training", False)
+    use_unlabelled: bool = _part("training", True)
     coreference_loss: str = _part("training", "con")
     grounding: bool = _part("training", False)
     box_regression: bool = _part("training", False)
@@ -66,6 +69,18 @@ class Config:
     coreference_temperature: float = _part("training", 0.1)
     image_text_temperature: float = _part("training", 0.07)
     mlm_probability: float = _part("training", 0.15)
+    # Pseudo-labels of unlabelled narrations, from the averaged model where there is one: links
+    # above the one similarity, none below the other, regions above this attention; how many links a
+    # chain is passed on over; and over how many epochs their weights rise once they have started.
+    use_pseudo_labels: bool = _part("training", False)
+    pseudo_positive_above: float = _part("training", 0.9)
+    pseudo_negative_below: float = _part("training", 0.5)
+    pseudo_region_above: float = _part("training", 0.9)
+    pseudo_propagation_steps: int = _part("training", 1)
+    pseudo_from_epoch: int = _part("training", 1)
+    pseudo_ramp_epochs: float = _part("training", 1.0)
+    pseudo_coreference_weight: float = _part("training", 1.0)
+    pseudo_grounding_weight: float = _part("training", 1.0)
     dropout: float = _part("training", 0.1)
     attention_dropout: float = _part("training", 0.1)
     batch: int = _part("training", 8)
@@ -107,16 +122,19 @@ _RANGES = (
     *((name, 1, _UNBOUNDED) for name in (
         "text_layers", "fusion_layers", "region_feature_size", "region_layers", "region_heads",
         "region_feedforward_size", "max_mentions", "max_regions", "batch", "epochs",
-        "lr_step_epochs",
+        "lr_step_epochs", "pseudo_propagation_steps",
     )),
     *((name, 0, _UNBOUNDED) for name in (
         "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
         "image_text_weight", "lr", "new_parts_lr_factor", "weight_decay", "warmup_epochs",
-        "lr_step_factor",
+        "lr_step_factor", "pseudo_from_epoch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
+        "pseudo_grounding_weight",
     )),
     ("seed", 0, 2**32 - 1),
     *((name, 1e-6, _UNBOUNDED) for name in ("coreference_temperature", "image_text_temperature")),
-    *((name, 0, 1) for name in ("ema_decay", "mlm_probability")),
+    *((name, 0, 1) for name in ("ema_decay", "mlm_probability", "pseudo_region_above")),
+    *((name, -1, 1) for name in ("pseudo_positive_above", "pseudo_negative_below")),
+    ("label_fraction", 1e-9, 1),
     *((name, 0, 0.9) for name in ("dropout", "attention_dropout", "held_out")),
 )  # fmt: skip
 

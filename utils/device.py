@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from utils.errors import InputError
@@ -10,11 +12,15 @@ from utils.errors import InputError
 def choose_device(name: str) -> torch.device:
     """The device of a name; "auto" is the GPU where there is one.
 
+    Where a launcher started several ranks, "auto" and "cuda" are this rank's own GPU.
+
     Raises:
         InputError: the name is no device, or there is no such device here.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -1,27 +1,115 @@
-"""The process's place among the ranks of a launcher."""
+"""The ranks that a launcher started (torchrun, or torch.distributed.launch --use_env).
+
+Without a launcher there is one rank, and everything here does nothing or gives back what it got.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
-from utils.errors import InputError
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+_T = TypeVar("_T")
 
 
-class TooManyRanks(InputError):
-    """More than one process was launched for a command that runs in one."""
+@contextlib.contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the other ranks; every rank but the first is silent on standard output meanwhile.
 
-
-def require_single_process() -> None:
-    """Refuse to be one of several ranks.
-
-    A launcher (torchrun, torch.distributed.launch --use_env) with one process is as good as none.
-
-    Raises:
-        TooManyRanks: the launcher started more than one process.
+    Args:
+        device: this rank's; GPUs talk by NCCL, CPUs by gloo.
     """
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    if ranks > 1:
-        raise TooManyRanks(
-            f"{ranks} processes were launched, and several ranks are not built yet: "
-            "launch one (--nproc_per_node=1)"
-        )
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        with contextlib.ExitStack() as stack:
+            if not is_main():
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(contextlib.redirect_stdout(nowhere))
+            yield
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """This process's number among the ranks, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many ranks there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_main() -> bool:
+    """Whether this is the rank that writes files, progress and logs."""
+    return rank() == 0
+
+
+def sum_over_ranks(values: Tensor) -> Tensor:
+    """The sum of every rank's tensor, without gradient; of the same shape on every rank."""
+    values = values.detach().clone()
+    if world_size() > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def gather_padded(values: Tensor) -> list[Tensor]:
+    """Every rank's tensor, in the order of ranks, without gradient.
+
+    Args:
+        values: of as many dimensions and of the same type on every rank; sizes may differ.
+
+    Returns:
+        Tensors of one shape: each padded with zeros to the largest of its sizes over the ranks.
+    """
+    if world_size() == 1:
+        return [values.detach()]
+    shape = torch.tensor(values.shape, device=values.device)
+    dist.all_reduce(shape, op=dist.ReduceOp.MAX)
+    padded = values.new_zeros(shape.tolist())
+    padded[tuple(slice(size) for size in values.shape)] = values.detach()
+    gathered = [torch.empty_like(padded) for _ in range(world_size())]
+    dist.all_gather(gathered, padded)
+    return gathered
+
+
+def gather_objects(value: _T) -> list[_T] | None:
+    """Every rank's value, in the order of ranks, on the first rank; None on the others."""
+    if world_size() == 1:
+        return [value]
+    gathered: list[_T] | None = [value] * world_size() if is_main() else None
+    dist.gather_object(value, gathered)
+    return gathered
+
+
+def broadcast_object(value: _T) -> _T:
+    """The first rank's value, on every rank."""
+    if world_size() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]
+
+
+def share_of(values: Sequence[_T]) -> Sequence[_T]:
+    """This rank's share of what all ranks work through together: every item is one rank's."""
+    return values[rank() :: world_size()]
+
+
+def interleave(shares: Sequence[Sequence[_T]]) -> list[_T]:
+    """Put the shares of all ranks back into their order."""
+    joined: list[_T] = []
+    longest = max(map(len, shares), default=0)
+    for place in range(longest):
+        joined.extend(share[place] for share in shares if place < len(share))
+    return joined

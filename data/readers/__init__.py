@@ -7,11 +7,13 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
 - `UNLABELLED_SPLIT`: the one that is trained on without chains; None where there is none;
 - `TEST_SPLIT`: the one that is tested on where nobody says otherwise;
 - `read(data_root, split, report) -> list[Narration]`;
-- `open_regions(data_root, split, max_regions) -> RegionStore | None`.
+- `open_regions(data_root, split, max_regions) -> RegionStore | None`;
+- where the truth of the unlabelled split can be known, `read_truth(data_root)`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -93,6 +95,31 @@ def labelled_split(dataset: str) -> str:
     """
     split: str = _reader(dataset).LABELLED_SPLIT
     return split
+
+
+def unlabelled_split(dataset: str) -> str | None:
+    """The split that is trained on without chains; None where there is none.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    split: str | None = _reader(dataset).UNLABELLED_SPLIT
+    return split
+
+
+def read_truth(dataset: str, data_root: Path) -> dict[str, Narration]:
+    """What is known of the unlabelled split by whoever made it, to measure with.
+
+    Returns:
+        Labelled narrations by id; empty where nothing is known, as in every real data set.
+
+    Raises:
+        DataError: the data set's file of it is broken.
+        BadRecord: a record is wrong.
+    """
+    read: Callable[[Path], dict[str, Narration]] | None
+    read = getattr(_reader(dataset), "read_truth", None)
+    return {} if read is None else read(Path(data_root))
 
 
 def default_test_split(dataset: str) -> str:

@@ -9,6 +9,8 @@ In the data root:
 - `flk30k_LN.json` and `flk30k_LN_label.h5`, the captions of `train`, as numbers of words;
 - `faster_rcnn_image_features/`, the regions of each split (see `data/regions.py`); the pictures of
   `train` are those of its index;
+- `truth/train_annotations.json`, optional and not in the release: annotations of `train` in the form
+  of the labelled ones, for whoever made the captions and knows;
 - `flk30k_LN_trace_box/<id>.npy` and `flickr30k-images/<id>.jpg`, both optional.
 
 A narration has the id of its picture. Where the picture is not in the region store of its split,
@@ -18,7 +20,7 @@ A narration has the id of its picture. Where the picture is not in the region st
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -88,6 +90,24 @@ def open_regions(data_root: Path, split: str, max_regions: int) -> RegionStore |
     if missing:
         raise DataError(f"region files are missing: {', '.join(map(str, missing))}")
     return RegionStore(*paths, max_regions=max_regions)
+
+
+def read_truth(data_root: Path) -> dict[str, Narration]:
+    """What is known of the narrations of `train`, by id; empty in the release.
+
+    Raises:
+        DataError: the file is broken.
+        BadRecord: a record is wrong.
+    """
+    path = data_root / "truth" / "train_annotations.json"
+    if not path.exists():
+        return {}
+    beside = _Beside({}, {}, {})
+    records = (
+        _annotation(path, number, fields, splits=("train",))
+        for number, fields in enumerate(_read_list(path))
+    )
+    return {record.name: _labelled(record, None, beside) for record in records}
 
 
 def read_trace(narration: Narration) -> np.ndarray:
@@ -238,7 +258,9 @@ def _read_kinds(path: Path) -> dict[str, Record]:
     return {key: Record(path, key, {"kinds": value}) for key, value in values.items()}
 
 
-def _annotation(path: Path, number: int, fields: Any) -> Record:
+def _annotation(
+    path: Path, number: int, fields: Any, splits: Sequence[str] = ("val", "test")
+) -> Record:
     """A record of the annotations, named by its id; it is known to say its split."""
     if not isinstance(fields, dict):
         raise bad_record(path, f"record {number}", shown(fields), "an object")
@@ -247,8 +269,9 @@ def _annotation(path: Path, number: int, fields: Any) -> Record:
         found, expected = f"image {shown(fields.get('image'))}", "text fit for an id"
         raise bad_record(path, f"record {number}", found, expected)
     record = Record(path, image_id, fields)
-    if record.take("split", str, "val or test") not in RELEASED_NARRATIONS:
-        raise record.bad(f"split {shown(fields['split'])}", "val or test")
+    expected = " or ".join(splits)
+    if record.take("split", str, expected) not in splits:
+        raise record.bad(f"split {shown(fields['split'])}", expected)
     return record
 
 

@@ -1,0 +1,231 @@
+"""Two ranks give what one rank gives with the batches of both."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.multiprocessing import spawn
+from torch.nn.parallel import DistributedDataParallel
+
+from data.loaders import EndlessBatches, Masking, NarrationDataset, make_loader
+from data.narration import Narration, Regions
+from engine import (
+    PseudoSchedule,
+    TrainingBatches,
+    evaluate,
+    make_optimizer,
+    make_scheduler,
+    pseudo_label,
+    resolve_on_all_ranks,
+    train_one_epoch,
+)
+from models.teacher import make_teacher
+from models.training_step import TrainingStep
+from resolver import Resolver
+from tests import tiny
+from utils.config import Config
+from utils.distributed import (
+    broadcast_object,
+    gather_objects,
+    gather_padded,
+    interleave,
+    process_group,
+    rank,
+    share_of,
+    sum_over_ranks,
+    world_size,
+)
+
+CPU = torch.device("cpu")
+RANKS = 2
+BATCH = 2  # of each rank
+PSEUDO = {
+    "use_pseudo_labels": True,
+    "pseudo_positive_above": 0.993,
+    "pseudo_negative_below": 0.99,
+    "pseudo_region_above": 0.142,
+}
+
+
+class Store:
+    """Stands for a region store: random regions, none for the last picture."""
+
+    feature_size = tiny.FEATURE_SIZE
+
+    def read(self, image_id: str, image_size: object) -> Regions | None:
+        number = int(image_id)
+        return None if number == 4 else tiny.regions(3 + number, number)
+
+
+def narrations() -> list[Narration]:
+    """Five narrations that differ in length, mentions and regions; one has no mention."""
+    phrases = [
+        [("a man", "1"), ("his dog", "2"), ("his", "1"), ("it", "2")],
+        [("a man", "1"), ("the dog", "2"), ("he", "1")],
+        [("a woman", "1"), ("she", "1")],
+        [],
+        [("it", "1"), ("a tree", "2"), ("it", "1")],
+    ]
+    texts = ["a man and his dog, it on the tree in blue", "a man, the dog, he on it",
+             "a woman in a shirt, she on it", "the tree", "it and a tree and it"]  # fmt: skip
+    boxes = [[[(0.1, 0.1, 0.6, 0.7)]] * len(of_text) for of_text in phrases]
+    return [
+        tiny.narration(text, of_text, box, str(number))
+        for number, (text, of_text, box) in enumerate(zip(texts, phrases, boxes, strict=True))
+    ]
+
+
+def tiny_run(**values: object) -> tuple[Config, TrainingStep]:
+    """A model without dropout, in training mode."""
+    values = {"dropout": 0.0, "attention_dropout": 0.0, "lr": 1e-3} | PSEUDO | values
+    config = tiny.tiny_config(**values)
+    return config, TrainingStep(tiny.tiny_model(**values).train(), config)
+
+
+def batches(config: Config) -> TrainingBatches:
+    """This rank's; the labelled and the unlabelled ones are of the same narrations."""
+    dataset = NarrationDataset(
+        narrations(), Store(), tiny.word_pieces(), 128, Masking(config.mlm_probability, 3)
+    )
+    keys = [
+        EndlessBatches(len(dataset), config.batch, seed, rank(), world_size()) for seed in (1, 2)
+    ]
+    loaders = [make_loader(dataset, of_seed, 0, CPU) for of_seed in keys]
+    return TrainingBatches(*loaders, steps_per_epoch=20)
+
+
+def one_step(config: Config, training_step: torch.nn.Module, wrapped: torch.nn.Module) -> dict:
+    """The losses and the gradients of the first step."""
+    labelled, unlabelled = batches(config).next(CPU)
+    labels = pseudo_label(training_step.model, unlabelled, config)
+    training_step.train()
+    loss, terms = wrapped(labelled, unlabelled, labels, 0.7)
+    loss.backward()
+    gradients = {n: p.grad for n, p in training_step.named_parameters() if p.grad is not None}
+    return {"terms": terms, "gradients": {n: g.clone() for n, g in gradients.items()}}
+
+
+def resolved(training_step: TrainingStep, config: Config) -> dict[str, Any]:
+    """What evaluation and resolving give, on the ranks together."""
+    resolver = Resolver(training_step.model, tiny.word_pieces(), config, 0.993, CPU)
+    evaluation = evaluate(resolver, narrations(), Store(), boxes_known=True)
+    found = resolve_on_all_ranks(resolver, narrations(), Store(), batch=2)
+    chains = None if found is None else [(r.narration.id, r.chains) for r in found]
+    return {"scores": dict(evaluation.scores), "floor": evaluation.floor, "chains": chains}
+
+
+def work(number: int, folder: str, port: int) -> None:
+    """What each rank does: everything that the tests compare."""
+    os.environ |= {
+        "RANK": str(number), "WORLD_SIZE": str(RANKS), "LOCAL_RANK": str(number),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    torch.set_num_threads(1)
+    with process_group(CPU):
+        print("only the first rank says this")
+        config, training_step = tiny_run(batch=BATCH)
+        wrapped = DistributedDataParallel(training_step, find_unused_parameters=True)
+        found: dict[str, Any] = {"step": one_step(config, training_step, wrapped)}
+        found["resolved"] = resolved(training_step, config)
+        found["sum"] = sum_over_ranks(torch.tensor([number + 1.0]))
+        found["padded"] = gather_padded(torch.ones(number + 1, 2))
+        found["gathered"] = gather_objects(f"of {number}")
+        found["broadcast"] = broadcast_object(f"of {number}")
+        found["share"] = list(share_of(range(5)))
+        torch.manual_seed(number)
+        config, training_step = tiny_run(batch=BATCH, dropout=0.1)
+        model = training_step.model
+        wrapped = DistributedDataParallel(training_step, find_unused_parameters=True)
+        teacher = make_teacher(model, 0.999)
+        optimizer = make_optimizer(model, config)
+        pseudo = PseudoSchedule(5)
+        pseudo.start()
+        train_one_epoch(
+            wrapped, teacher.module, teacher, batches(config), optimizer,
+            make_scheduler(optimizer, config, 20), pseudo, config, CPU, "training",
+        )  # fmt: skip
+        found["trained"] = model.state_dict()
+        found["teacher"] = teacher.module.state_dict()
+    torch.save(found, Path(folder) / f"{number}.pt")
+
+
+@pytest.fixture(scope="module")
+def of_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What the two ranks found."""
+    folder = tmp_path_factory.mktemp("ranks")
+    # Made here: the ranks would each make their own.
+    os.environ["TINY_ENCODER"] = tiny.encoder_folder()
+    spawn(work, (str(folder), 29531), nprocs=RANKS)
+    return [torch.load(folder / f"{number}.pt", weights_only=False) for number in range(RANKS)]
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, Any]:
+    """What one rank finds with the batches of both."""
+    config, training_step = tiny_run(batch=BATCH * RANKS)
+    found: dict[str, Any] = {"step": one_step(config, training_step, training_step)}
+    return found | {"resolved": resolved(training_step, config)}
+
+
+def test_losses_and_gradients_are_those_of_one_rank(
+    of_ranks: list[dict[str, Any]], alone: dict[str, Any]
+) -> None:
+    expected = alone["step"]
+    assert set(expected["terms"]) == {
+        "coreference", "grounding", "box", "masked_words", "image_text", "pseudo_coreference",
+        "pseudo_grounding",
+    }  # fmt: skip
+    assert all(count > 0 for _, count in expected["terms"].values())
+    for number in range(RANKS):
+        found = of_ranks[number]["step"]
+        for name, values in expected["terms"].items():
+            torch.testing.assert_close(found["terms"][name], values, rtol=1e-5, atol=1e-5)
+        for name, gradient in expected["gradients"].items():
+            torch.testing.assert_close(
+                found["gradients"][name], gradient, rtol=1e-5, atol=1e-5, msg=name
+            )
+
+
+def test_ranks_stay_alike(of_ranks: list[dict[str, Any]]) -> None:
+    _, untrained = tiny_run()
+    for kind in ("trained", "teacher"):
+        first, second = (found[kind] for found in of_ranks)
+        for name, weight in first.items():
+            assert torch.equal(weight, second[name]), name
+        start = untrained.model.state_dict()
+        assert not all(torch.equal(weight, start[name]) for name, weight in first.items())
+
+
+def test_evaluation_is_that_of_one_rank(
+    of_ranks: list[dict[str, Any]], alone: dict[str, Any]
+) -> None:
+    """Five narrations on two ranks."""
+    first, second = (found["resolved"] for found in of_ranks)
+    assert first["chains"] == alone["resolved"]["chains"]
+    assert [name for name, _ in first["chains"]] == ["0", "1", "2", "3", "4"]
+    assert second["chains"] is None
+    for found in (first, second):
+        assert found["scores"] == pytest.approx(alone["resolved"]["scores"])
+        assert found["floor"] == pytest.approx(alone["resolved"]["floor"])
+
+
+def test_ranks_exchange_what_they_have(of_ranks: list[dict[str, Any]]) -> None:
+    first, second = of_ranks
+    assert first["sum"].tolist() == second["sum"].tolist() == [3]
+    for found in of_ranks:
+        assert [part.tolist() for part in found["padded"]] == [[[1, 1], [0, 0]], [[1, 1], [1, 1]]]
+        assert found["broadcast"] == "of 0"
+    assert first["gathered"] == ["of 0", "of 1"] and second["gathered"] is None
+    assert interleave([first["share"], second["share"]]) == list(range(5))
+
+
+def test_one_process_needs_no_group() -> None:
+    with process_group(CPU):
+        assert (rank(), world_size()) == (0, 1)
+        assert gather_objects("mine") == ["mine"] and broadcast_object("mine") == "mine"
+        assert share_of([1, 2, 3]) == [1, 2, 3]
+        torch.testing.assert_close(sum_over_ranks(torch.ones(2)), torch.ones(2))
