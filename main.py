@@ -9,6 +9,7 @@ The published command (without its parts that are not built yet, which are refus
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from engine import (
     PUBLISHED_THRESHOLD,
     Evaluation,
     evaluate,
+    look_up_words,
     make_optimizer,
     make_scheduler,
     open_split_regions,
@@ -121,9 +123,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trained_on, held_out = split_labelled(reading.narrations, config.held_out)
     print(f"{len(trained_on)} narrations to train on, {len(held_out)} held out")
 
+    word_vectors = look_up_words(config, config.sense2vec, reading.narrations)
+    if word_vectors is not None:
+        # From here on the configuration, and so every checkpoint, says which vectors these are.
+        config = dataclasses.replace(
+            config,
+            word_vector_size=word_vectors.size,
+            word_vector_checksum=word_vectors.checksum,
+        )
     word_pieces = load_word_pieces(config.text_encoder)
     masking = Masking(config.mlm_probability, config.seed) if config.mlm_probability else None
-    dataset = NarrationDataset(trained_on, store, word_pieces, config.max_mentions, masking)
+    dataset = NarrationDataset(
+        trained_on, store, word_pieces, config.max_mentions, masking, word_vectors
+    )
     report_left_out(reading.narrations, word_pieces, config.max_mentions)
     batches = EpochBatches(len(dataset), config.batch, config.seed)
     loader = make_loader(dataset, batches, options.workers, device)
@@ -151,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     held_out,
                     store,
                     boxes_known=reading.boxes_known,
+                    word_vectors=word_vectors,
                 )
             report_epoch(log, epoch, means, evaluation)
             checkpoint = Checkpoint(
