@@ -25,6 +25,7 @@ from data.narration import Narration, counted_mentions
 from data.readers import default_test_split, open_regions, read_narrations
 from data.regions import RegionStore
 from data.word_pieces import WordPieces
+from data.word_vectors import WordVectors, read_word_vectors
 from evaluation.chains import chains_from_labels, chains_from_similarity, restrict
 from evaluation.coreference_scores import score_chains
 from evaluation.grounding_scores import GroundedMention, score_grounding
@@ -156,7 +157,7 @@ class PseudoSchedule:
 
 
 def pseudo_label(labeller: nn.Module, batch: Batch, config: Config) -> PseudoLabels:
-    """Targets of an unlabelled batch, from its clean texts, without dropout and without gradient."""
+    """Targets of an unlabelled batch: of its clean texts, without dropout, without gradient."""
     labeller.eval()
     with torch.inference_mode():
         output = labeller(dataclasses.replace(batch, masked_token_ids=None))
@@ -235,13 +236,14 @@ def evaluate(
     store: RegionStore | None,
     *,
     boxes_known: bool,
+    word_vectors: WordVectors | None = None,
 ) -> Evaluation:
     """Choose the threshold on held-out narrations and score them with it.
 
     Scores are pooled over documents, with gold mentions and with singletons. The ranks share the
     narrations, and each gets the scores of all.
     """
-    resolutions = resolve_on_all_ranks(resolver, narrations, store)
+    resolutions = resolve_on_all_ranks(resolver, narrations, store, word_vectors=word_vectors)
     found = None
     if resolutions is not None:
         found = _score_held_out(resolutions, narrations, store, boxes_known)
@@ -372,6 +374,37 @@ def open_split_regions(
     return store
 
 
+def look_up_words(
+    config: Config, folder: str, narrations: Iterable[Narration]
+) -> WordVectors | None:
+    """The vectors that a model reads of the words of narrations; None where it reads none.
+
+    Args:
+        folder: of sense2vec vectors; empty for none.
+
+    Raises:
+        InputError: the folder cannot be read, or holds other vectors than the configuration says.
+    """
+    if not folder:
+        return None
+    vectors = read_word_vectors(Path(folder), (narration.text for narration in narrations))
+    if config.word_vector_size not in (0, vectors.size):
+        raise InputError(
+            f"--sense2vec: the vectors in {folder} have {vectors.size} numbers, the model takes "
+            f"{config.word_vector_size} (word_vector_size)"
+        )
+    if config.word_vector_checksum not in (0, vectors.checksum):
+        raise InputError(
+            f"--sense2vec: {folder} holds other vectors than the model was trained with: found "
+            f"the checksum {vectors.checksum}, expected {config.word_vector_checksum}"
+        )
+    print(
+        f"{folder}: {len(vectors.rows)} of {vectors.looked_up} distinct words have a vector of "
+        f"{vectors.size} numbers"
+    )
+    return vectors
+
+
 def report_left_out(
     narrations: Sequence[Narration], word_pieces: WordPieces, max_mentions: int
 ) -> None:
@@ -411,6 +444,8 @@ def resolver_for_test(options: argparse.Namespace, device: torch.device) -> Reso
     if options.model_config is not None:
         values, _ = read_config_file(options.model_config)
         check_same_architecture(values, resolver.config, options.model_config, options.save_name)
+    if getattr(options, "sense2vec", "") and not resolver.config.word_vector_size:
+        raise InputError(f"--sense2vec: {options.save_name} was trained without word vectors")
     if options.box_regression and not resolver.config.box_regression:
         raise InputError(f"--bbox-reg: the box head of {options.save_name} was not trained")
     return resolver
@@ -436,6 +471,9 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
         resolver,
         reading.narrations,
         open_split_regions(config, dataset, data_root, split),
+        word_vectors=look_up_words(
+            config, getattr(options, "sense2vec", config.sense2vec), reading.narrations
+        ),
         batch=getattr(options, "batch", 32),
         workers=options.workers,
         progress=f"resolving {split}",

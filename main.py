@@ -10,8 +10,11 @@ The published command, and the same on several machines by `torchrun`:
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
+import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +38,14 @@ from data.mentions import cache_path, with_found_mentions
 from data.narration import Narration, with_truth, without_labels
 from data.readers import labelled_split, read_narrations, read_truth, unlabelled_split
 from data.regions import RegionStore
-from data.word_pieces import WordPieces, load_word_pieces
+from data.word_pieces import load_word_pieces
 from engine import (
     PUBLISHED_THRESHOLD,
     Evaluation,
     PseudoSchedule,
     TrainingBatches,
     evaluate,
+    look_up_words,
     make_optimizer,
     make_scheduler,
     open_split_regions,
@@ -165,6 +169,11 @@ class TrainingData:
     unlabelled: Sources
     boxes_known: bool
 
+    def narrations(self) -> Iterator[Narration]:
+        """Every narration of every part."""
+        parts = (of_part for of_part, _ in self.unlabelled)
+        return itertools.chain(self.labelled, self.held_out, *parts)
+
 
 def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingData:
     """Read what the configuration asks for, and say what was found.
@@ -231,22 +240,23 @@ def split_labelled(
 
 def make_batches(
     data: TrainingData,
+    encoded: Callable[..., NarrationDataset],
     config: Config,
-    word_pieces: WordPieces,
     workers: int,
     device: torch.device,
 ) -> TrainingBatches:
-    """This rank's batches; an epoch is a pass over the unlabelled part where there is one."""
-    masking = Masking(config.mlm_probability, config.seed) if config.mlm_probability else None
+    """This rank's batches; an epoch is a pass over the unlabelled part where there is one.
 
-    def dataset(narrations: Sequence[Narration], store: RegionStore | None) -> NarrationDataset:
-        return NarrationDataset(narrations, store, word_pieces, config.max_mentions, masking)
+    Args:
+        encoded: a dataset of narrations and the regions of their pictures.
+    """
+    masking = Masking(config.mlm_probability, config.seed) if config.mlm_probability else None
 
     def loader(sources: Sources, seed: int) -> tuple[DataLoader[Batch] | None, int]:
         """A loader of the sources, and its steps in an epoch."""
         if not any(narrations for narrations, _ in sources):
             return None, 0
-        joined = JoinedDataset([dataset(*source) for source in sources])
+        joined = JoinedDataset([encoded(*source, masking=masking) for source in sources])
         batches = EndlessBatches(len(joined), config.batch, seed, rank(), world_size())
         return make_loader(joined, batches, workers, device), batches.steps_per_epoch
 
@@ -265,10 +275,24 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
     # The same on every rank until the model is built; from then on each drops out its own.
     set_seeds(config.seed)
     data = read_training_data(config, skip_bad_records=options.skip_bad_records)
+    word_vectors = look_up_words(config, config.sense2vec, list(data.narrations()))
+    if word_vectors is not None:
+        # From here on the configuration, and so every checkpoint, says which vectors these are.
+        config = dataclasses.replace(
+            config,
+            word_vector_size=word_vectors.size,
+            word_vector_checksum=word_vectors.checksum,
+        )
     word_pieces = load_word_pieces(config.text_encoder)
-    report_left_out([*data.labelled, *data.held_out], word_pieces, config.max_mentions)
-    batches = make_batches(data, config, word_pieces, options.workers, device)
-    measured = measured_batches(data, config, word_pieces, device)
+    report_left_out(list(data.narrations()), word_pieces, config.max_mentions)
+    encoded = functools.partial(
+        NarrationDataset,
+        word_pieces=word_pieces,
+        max_mentions=config.max_mentions,
+        word_vectors=word_vectors,
+    )
+    batches = make_batches(data, encoded, config, options.workers, device)
+    measured = measured_batches(data, encoded, config, device)
 
     model, started = build_pretrained(config)
     print(f"{config.text_encoder}: {started} of {config.fusion_layers} fusion layers start from it")
@@ -292,7 +316,13 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
         evaluation = Evaluation(PUBLISHED_THRESHOLD, {})
         if data.held_out:
             resolver = Resolver(averaged, word_pieces, config, PUBLISHED_THRESHOLD, device)
-            evaluation = evaluate(resolver, data.held_out, data.store, boxes_known=data.boxes_known)
+            evaluation = evaluate(
+                resolver,
+                data.held_out,
+                data.store,
+                boxes_known=data.boxes_known,
+                word_vectors=word_vectors,
+            )
         if config.use_pseudo_labels and may_start(evaluation, epoch, config):
             pseudo.start()
         if log is None:
@@ -335,7 +365,10 @@ def may_start(evaluation: Evaluation, epoch: int, config: Config) -> bool:
 
 
 def measured_batches(
-    data: TrainingData, config: Config, word_pieces: WordPieces, device: torch.device
+    data: TrainingData,
+    encoded: Callable[..., NarrationDataset],
+    config: Config,
+    device: torch.device,
 ) -> list[Batch] | None:
     """Unlabelled narrations to measure pseudo-labels on, with their truth where it is known.
 
@@ -347,7 +380,7 @@ def measured_batches(
     narrations, store = data.unlabelled[-1]
     truth = read_truth(config.dataset, Path(config.data_root))
     chosen = [with_truth(n, truth.get(n.id)) for n in narrations[:MEASURED_NARRATIONS]]
-    dataset = NarrationDataset(chosen, store, word_pieces, config.max_mentions)
+    dataset = encoded(chosen, store)
     return list(make_loader(dataset, OrderedBatches(len(dataset), config.batch), 0, device))
 
 

@@ -15,12 +15,14 @@ from data.loaders import NarrationDataset, OrderedBatches, make_loader
 from data.narration import Narration
 from data.regions import RegionStore
 from data.word_pieces import WordPieces
+from data.word_vectors import WordVectors
 from evaluation.chains import chains_from_similarity
 from models.build import build_from_checkpoint
 from models.coreference_model import predicted_boxes
 from utils.batch import Batch
 from utils.checkpoint import CheckpointError, load_checkpoint
 from utils.config import Config
+from utils.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Resolver:
 
     @classmethod
     def from_checkpoint(cls, path: Path, device: torch.device) -> Resolver:
-        """Load a checkpoint; nothing beside the file is needed.
+        """Load a checkpoint; nothing beside the file is needed, but for word vectors (`resolve`).
 
         Raises:
             CheckpointError: the file is missing, broken, or its weights are of another shape.
@@ -96,6 +98,7 @@ class Resolver:
         narrations: Sequence[Narration],
         store: RegionStore | None,
         *,
+        word_vectors: WordVectors | None = None,
         batch: int = 32,
         workers: int = 0,
         progress: str | None = None,
@@ -105,11 +108,26 @@ class Resolver:
         Args:
             narrations: their mentions are what is linked and grounded.
             store: the regions of their pictures; None to read the texts alone.
+            word_vectors: of their words, for a model that was trained with such.
             batch: how many go through the model together; the answer does not depend on it.
             workers: processes that read ahead.
             progress: what the progress bar says; None for no bar.
+
+        Raises:
+            InputError: the model reads word vectors and there are none, or the other way round.
         """
-        dataset = NarrationDataset(narrations, store, self.word_pieces, self.config.max_mentions)
+        if (word_vectors is not None) != bool(self.config.word_vector_size):
+            found, expected = ("none", "some") if word_vectors is None else ("some", "none")
+            raise InputError(
+                f"word vectors (--sense2vec): found {found}, the model reads {expected}"
+            )
+        dataset = NarrationDataset(
+            narrations,
+            store,
+            self.word_pieces,
+            self.config.max_mentions,
+            word_vectors=word_vectors,
+        )
         batches = OrderedBatches(len(dataset), batch)
         loader = make_loader(dataset, batches, workers, self.device)
         places = iter(range(len(narrations)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from data.narration import Narration
 from data.word_pieces import WordPieces
+from data.word_vectors import WordVectors
 
 UNKNOWN_CHAIN = -1
 
@@ -22,12 +23,14 @@ class EncodedText:
         special: [T] bool, True where the tokenizer added a word-piece.
         mention_indices: the narration's mentions that are in, in text order.
         mention_spans: [M, 2] int64, word-pieces of each, end exclusive.
+        word_vectors: [T, D] float32, of the word that each word-piece is part of; None without.
     """
 
     token_ids: np.ndarray
     special: np.ndarray
     mention_indices: tuple[int, ...]
     mention_spans: np.ndarray
+    word_vectors: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -48,7 +51,12 @@ class MaskedWords:
     targets: np.ndarray
 
 
-def encode_text(narration: Narration, word_pieces: WordPieces, max_mentions: int) -> EncodedText:
+def encode_text(
+    narration: Narration,
+    word_pieces: WordPieces,
+    max_mentions: int,
+    word_vectors: WordVectors | None = None,
+) -> EncodedText:
     """Cut a narration into word-pieces and align its mentions by their characters.
 
     A mention's word-pieces are those that share a character with it. Mentions beyond the encoder's
@@ -56,6 +64,7 @@ def encode_text(narration: Narration, word_pieces: WordPieces, max_mentions: int
 
     Args:
         max_mentions: the most mentions to keep; the first ones are.
+        word_vectors: of whole words; None where the model reads none.
     """
     token_ids, offsets, special = word_pieces.encode(narration.text)
     spans = align_spans([(m.start, m.end) for m in narration.mentions], offsets, special)
@@ -65,9 +74,12 @@ def encode_text(narration: Narration, word_pieces: WordPieces, max_mentions: int
         after = int(special[::-1].argmin())
         reach = word_pieces.limit - after
         order = np.r_[:reach, len(token_ids) - after : len(token_ids)]
-        token_ids, special = token_ids[order], special[order]
+        token_ids, offsets, special = token_ids[order], offsets[order], special[order]
     kept = [i for i, (first, end) in enumerate(spans) if first < end <= reach][:max_mentions]
-    return EncodedText(token_ids, special, tuple(kept), spans[kept])
+    vectors = None
+    if word_vectors is not None:
+        vectors = word_vectors.of_word_pieces(narration.text, offsets, special)
+    return EncodedText(token_ids, special, tuple(kept), spans[kept], vectors)
 
 
 def align_spans(

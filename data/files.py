@@ -23,35 +23,10 @@ LONGEST_ID = 200  # characters; with an ending, still a file name everywhere
 # All that pickling a dict of whole numbers or texts to whole numbers can write, in every protocol.
 # None of these can name a class, call anything, or set aside memory beyond the size of the file.
 _ID_PICKLE_OPCODES = frozenset(
-    [
-        "PROTO",
-        "FRAME",
-        "STOP",
-        "MARK",
-        "EMPTY_DICT",
-        "DICT",
-        "SETITEM",
-        "SETITEMS",
-        "INT",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG",
-        "LONG1",
-        "STRING",
-        "BINSTRING",
-        "SHORT_BINSTRING",
-        "UNICODE",
-        "BINUNICODE",
-        "SHORT_BINUNICODE",
-        "PUT",
-        "BINPUT",
-        "LONG_BINPUT",
-        "MEMOIZE",
-        "GET",
-        "BINGET",
-        "LONG_BINGET",
-    ]
+    "PROTO FRAME STOP MARK EMPTY_DICT DICT SETITEM SETITEMS "
+    "INT BININT BININT1 BININT2 LONG LONG1 "
+    "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE "
+    "PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET".split()
 )
 _ID_PICKLE_EXPECTED = "a pickled dict of ids (text or whole numbers) to whole numbers"
 

@@ -25,6 +25,7 @@ from data.encoding import (
 from data.narration import Narration, Regions
 from data.regions import RegionStore
 from data.word_pieces import WordPieces
+from data.word_vectors import WordVectors
 from utils.batch import Batch
 
 
@@ -56,6 +57,7 @@ class NarrationDataset(Dataset[Example]):
         word_pieces: the text encoder's tokenizer.
         max_mentions: the most mentions of a narration.
         masking: None where no masked words are to be predicted.
+        word_vectors: of the narrations' words; None where the model reads none.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class NarrationDataset(Dataset[Example]):
         word_pieces: WordPieces,
         max_mentions: int,
         masking: Masking | None = None,
+        word_vectors: WordVectors | None = None,
     ) -> None:
         self.narrations = narrations
         self.store = store
         self.word_pieces = word_pieces
         self.max_mentions = max_mentions
         self.masking = masking
+        self.word_vectors = word_vectors
 
     def __len__(self) -> int:
         return len(self.narrations)
@@ -78,7 +82,7 @@ class NarrationDataset(Dataset[Example]):
     def __getitem__(self, key: tuple[int, int]) -> Example:
         epoch, place = key
         narration = self.narrations[place]
-        text = encode_text(narration, self.word_pieces, self.max_mentions)
+        text = encode_text(narration, self.word_pieces, self.max_mentions, self.word_vectors)
         regions = None
         if self.store is not None and narration.image_id is not None:
             regions = self.store.read(narration.image_id, narration.image_size)
@@ -280,6 +284,7 @@ class Collate:
             chains=chains,
             gold_boxes_xyxy=gold_boxes,
             gold_box_mask=gold_mask,
+            word_vectors=_pad_word_vectors(texts),
             **self._regions(examples),
             **_masked_words(examples, token_ids, self.word_pieces.pad_id),
         )
@@ -346,6 +351,12 @@ def _pad_gold_boxes(examples: Sequence[Example], mentions: int) -> tuple[Tensor,
                 padded[row, column, : len(of_mention)] = of_mention
                 mask[row, column, : len(of_mention)] = True
     return torch.from_numpy(padded), torch.from_numpy(mask)
+
+
+def _pad_word_vectors(texts: Sequence[EncodedText]) -> Tensor | None:
+    """Word vectors [B, T, D] float32; None where the texts were encoded without."""
+    vectors = [text.word_vectors for text in texts if text.word_vectors is not None]
+    return pad(vectors, 0)[0] if len(vectors) == len(texts) else None
 
 
 def _masked_words(

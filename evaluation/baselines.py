@@ -12,86 +12,16 @@ from evaluation.chains import chains_from_labels
 # Words that refer back to something said before: personal, possessive, reflexive, demonstrative
 # and relative pronouns of the third person.
 PRONOUNS = frozenset(
-    [
-        "he",
-        "him",
-        "his",
-        "himself",
-        "she",
-        "her",
-        "hers",
-        "herself",
-        "it",
-        "its",
-        "itself",
-        "they",
-        "them",
-        "their",
-        "theirs",
-        "themselves",
-        "this",
-        "that",
-        "these",
-        "those",
-        "who",
-        "whom",
-        "whose",
-        "which",
-    ]
+    "he him his himself she her hers herself it its itself they them their theirs themselves "
+    "this that these those who whom whose which".split()
 )
 
 # Words after which a noun phrase only says more about its head.
 _MODIFIER_STARTS = frozenset(
-    [
-        "about",
-        "above",
-        "across",
-        "against",
-        "along",
-        "among",
-        "around",
-        "at",
-        "before",
-        "behind",
-        "below",
-        "beneath",
-        "beside",
-        "between",
-        "by",
-        "down",
-        "for",
-        "from",
-        "in",
-        "inside",
-        "into",
-        "like",
-        "near",
-        "of",
-        "off",
-        "on",
-        "onto",
-        "out",
-        "outside",
-        "over",
-        "past",
-        "through",
-        "to",
-        "toward",
-        "towards",
-        "under",
-        "underneath",
-        "up",
-        "upon",
-        "with",
-        "within",
-        "without",
-        "that",
-        "which",
-        "who",
-        "whom",
-        "whose",
-        "where",
-    ]
+    "about above across against along among around at before behind below beneath beside between "
+    "by down for from in inside into like near of off on onto out outside over past through to "
+    "toward towards under underneath up upon with within without "
+    "that which who whom whose where".split()
 )
 
 _POSSESSIVE_ENDINGS = ("'s", "’s", "'", "’")

@@ -20,25 +20,7 @@ from torch import Tensor
 from utils.boxes import enclosing_box, pairwise_iou
 
 # The words that count as pronouns in the published grounding figures (Goel et al., EMNLP 2023).
-PRONOUNS = frozenset(
-    [
-        "them",
-        "they",
-        "their",
-        "this",
-        "that",
-        "which",
-        "those",
-        "it",
-        "who",
-        "he",
-        "she",
-        "her",
-        "him",
-        "its",
-        "his",
-    ]
-)
+PRONOUNS = frozenset("them they their this that which those it who he she her him its his".split())
 
 SUFFICIENT_IOU = 0.5
 

@@ -9,7 +9,12 @@ from models.coreference_model import CoreferenceModel
 from models.fusion import Fusion
 from models.heads import BoxHead
 from models.region_encoder import RegionEncoder
-from models.text_encoder import TextEncoder, pretrained_text_encoder, text_encoder_from_config
+from models.text_encoder import (
+    TextEncoder,
+    WordVectorLayer,
+    pretrained_text_encoder,
+    text_encoder_from_config,
+)
 from utils.config import Config
 
 
@@ -67,4 +72,10 @@ def _around(text_encoder: TextEncoder, config: Config) -> CoreferenceModel:
             config.attention_dropout,
         ),
         box_head=BoxHead(hidden_size),
+        # Last, so that everything before it draws the same random numbers as without.
+        word_vector_layer=(
+            WordVectorLayer(hidden_size, config.word_vector_size)
+            if config.word_vector_size
+            else None
+        ),
     )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.fusion import Fusion
 from models.heads import BoxHead
 from models.region_encoder import RegionEncoder
-from models.text_encoder import TextEncoder
+from models.text_encoder import TextEncoder, WordVectorLayer
 from utils.batch import Batch
 from utils.boxes import decode_deltas
 
@@ -40,6 +40,8 @@ class CoreferenceModel(nn.Module):
     Args:
         text_encoder: reads captions and region labels.
         region_encoder, fusion, box_head: of the text encoder's hidden size.
+        word_vector_layer: joins word vectors to the captions' word-pieces, and to nothing else;
+            None for a model that reads none.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class CoreferenceModel(nn.Module):
         region_encoder: RegionEncoder,
         fusion: Fusion,
         box_head: BoxHead,
+        word_vector_layer: WordVectorLayer | None = None,
     ) -> None:
         super().__init__()
         self.text_encoder = text_encoder
         self.region_encoder = region_encoder
         self.fusion = fusion
         self.box_head = box_head
+        self.word_vector_layer = word_vector_layer
 
     def forward(self, batch: Batch) -> Output:
         """Run everything that the losses and the decoding read.
@@ -61,6 +65,8 @@ class CoreferenceModel(nn.Module):
         Masked words are predicted where the batch has some.
         """
         words = self.text_encoder(batch.token_ids, batch.token_mask)
+        if self.word_vector_layer is not None:
+            words = self.word_vector_layer(words, batch.word_vectors)
         mentions = mean_over_spans(words, batch.mention_spans)
         regions = self._encode_regions(batch)
         fused, log_attention = self.fusion(mentions, batch.mention_mask, regions, batch.region_mask)

@@ -51,6 +51,26 @@ class TextEncoder(nn.Module):
         return self.masked_words(vectors, self.body.get_input_embeddings().weight)
 
 
+class WordVectorLayer(nn.Module):
+    """Joins vectors of whole words to those of their word-pieces.
+
+    Args:
+        hidden_size: H, the text encoder's.
+        word_vector_size: D, how many numbers a word vector has.
+    """
+
+    def __init__(self, hidden_size: int, word_vector_size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(hidden_size + word_vector_size, hidden_size)
+        # Word-pieces pass as they are at first, and word vectors add nothing.
+        nn.init.eye_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, pieces: Tensor, word_vectors: Tensor) -> Tensor:
+        """[N, T, H] and word vectors [N, T, D] to [N, T, H]."""
+        return self.linear(torch.cat([pieces, word_vectors], dim=-1))
+
+
 class MaskedWordHead(nn.Module):
     """BERT's prediction of a masked word; the word embeddings are its last layer."""
 

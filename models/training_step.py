@@ -80,7 +80,7 @@ class TrainingStep(nn.Module):
             name: getattr(self.config, WEIGHTS[name]) * (pseudo_weight if name in PSEUDO else 1.0)
             for name in terms
         }
-        # Gradients are averaged over the ranks; a sum over them divided by the whole count is meant.
+        # The ranks average their gradients, where their sum divided by the whole count is meant.
         loss = sum(
             weights[name] * term.total * (world_size() / count.clamp(min=1))
             for (name, term), count in zip(terms.items(), over_ranks[:, 1], strict=True)

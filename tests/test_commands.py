@@ -21,6 +21,7 @@ from evaluation.chain_files import read_chain_folder
 from evaluation.coreference_scores import score_chains
 from tests import cin_files, tiny
 from tests.conftest import REPOSITORY
+from tools import train_sense2vec
 from utils.checkpoint import CheckpointError, load_checkpoint
 from utils.config import ConfigError
 from utils.errors import InputError
@@ -319,11 +320,71 @@ def test_mentions_of_other_texts_are_refused(folder: Path) -> None:
     assert not (folder / "saved" / "refused").exists()
 
 
+@pytest.fixture(scope="module")
+def word_vectors(folder: Path) -> Path:
+    """A folder of word vectors that `tools/train_sense2vec.py` made of the texts."""
+    train_sense2vec.main(
+        ["--dataset", "cin", "--data-root", str(folder / "data"), "--split", "val"]
+        + ["--size", "6", "--out", str(folder / "s2v_old")]
+    )
+    return folder / "s2v_old"
+
+
+@pytest.fixture(scope="module")
+def with_word_vectors(folder: Path, word_vectors: Path) -> Path:
+    return train(folder, *OPTIONS, "--sense2vec", str(word_vectors), name="word_vectors")
+
+
+def test_word_vectors_are_trained_and_tested_with(
+    folder: Path, checkpoint: Path, with_word_vectors: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = load_checkpoint(with_word_vectors)
+    assert trained.config.sense2vec == str(folder / "s2v_old")
+    assert trained.config.word_vector_size == 6
+    weight = trained.model_state["word_vector_layer.linear.weight"]
+    assert weight.shape == (16, 16 + 6) and weight[:, 16:].any()
+    assert "word_vector_layer.linear.weight" not in load_checkpoint(checkpoint).model_state
+    whole = evaluated(folder, with_word_vectors)
+    assert "12 of 12 distinct words have a vector of 6 numbers" in capsys.readouterr().out
+    assert evaluated(folder, with_word_vectors, "--batch", "1", "--workers", "1") == whole
+
+
+def test_word_vectors_are_found_where_the_test_command_says(
+    folder: Path, word_vectors: Path, with_word_vectors: Path, tmp_path: Path
+) -> None:
+    whole = evaluated(folder, with_word_vectors)
+    elsewhere = tmp_path / "elsewhere"
+    word_vectors.rename(elsewhere)
+    try:
+        assert evaluated(folder, with_word_vectors, "--sense2vec", str(elsewhere)) == whole
+        with pytest.raises(InputError, match="--sense2vec: .*s2v_old is not a folder"):
+            evaluated(folder, with_word_vectors)
+    finally:
+        elsewhere.rename(word_vectors)
+
+
+def test_other_word_vectors_than_the_models_are_refused(
+    folder: Path, checkpoint: Path, word_vectors: Path, with_word_vectors: Path, tmp_path: Path
+) -> None:
+    for size, said in (("5", "have 5 numbers, the model takes 6"), ("6", "other vectors")):
+        train_sense2vec.main(
+            ["--dataset", "cin", "--data-root", str(folder / "data"), "--split", "val"]
+            + ["--size", size, "--window", "1", "--out", str(tmp_path / size)]
+        )
+        with pytest.raises(InputError, match=said):
+            evaluated(folder, with_word_vectors, "--sense2vec", str(tmp_path / size))
+    with pytest.raises(InputError, match="trained without word vectors"):
+        evaluated(folder, checkpoint, "--sense2vec", str(word_vectors))
+    with pytest.raises(InputError, match="found none, the model reads some"):
+        evaluated(folder, with_word_vectors, "--sense2vec", "")
+
+
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
         (["--use-ssl", "--label-prop", "--no-unlabelled"], InputError, "--label-prop"),
         (["--no-unlabelled"], InputError, "--use-ssl"),
+        (["--use-ssl", "--sense2vec", "no/s2v_old"], InputError, "--sense2vec: no/s2v_old"),
         (["--use-ssl", "--dataset", "cim"], InputError, "cin"),
         (["--use-ssl", "--text-encoder", "no/encoder"], InputError, "--text-encoder"),
         (["--use-ssl", "--held-out", "0.9", "--data-root", "nowhere"], InputError, "nowhere"),

@@ -94,6 +94,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: object, sa
         ({"held_out": 1.0}, "held_out"),
         ({"dropout": float("nan")}, "dropout: found nan"),
         ({"coreference_loss": "cos"}, "con, fro, sigmoid"),
+        ({"word_vector_size": 128}, "word_vector_size: found 128 without sense2vec"),
     ],
 )
 def test_a_wrong_value_is_named(values: dict, said: str) -> None:

@@ -20,6 +20,17 @@ def model() -> CoreferenceModel:
     return tiny.tiny_model()
 
 
+WITH_WORD_VECTORS = {"sense2vec": "folder", "word_vector_size": tiny.WORD_VECTOR_SIZE}
+
+
+@pytest.fixture(scope="module")
+def model_with_word_vectors() -> CoreferenceModel:
+    model = tiny.tiny_model(**WITH_WORD_VECTORS)
+    # As it may be after training: at first word vectors change nothing.
+    torch.nn.init.normal_(model.word_vector_layer.linear.weight, std=0.2)
+    return model
+
+
 def run(model: CoreferenceModel, batch: Batch) -> Output:
     with torch.inference_mode():
         return model(batch)
@@ -67,6 +78,49 @@ def test_padding_of_words_mentions_and_regions_changes_nothing(model: Coreferenc
     first, second = run(model, batch), run(model, more)
     for row in range(len(batch)):
         assert_same(real_parts(first, batch, row), real_parts(second, more, row))
+
+
+def test_a_batch_with_word_vectors_equals_its_items_alone_however_it_is_padded(
+    model_with_word_vectors: CoreferenceModel,
+) -> None:
+    examples = tiny.examples(vectors=tiny.word_vectors())
+    together = tiny.batch(examples)
+    more = tiny.padded(together)
+    output, padded = run(model_with_word_vectors, together), run(model_with_word_vectors, more)
+    for row, example in enumerate(examples):
+        alone = tiny.batch([example])
+        parts = real_parts(output, together, row)
+        assert_same(parts, real_parts(run(model_with_word_vectors, alone), alone, 0))
+        assert_same(parts, real_parts(padded, more, row))
+
+
+def test_word_vectors_matter_to_mentions_but_not_to_labels_and_masked_words(
+    model_with_word_vectors: CoreferenceModel,
+) -> None:
+    batch = tiny.batch(tiny.examples(masked=True, vectors=tiny.word_vectors()))
+    zeros = dataclasses.replace(batch, word_vectors=torch.zeros_like(batch.word_vectors))
+    first, second = run(model_with_word_vectors, batch), run(model_with_word_vectors, zeros)
+    assert not torch.allclose(first.mention_vectors, second.mention_vectors, atol=1e-3)
+    assert torch.equal(first.region_vectors, second.region_vectors)
+    assert torch.equal(first.masked_word_logits, second.masked_word_logits)
+
+
+def test_word_vectors_add_nothing_at_first() -> None:
+    outputs = []
+    for values, vectors in (({}, None), (WITH_WORD_VECTORS, tiny.word_vectors())):
+        torch.manual_seed(3)
+        model, _ = build_pretrained(tiny.tiny_config(**values))
+        outputs.append(run(model.eval(), tiny.batch(tiny.examples(masked=True, vectors=vectors))))
+    for field in dataclasses.fields(Output):
+        assert torch.equal(getattr(outputs[0], field.name), getattr(outputs[1], field.name))
+
+
+def test_word_vectors_are_learned_from_at_once() -> None:
+    model, _ = build_pretrained(tiny.tiny_config(**WITH_WORD_VECTORS))
+    batch = tiny.batch(tiny.examples(vectors=tiny.word_vectors()))
+    model.eval()(batch).mention_similarity.sum().backward()
+    gradient = model.word_vector_layer.linear.weight.grad
+    assert gradient[:, model.text_encoder.hidden_size :].abs().max() > 0
 
 
 def test_permuting_mentions_permutes_the_output(model: CoreferenceModel) -> None:
@@ -236,6 +290,17 @@ def test_a_model_is_rebuilt_from_its_configurations_alone(model: CoreferenceMode
     first, second = run(model, batch), run(rebuilt, batch)
     torch.testing.assert_close(first.fused_mentions, second.fused_mentions)
     torch.testing.assert_close(first.masked_word_logits, second.masked_word_logits)
+
+
+def test_a_model_with_word_vectors_is_rebuilt_from_its_configurations_alone(
+    model_with_word_vectors: CoreferenceModel,
+) -> None:
+    config = tiny.tiny_config(**WITH_WORD_VECTORS)
+    rebuilt = build_from_checkpoint(config, encoder_config_of(model_with_word_vectors)).eval()
+    rebuilt.load_state_dict(model_with_word_vectors.state_dict())
+    batch = tiny.batch(tiny.examples(vectors=tiny.word_vectors()))
+    first, second = run(model_with_word_vectors, batch), run(rebuilt, batch)
+    torch.testing.assert_close(first.fused_mentions, second.fused_mentions)
 
 
 @pytest.mark.parametrize(

@@ -17,31 +17,15 @@ from data.encoding import chain_numbers, encode_text, mask_words, masking_genera
 from data.loaders import Collate, Example
 from data.narration import Mention, Narration, Regions
 from data.word_pieces import WordPieces, load_word_pieces
+from data.word_vectors import WordVectors
 from models.build import build_pretrained
 from models.coreference_model import CoreferenceModel
 from utils.batch import Batch
 from utils.config import Config
 
 FEATURE_SIZE = 12
-_WORDS = [
-    "a",
-    "the",
-    "man",
-    "woman",
-    "dog",
-    "ball",
-    "he",
-    "she",
-    "it",
-    "his",
-    "red",
-    "blue",
-    "in",
-    "on",
-    "and",
-    "shirt",
-    "tree",
-]
+WORD_VECTOR_SIZE = 5
+_WORDS = "a the man woman dog ball he she it his red blue in on and shirt tree".split()
 
 
 @functools.cache
@@ -103,6 +87,15 @@ def tiny_model(**values: object) -> CoreferenceModel:
     return model.eval()
 
 
+def word_vectors() -> WordVectors:
+    """Random vectors of some words, among them such as have several word-pieces."""
+    words = ["a", "man", "women", "dog", "he", "his", "tree", "two", ","]
+    vectors = np.random.default_rng(0).normal(size=(len(words) + 1, WORD_VECTOR_SIZE))
+    vectors[0] = 0
+    rows = {word: row for row, word in enumerate(words, start=1)}
+    return WordVectors(rows, vectors.astype(np.float32), looked_up=len(words), checksum=1)
+
+
 @functools.cache
 def word_pieces() -> WordPieces:
     """The tiny model's tokenizer."""
@@ -140,16 +133,21 @@ def regions(count: int, seed: int) -> Regions:
     )
 
 
-def example(narration: Narration, regions: Regions | None, masked: bool = False) -> Example:
+def example(
+    narration: Narration,
+    regions: Regions | None,
+    masked: bool = False,
+    vectors: WordVectors | None = None,
+) -> Example:
     """An encoded narration with its regions."""
-    text = encode_text(narration, word_pieces(), max_mentions=128)
+    text = encode_text(narration, word_pieces(), max_mentions=128, word_vectors=vectors)
     words = None
     if masked:
         words = mask_words(text, word_pieces(), 0.3, masking_generator(0, 0, narration.id))
     return Example(narration, text, chain_numbers(narration, text.mention_indices), regions, words)
 
 
-def examples(masked: bool = False) -> list[Example]:
+def examples(masked: bool = False, vectors: WordVectors | None = None) -> list[Example]:
     """Three narrations that differ in words, mentions, boxes and regions; one has no regions."""
     a_man = narration(
         "a man in a red shirt and a dog; he has the dog on his ball.",
@@ -167,9 +165,9 @@ def examples(masked: bool = False) -> list[Example]:
     )
     nothing = narration("it is a tree", [("it", "1"), ("a tree", "1")], name="tree")
     return [
-        example(a_man, regions(9, 1), masked),
-        example(women, regions(4, 2), masked),
-        example(nothing, None, masked),
+        example(a_man, regions(9, 1), masked, vectors),
+        example(women, regions(4, 2), masked, vectors),
+        example(nothing, None, masked, vectors),
     ]
 
 
@@ -200,4 +198,5 @@ def padded(original: Batch, words: int = 3, mentions: int = 2, regions: int = 4)
         region_boxes_xyxy=grow("region_boxes_xyxy", 1, regions, 0.5),
         region_labels=grow("region_labels", 1, regions, 0),
         region_mask=grow("region_mask", 1, regions, False),
+        word_vectors=None if original.word_vectors is None else grow("word_vectors", 1, words, 3.0),
     )

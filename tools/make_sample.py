@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.sample_world import SPLITS, default_processes, write_world
 from utils.errors import InputError, run_command
+from utils.files import folder_when_whole
 
 _DEFAULT_SIZES = {"train": 2000, "val": 200, "test": 200}
 
@@ -36,19 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise InputError(
             f"found sizes {sizes} and {options.processes} processes, expected 1 or more"
         )
-    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
-        raise InputError(f"{options.out} is there already and not an empty folder")
-    # Made beside its place and moved there, so that no part of a world is taken for one.
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = options.out.with_name(f".{options.out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        with tqdm(total=sum(sizes.values()), desc="drawing and narrating") as bar:
-            for _ in write_world(unfinished, options.seed, sizes, options.processes):
-                bar.update()
-        unfinished.replace(options.out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with (
+        folder_when_whole(options.out) as unfinished,
+        tqdm(total=sum(sizes.values()), desc="drawing and narrating") as bar,
+    ):
+        for _ in write_world(unfinished, options.seed, sizes, options.processes):
+            bar.update()
     print((options.out / "README").read_text(encoding="utf-8"))
 
 

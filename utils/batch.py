@@ -14,8 +14,8 @@ class Batch:
     """Narrations side by side, padded to the longest of the batch.
 
     B narrations, T word-pieces, M mentions, R regions, G gold boxes of a mention, L distinct region
-    labels of l word-pieces, K masked word-pieces. Boxes are relative to the picture. A mask is True
-    where something real stands. Every size but B may be 0.
+    labels of l word-pieces, K masked word-pieces, D numbers of a word vector. Boxes are relative to
+    the picture. A mask is True where something real stands. Every size but B may be 0.
     """
 
     narration_ids: tuple[str, ...]
@@ -39,6 +39,9 @@ class Batch:
     chains: Tensor  # [B, M] int64, equal numbers are one chain; -1 where unknown
     gold_boxes_xyxy: Tensor  # [B, M, G, 4] float32
     gold_box_mask: Tensor  # [B, M, G] bool
+
+    # Of the word that each word-piece is part of, None where the model reads no word vectors.
+    word_vectors: Tensor | None = None  # [B, T, D] float32
 
     # The text again with some word-pieces masked, None where no masking is asked for.
     masked_token_ids: Tensor | None = None  # [B, T] int64

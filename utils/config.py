@@ -43,11 +43,17 @@ class Config:
     region_layers: int = _part("architecture", 1)
     region_heads: int = _part("architecture", 2)
     region_feedforward_size: int = _part("architecture", 3072)
+    # How many numbers a word vector has, and the checksum of all vectors. 0: those of the folder
+    # that `sense2vec` names; a run without such a folder has no word vectors.
+    word_vector_size: int = _part("architecture", 0)
+    word_vector_checksum: int = _part("architecture", 0)
 
     dataset: str = _part("data", "cin")
     data_root: str = _part("data", "datasets/")
     max_mentions: int = _part("data", 128)
     max_regions: int = _part("data", 100)
+    # A folder of sense2vec vectors for the words of the narrations; empty for none.
+    sense2vec: str = _part("data", "")
     # Off: the picture is left out and the model reads the text alone.
     use_regions: bool = _part("data", True)
     # The part of the labelled narrations that scores and thresholds come from, never trained on.
@@ -109,6 +115,10 @@ class Config:
                 raise ConfigError(
                     f"{name}: found {getattr(self, name)}, expected {low:g} to {high:g}"
                 )
+        if self.word_vector_size and not self.sense2vec:
+            raise ConfigError(
+                f"word_vector_size: found {self.word_vector_size} without sense2vec, expected 0"
+            )
         if self.coreference_loss not in COREFERENCE_LOSSES:
             raise ConfigError(
                 f"coreference_loss: found {self.coreference_loss!r}, "
@@ -131,6 +141,8 @@ _RANGES = (
         "pseudo_grounding_weight",
     )),
     ("seed", 0, 2**32 - 1),
+    ("word_vector_size", 0, _UNBOUNDED),
+    ("word_vector_checksum", 0, 2**32 - 1),
     *((name, 1e-6, _UNBOUNDED) for name in ("coreference_temperature", "image_text_temperature")),
     *((name, 0, 1) for name in ("ema_decay", "mlm_probability", "pseudo_region_above")),
     *((name, -1, 1) for name in ("pseudo_positive_above", "pseudo_negative_below")),

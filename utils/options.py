@@ -27,6 +27,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", default=argparse.SUPPRESS, help="cin or vd_ref")
     parser.add_argument("--data-root", default=argparse.SUPPRESS, help="the data set's folder")
     parser.add_argument(
+        "--sense2vec",
+        default=argparse.SUPPRESS,
+        metavar="FOLDER",
+        help="sense2vec vectors for the words; to test, where those of the training lie now",
+    )
+    parser.add_argument(
         "--skip-bad-records",
         action="store_true",
         default=False,

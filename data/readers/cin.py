@@ -9,8 +9,8 @@ In the data root:
 - `flk30k_LN.json` and `flk30k_LN_label.h5`, the captions of `train`, as numbers of words;
 - `faster_rcnn_image_features/`, the regions of each split (see `data/regions.py`); the pictures of
   `train` are those of its index;
-- `truth/train_annotations.json`, optional and not in the release: annotations of `train` in the form
-  of the labelled ones, for whoever made the captions and knows;
+- `truth/train_annotations.json`, optional and not in the release: annotations of `train`, in the
+  form of the labelled ones, of whoever made the captions and knows;
 - `flk30k_LN_trace_box/<id>.npy` and `flickr30k-images/<id>.jpg`, both optional.
 
 A narration has the id of its picture. Where the picture is not in the region store of its split,
