@@ -313,3 +313,15 @@ def test_a_model_with_word_vectors_is_rebuilt_from_its_configurations_alone(
 def test_an_encoder_that_cannot_be_had_is_never_replaced(values: dict, said: str) -> None:
     with pytest.raises(EncoderNotFound, match=said):
         build_pretrained(tiny.tiny_config(**values))
+
+
+def test_lower_precision_gives_nearly_the_same_in_float32() -> None:
+    model = tiny.tiny_model()
+    batch = tiny.batch(tiny.examples(masked=True))
+    exact, lower = model(batch), model(batch, torch.bfloat16)
+    for field in dataclasses.fields(exact):
+        first, second = getattr(exact, field.name), getattr(lower, field.name)
+        assert second.dtype == torch.float32
+        real = first.abs() < 1e6  # not the padding of the attention
+        torch.testing.assert_close(first[real], second[real], rtol=0.1, atol=0.1)
+        assert not torch.equal(first, second), field.name

@@ -55,6 +55,7 @@ class Told:
 
 
 _SHORTEST, _LONGEST = 40, 90  # words
+_MOST_TOGETHER = 3  # that one sentence introduces
 _NAMES = {
     "man": ("man", "guy", "gentleman"),
     "woman": ("woman", "lady"),
@@ -70,6 +71,7 @@ _NAMES = {
     "kite": ("kite", "toy"),
     "chair": ("chair", "seat"),
 }
+_NUMBERS = {2: "two", 3: "three"}
 _PLURALS = {"man": "men", "woman": "women"}
 _POSSESSIVES = {"he": "his", "she": "her", "it": "its"}
 _OPENINGS = (
@@ -87,6 +89,8 @@ _FURTHER = (
     "Next to that there is",
     "And there is",
 )
+_ON_THE_GROUND = "on the ground"
+_OF_GROUPS = (_ON_THE_GROUND, "looking at the camera", "close to each other", "outside")
 # Nothing that is drawn is meant by these.
 _OCCASIONS = ("a sunny day", "a nice afternoon", "a lovely morning", "the weekend")
 _HESITATIONS = ("um", "uh", "I think", "I guess", "you know", "well")
@@ -105,6 +109,7 @@ class _Narrator:
         self.introduced: list[int] = []
         # What was told of each entity: nothing is told of somebody by what is known already.
         self.known: dict[int, set[str]] = {i: set() for i in range(len(self.entities))}
+        self.said_around: set[str] = set()
 
     # Words and mentions.
 
@@ -296,38 +301,45 @@ class _Narrator:
     def introduce(self, indices: Sequence[int]) -> bool:
         """New entities; of those of one kind only enough is said to know which is which.
 
-        Who is the only one of a kind is known by it. Each further one is introduced by something
-        that the picture shows of it alone, or two of a kind together as a group: else nothing, not
-        even the picture, could tell later which of the mentions means whom.
+        Who is the only one of a kind is known by it. Several of a kind are introduced each by what
+        the picture shows of it alone, or together as a group: else nothing, not even the picture,
+        could tell later which of the mentions means whom.
 
         Returns:
             False where nothing tells them apart; then nothing is said.
         """
-        kinds = [self.entities[index].kind for index in indices]
-        alike = len(indices) == 2 and kinds[0] == kinds[1]
-        as_group = alike and not self.of_a_kind(indices[0]) and self.random.random() < 0.4
+        kinds = {self.entities[index].kind for index in indices}
+        alone = len(indices) == 1 or self.of_a_kind(indices[0])
+        as_group = len(kinds) == 1 and not alone and self.random.random() < 0.3
         described: dict[int, str] = {}
-        for place, index in enumerate(indices):
-            others = self.of_a_kind(index) + [i for i in indices[:place] if alike]
-            tells = self.telling(index, [index, *others])
-            if others and not as_group:
+        for index in indices:
+            here = [i for i in indices if self.entities[i].kind == self.entities[index].kind]
+            of_a_kind = [*self.of_a_kind(index), *here]
+            if len(of_a_kind) > 1 and not as_group:
+                tells = self.telling(index, of_a_kind)
                 if not tells:
                     return False
                 described[index] = self.random.choice(tells)
         self.say(self.random.choice(_FURTHER if self.introduced else _OPENINGS))
         self.hesitate()
         if as_group:
-            self.speak_of_group(f"two {_PLURALS.get(kinds[0], kinds[0] + 's')}", indices)
+            (kind,) = kinds
+            self.speak_of_group(
+                f"{_NUMBERS[len(indices)]} {_PLURALS.get(kind, kind + 's')}", indices
+            )
         else:
+            named: set[str] = {self.entities[i].kind for i in self.introduced}
             for place, index in enumerate(indices):
                 if place:
-                    self.say("and")
+                    self.say("and" if place == len(indices) - 1 else ",")
+                kind = self.entities[index].kind
                 if index in described:
-                    article = self.random.choice(("another", "a"))
+                    article = self.random.choice(("another", "a")) if kind in named else "a"
                     self.describe(article, index, described[index])
                 else:
                     name = self.name(index)
                     self.speak_of(f"{_article('a', name)} {name}", index)
+                named.add(kind)
         self.introduced += indices
         self.stop()
         return True
@@ -336,11 +348,11 @@ class _Narrator:
         """A sentence about one of several, by a pronoun that fits all; the picture decides.
 
         Returns:
-            Whom it is about; None where nothing tells them apart.
+            Whom it is about; None where nothing tells at least two of them from the others: were
+            it always the same one, rules of the text would know.
         """
         able = [index for index in rivals if self.telling(index, rivals)]
-        if len(able) < len(rivals):
-            # Were only one of them to be told, rules of the text would know which.
+        if len(able) < 2:
             return None
         index = self.random.choice(able)
         attribute = self.random.choice(self.telling(index, rivals))
@@ -397,18 +409,20 @@ class _Narrator:
             self.stop()
 
     def group(self, members: Sequence[int]) -> None:
-        """A sentence about two or more together, by a pronoun."""
+        """A sentence about two or more together, by a pronoun; the same is never said twice."""
+        new = [what for what in _OF_GROUPS if what not in self.said_around]
+        if not new:
+            return
+        what = self.random.choice(new)
+        self.said_around.add(what)
         all_words = ("both of them", "these two") if len(members) == 2 else ("all of them",)
         self.speak_of_group(self.random.choice(("they", "they", *all_words)), members)
         self.say("are")
-        if self.random.random() < 0.6:
-            ground = self.drawing.scene.ground
+        if what == _ON_THE_GROUND:
             self.say("on")
-            self.setting(ground)
+            self.setting(self.drawing.scene.ground)
         else:
-            self.say(
-                self.random.choice(("looking at the camera", "close to each other", "outside"))
-            )
+            self.say(what)
         self.stop()
 
     def setting(self, name: str) -> None:
@@ -417,8 +431,13 @@ class _Narrator:
         self.mark(start, (SETTING, name), [self.drawing.boxes[SETTING, name]])
 
     def around(self) -> None:
-        """Something that is not about any entity: the sky, the weather, what cannot be boxed."""
-        if self.random.random() < 0.4:
+        """What is not about any entity: the sky, the weather, what cannot be boxed; each once."""
+        new = [what for what in ("sky", "occasion") if what not in self.said_around]
+        if not new:
+            return
+        what = self.random.choice(new)
+        self.said_around.add(what)
+        if what == "sky":
             self.say(self.random.choice(("in the background we see", "at the top there is")))
             self.setting("sky")
         else:
@@ -446,7 +465,7 @@ class _Narrator:
     def about_described(self, rivals: Sequence[int]) -> None:
         """A sentence about one of several, told from the others by what is seen."""
         able = [index for index in rivals if self.telling(index, rivals)]
-        if len(able) < len(rivals):
+        if len(able) < 2:
             return
         index = self.random.choice(able)
         self.describe("the", index, self.random.choice(self.telling(index, rivals)), rivals)
@@ -467,13 +486,13 @@ class _Narrator:
         index = self.picture_pronoun(rivals)
         if index is None:
             return
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.25:
             self.follow_up(index)
         self.stop()
         others = [i for i in rivals if i != index]
-        if len(others) == 1 and self.random.random() < 0.4:
+        if len(others) == 1 and self.random.random() < 0.2:
             self.the_other(others[0])
-        elif self.random.random() < 0.3:
+        elif self.random.random() < 0.1:
             # Any of them: the next one named must not betray who was meant.
             self.about_named(self.random.choice(rivals))
 
@@ -508,7 +527,7 @@ def narrate(drawing: Drawing, random: Random) -> Told | None:
     teller = _Narrator(drawing, random)
     seen = [i for i in range(len(teller.entities)) if teller.box(i) is not None]
     topics = _topics(teller, seen, random)
-    target = random.randint(_SHORTEST + 12, _LONGEST - 16)
+    target = random.randint(_SHORTEST + 16, _LONGEST - 12)
     for topic in topics:
         if teller.words() >= target:
             break
@@ -518,21 +537,22 @@ def narrate(drawing: Drawing, random: Random) -> Told | None:
             if random.random() < 0.5:
                 teller.about_one(topic[0])
             continue
-        if random.random() < 0.35:
+        if random.random() < 0.2:
             teller.group(topic)
         teller.about_unnamed(topic)
-        for _ in range(random.randint(1, 3)):
+        for _ in range(random.randint(2, 3)):
             if teller.words() < target:
-                about = random.choice((teller.about_described, teller.about_unnamed))
+                about = teller.about_unnamed if random.random() < 0.8 else teller.about_described
                 about(topic)
     for _ in range(12):
         if teller.words() >= target or not teller.introduced:
             break
         people = [i for i in teller.introduced if teller.entities[i].kind in PEOPLE]
-        if random.random() < 0.4 or len(people) < 2:
-            teller.around()
-        else:
-            teller.group(people)
+        if random.random() < 0.25:
+            if random.random() < 0.4 or len(people) < 2:
+                teller.around()
+            else:
+                teller.group(people)
         index = random.choice(teller.introduced)
         if len(teller.of_a_kind(index)) > 1 and random.random() < 0.35:
             teller.about_described(teller.of_a_kind(index))
@@ -552,17 +572,16 @@ def _article(article: str, name: str) -> str:
 
 
 def _topics(teller: _Narrator, seen: Sequence[int], random: Random) -> list[list[int]]:
-    """Whom to introduce together: first two that share their pronoun, then the others."""
+    """Whom to introduce together: those that share a pronoun, up to three; the most first."""
     left = list(seen)
     random.shuffle(left)
     topics: list[list[int]] = []
     while left:
         index = left.pop(0)
-        partner = [i for i in left if teller.pronoun(i) == teller.pronoun(index)]
-        if partner and random.random() < 0.8:
-            left.remove(partner[0])
-            topics.append([index, partner[0]])
-        else:
-            topics.append([index])
+        partners = [i for i in left if teller.pronoun(i) == teller.pronoun(index)]
+        if random.random() < 0.1:
+            partners = []
+        topics.append([index, *partners[: _MOST_TOGETHER - 1]])
+        left = [i for i in left if i not in topics[-1]]
     topics.sort(key=lambda topic: -len(topic))
     return topics

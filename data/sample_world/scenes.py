@@ -107,12 +107,12 @@ def clothes_below(kind: str) -> str:
 
 def _cast(random: Random) -> list[str]:
     """Kinds in which at least two people share their pronouns, often two animals or things too."""
-    main = random.choice((MALE, FEMALE))
-    people = random.choices(main, k=2)
-    people += random.choices(PEOPLE, k=random.choices((0, 1, 2), (35, 45, 20))[0])
-    animals = random.choices(ANIMALS, k=random.choices((0, 1, 2), (30, 30, 40))[0])
-    things = random.sample(THINGS, k=random.choices((0, 1, 2), (25, 35, 40))[0])
-    landmarks = random.choices(LANDMARKS, k=random.choices((0, 1), (60, 40))[0])
+    main, others = random.sample((MALE, FEMALE), k=2)
+    people = random.choices(main, k=random.choices((2, 3), (35, 65))[0])
+    people += random.choices(others, k=random.choices((0, 1, 2), (40, 15, 45))[0])
+    animals = random.choices(ANIMALS, k=random.choices((0, 1, 2, 3), (30, 15, 30, 25))[0])
+    things = random.sample(THINGS, k=random.choices((0, 1, 2), (45, 35, 20))[0])
+    landmarks = random.choices(LANDMARKS, k=random.choices((0, 1), (75, 25))[0])
     cast = people + animals + things + landmarks
     while len(cast) < 3:
         cast.append(random.choice(THINGS))
