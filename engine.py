@@ -80,13 +80,13 @@ def train_one_epoch(
         The mean of each loss over the epoch and all ranks, by its name.
     """
     means = Means()
-    model = unwrapped(training_step).model
+    model, precision = unwrapped(training_step).model, unwrapped(training_step).precision
     for _ in trange(batches.steps_per_epoch, desc=progress, leave=False, disable=not is_main()):
         labelled, unlabelled = batches.next(device)
         weight = pseudo.next_weight()
         labels = None
         if unlabelled is not None and weight > 0:
-            labels = pseudo_label(labeller, unlabelled, config)
+            labels = pseudo_label(labeller, unlabelled, config, precision)
         model.train()
         loss, terms = training_step(labelled, unlabelled, labels, weight)
         optimizer.zero_grad(set_to_none=True)
@@ -156,11 +156,13 @@ class PseudoSchedule:
         return min(1.0, self._since_start / max(self.ramp_steps, 1.0))
 
 
-def pseudo_label(labeller: nn.Module, batch: Batch, config: Config) -> PseudoLabels:
+def pseudo_label(
+    labeller: nn.Module, batch: Batch, config: Config, precision: torch.dtype = torch.float32
+) -> PseudoLabels:
     """Targets of an unlabelled batch: of its clean texts, without dropout, without gradient."""
     labeller.eval()
     with torch.inference_mode():
-        output = labeller(dataclasses.replace(batch, masked_token_ids=None))
+        output = labeller(dataclasses.replace(batch, masked_token_ids=None), precision)
     return make_pseudo_labels(
         output,
         batch,

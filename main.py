@@ -59,8 +59,15 @@ from models.training_step import TrainingStep
 from resolver import Resolver
 from utils.batch import Batch
 from utils.checkpoint import Checkpoint, save_checkpoint
-from utils.config import COREFERENCE_LOSSES, FIELD_NAMES, Config, make_config, read_config_file
-from utils.device import choose_device
+from utils.config import (
+    COREFERENCE_LOSSES,
+    FIELD_NAMES,
+    PRECISIONS,
+    Config,
+    make_config,
+    read_config_file,
+)
+from utils.device import choose_device, choose_precision
 from utils.distributed import is_main, process_group, rank, world_size
 from utils.errors import InputError, run_command
 from utils.options import add_data_options
@@ -84,6 +91,7 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     given.add_argument("--epochs", type=int)
     given.add_argument("--lr", type=float, help="highest learning rate")
     given.add_argument("--seed", type=int)
+    given.add_argument("--precision", choices=PRECISIONS, help="of matrix products in training")
     given.add_argument(
         "--use-ssl", action="store_true", dest="use_labelled", help="train on the labelled part"
     )
@@ -302,7 +310,8 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
     optimizer = make_optimizer(model, config)
     scheduler = make_scheduler(optimizer, config, batches.steps_per_epoch)
     pseudo = PseudoSchedule(config.pseudo_ramp_epochs * batches.steps_per_epoch)
-    training_step = TrainingStep(model, config)
+    precision = choose_precision(config.precision, device)
+    training_step = TrainingStep(model, config, precision)
     if world_size() > 1:
         training_step = DistributedDataParallel(training_step, find_unused_parameters=True)
     set_seeds(config.seed + rank())

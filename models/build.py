@@ -67,6 +67,7 @@ def _around(text_encoder: TextEncoder, config: Config) -> CoreferenceModel:
             hidden_size,
             config.fusion_layers,
             encoder.num_attention_heads,
+            config.cross_attention_heads or encoder.num_attention_heads,
             encoder.intermediate_size,
             config.dropout,
             config.attention_dropout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -59,11 +60,23 @@ class CoreferenceModel(nn.Module):
         self.box_head = box_head
         self.word_vector_layer = word_vector_layer
 
-    def forward(self, batch: Batch) -> Output:
+    def forward(self, batch: Batch, precision: torch.dtype = torch.float32) -> Output:
         """Run everything that the losses and the decoding read.
 
         Masked words are predicted where the batch has some.
+
+        Args:
+            precision: of matrix products; the output is float32 whatever it is.
         """
+        lower = precision != torch.float32
+        with torch.autocast(batch.token_ids.device.type, precision, enabled=lower):
+            output = self._run(batch)
+        if not lower:
+            return output
+        values = {f.name: getattr(output, f.name) for f in dataclasses.fields(output)}
+        return Output(**{name: v if v is None else v.float() for name, v in values.items()})
+
+    def _run(self, batch: Batch) -> Output:
         words = self.text_encoder(batch.token_ids, batch.token_mask)
         if self.word_vector_layer is not None:
             words = self.word_vector_layer(words, batch.word_vectors)

@@ -10,20 +10,34 @@ from models.attention import Attention, FeedForward, Residual
 
 
 class Fusion(nn.Module):
-    """Layers of self-attention over mentions, cross-attention to regions, and feed-forward."""
+    """Layers of self-attention over mentions, cross-attention to regions, and feed-forward.
+
+    Args:
+        heads: of the self-attention, as many as the encoder has whose layers it starts from.
+        cross_attention_heads: the last of them, in the last layer, grounds: the fewer there are,
+            the more of a mention's vector follows the region it is grounded in.
+    """
 
     def __init__(
         self,
         hidden_size: int,
         layers: int,
         heads: int,
+        cross_attention_heads: int,
         feedforward_size: int,
         dropout: float,
         attention_dropout: float,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            FusionLayer(hidden_size, heads, feedforward_size, dropout, attention_dropout)
+            FusionLayer(
+                hidden_size,
+                heads,
+                cross_attention_heads,
+                feedforward_size,
+                dropout,
+                attention_dropout,
+            )
             for _ in range(layers)
         )
 
@@ -69,6 +83,7 @@ class FusionLayer(nn.Module):
         self,
         hidden_size: int,
         heads: int,
+        cross_attention_heads: int,
         feedforward_size: int,
         dropout: float,
         attention_dropout: float,
@@ -76,7 +91,7 @@ class FusionLayer(nn.Module):
         super().__init__()
         self.self_attention = Attention(hidden_size, heads, attention_dropout)
         self.after_self_attention = Residual(hidden_size, dropout)
-        self.cross_attention = Attention(hidden_size, heads, attention_dropout)
+        self.cross_attention = Attention(hidden_size, cross_attention_heads, attention_dropout)
         self.after_cross_attention = Residual(hidden_size, dropout)
         self.feedforward = FeedForward(hidden_size, feedforward_size)
         self.after_feedforward = Residual(hidden_size, dropout)

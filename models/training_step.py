@@ -33,12 +33,18 @@ class TrainingStep(nn.Module):
 
     Labelled and unlabelled narrations go through it together, so that a step has one forward and
     one backward pass whatever it trains on.
+
+    Args:
+        precision: of the model's matrix products; the losses are computed in float32.
     """
 
-    def __init__(self, model: CoreferenceModel, config: Config) -> None:
+    def __init__(
+        self, model: CoreferenceModel, config: Config, precision: torch.dtype = torch.float32
+    ) -> None:
         super().__init__()
         self.model = model
         self.config = config
+        self.precision = precision
 
     def forward(
         self,
@@ -60,11 +66,11 @@ class TrainingStep(nn.Module):
         """
         terms: dict[str, Term] = {}
         if labelled is not None:
-            output = self.model(labelled)
+            output = self.model(labelled, self.precision)
             terms |= labelled_terms(output, labelled, self.config)
             terms |= terms_of_all(output, labelled, self.config)
         if unlabelled is not None:
-            output = self.model(unlabelled)
+            output = self.model(unlabelled, self.precision)
             for name, term in terms_of_all(output, unlabelled, self.config).items():
                 terms[name] = terms[name] + term if name in terms else term
             if pseudo_labels is not None:

@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 from utils.errors import InputError
 
 COREFERENCE_LOSSES = ("con", "fro", "sigmoid")
+PRECISIONS = ("float32", "bfloat16", "auto")
 
 
 class ConfigError(InputError):
@@ -39,6 +40,8 @@ class Config:
     text_encoder: str = _part("architecture", "bert-base-uncased")
     text_layers: int = _part("architecture", 2)
     fusion_layers: int = _part("architecture", 2)
+    # Of the fusion's cross-attention, of which the last head grounds; 0: as many as the encoder has.
+    cross_attention_heads: int = _part("architecture", 0)
     region_feature_size: int = _part("architecture", 2048)
     region_layers: int = _part("architecture", 1)
     region_heads: int = _part("architecture", 2)
@@ -87,6 +90,8 @@ class Config:
     pseudo_ramp_epochs: float = _part("training", 1.0)
     pseudo_coreference_weight: float = _part("training", 1.0)
     pseudo_grounding_weight: float = _part("training", 1.0)
+    # Of matrix products while training; "auto" is bfloat16 where the device multiplies it faster.
+    precision: str = _part("training", "float32")
     dropout: float = _part("training", 0.1)
     attention_dropout: float = _part("training", 0.1)
     batch: int = _part("training", 8)
@@ -119,11 +124,11 @@ class Config:
             raise ConfigError(
                 f"word_vector_size: found {self.word_vector_size} without sense2vec, expected 0"
             )
-        if self.coreference_loss not in COREFERENCE_LOSSES:
-            raise ConfigError(
-                f"coreference_loss: found {self.coreference_loss!r}, "
-                f"expected one of {', '.join(COREFERENCE_LOSSES)}"
-            )
+        for name, known in (("coreference_loss", COREFERENCE_LOSSES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(
+                    f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(known)}"
+                )
 
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -137,8 +142,8 @@ _RANGES = (
     *((name, 0, _UNBOUNDED) for name in (
         "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
         "image_text_weight", "lr", "new_parts_lr_factor", "weight_decay", "warmup_epochs",
-        "lr_step_factor", "pseudo_from_epoch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
-        "pseudo_grounding_weight",
+        "lr_step_factor", "cross_attention_heads", "pseudo_from_epoch", "pseudo_ramp_epochs",
+        "pseudo_coreference_weight", "pseudo_grounding_weight",
     )),
     ("seed", 0, 2**32 - 1),
     ("word_vector_size", 0, _UNBOUNDED),

@@ -33,3 +33,22 @@ def choose_device(name: str) -> torch.device:
             "(--device auto takes the CPU where there is none)"
         )
     return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type that matrix products are computed in while training.
+
+    Args:
+        name: float32, bfloat16 or auto; "auto" is bfloat16 where the device multiplies it faster.
+    """
+    if name == "auto":
+        name = "bfloat16" if _multiplies_bfloat16(device) else "float32"
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Not every version of torch tells.
+    tell = getattr(torch.cpu, "get_capabilities", dict)
+    return bool({"avx512_bf16", "amx_bf16"} & {name for name, has in tell().items() if has})
