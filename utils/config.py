@@ -40,7 +40,7 @@ class Config:
     text_encoder: str = _part("architecture", "bert-base-uncased")
     text_layers: int = _part("architecture", 2)
     fusion_layers: int = _part("architecture", 2)
-    # Of the fusion's cross-attention, of which the last head grounds; 0: as many as the encoder has.
+    # Of the fusion's cross-attention, whose last head grounds; 0: as many as the encoder has.
     cross_attention_heads: int = _part("architecture", 0)
     region_feature_size: int = _part("architecture", 2048)
     region_layers: int = _part("architecture", 1)
