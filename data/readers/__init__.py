@@ -95,6 +95,16 @@ def labelled_split(dataset: str) -> str:
     return split
 
 
+def unlabelled_split(dataset: str) -> str | None:
+    """The split that is trained on without chains; None where the data set has none.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    split: str | None = _reader(dataset).UNLABELLED_SPLIT
+    return split
+
+
 def default_test_split(dataset: str) -> str:
     """The split that is tested on where nobody says otherwise.
 
