@@ -244,16 +244,19 @@ def _initialize(
     """Make the weights; returns the optimizer."""
     from thinc.api import Adam, warmup_linear
 
+    def natural() -> list[Example]:
+        return [forms[0] for forms in examples]
+
+    if encoder == TOK2VEC:
+        return pipeline.initialize(natural)
     try:
-        optimizer = pipeline.initialize(lambda: [both[0] for both in examples])
-    except OSError as error:
+        pipeline.initialize(natural)
+    except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"the encoder {encoder!r} cannot be loaded ({reason}); --encoder takes {TOK2VEC}, a "
             "hub name or a folder"
         ) from error
-    if encoder == TOK2VEC:
-        return optimizer
     steps = epochs * len(examples) // _BATCHES[1]
     schedule = warmup_linear(_TRANSFORMER_RATE, steps // 10, steps)
     return Adam(schedule, L2=0.01, L2_is_weight_decay=True)

@@ -60,7 +60,8 @@ def train_parser(folder: Path, *, epochs: int, seed: int) -> TrainedParser:
         DataError: a part is missing or broken.
     """
     import spacy
-    from spacy.util import compounding, fix_random_seed, minibatch_by_words
+    from spacy.training.batchers import minibatch_by_words
+    from spacy.util import compounding, fix_random_seed
 
     sentences = list(read_treebank(find_part(folder, "train")))
     dev_sentences = list(read_treebank(find_part(folder, "dev")))
