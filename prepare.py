@@ -11,7 +11,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from data.files import DataError
 from data.loaders import hold_out
 from data.mention_pipeline import TOK2VEC, as_caption, train_mention_pipeline, unaligned_mentions
 from data.mentions import (
@@ -33,6 +35,11 @@ from data.readers import (
 from utils.errors import InputError, run_command
 from utils.options import whole_number_from
 from utils.processes import default_processes
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+_VALIDATION_SPLIT = "val"
 
 
 def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -116,8 +123,7 @@ def train_on_labelled(options: argparse.Namespace) -> None:
     if not 0 <= options.held_out < 1:
         raise InputError(f"--held-out {options.held_out}: expected a share from 0 to below 1")
     split = labelled_split(options.dataset)
-    labelled = [narration for narration in _read(options, split) if narration.is_labelled]
-    narrations, held_out = hold_out(labelled, options.held_out)
+    narrations, held_out = hold_out(_labelled(options, split), options.held_out)
     with _new_folder(options.out) as folder:
         trained = train_mention_pipeline(
             narrations, encoder=options.encoder, epochs=options.epochs, seed=options.seed
@@ -132,9 +138,14 @@ def train_on_labelled(options: argparse.Namespace) -> None:
     # Scored as whoever uses it loads it.
     pipeline = load_pipeline(str(options.out))
     if held_out:
-        captions = [as_caption(narration) for narration in held_out]
-        print(f"held out, {len(held_out)} narrations: {score_pipeline(pipeline, held_out)}")
-        print(f"held out, written as captions: {score_pipeline(pipeline, captions)}")
+        _print_scores("held out", pipeline, held_out)
+    if split != _VALIDATION_SPLIT:
+        try:
+            others = _labelled(options, _VALIDATION_SPLIT)
+        except DataError as error:
+            print(f"{_VALIDATION_SPLIT} is not scored: {error}")
+        else:
+            _print_scores(_VALIDATION_SPLIT, pipeline, others)
     print(f"wrote the pipeline to {options.out}; --spacy-model takes it")
 
 
@@ -150,11 +161,9 @@ def train_on_treebank(options: argparse.Namespace) -> None:
 def score_mentions(options: argparse.Namespace) -> None:
     """Print how well a pipeline finds the gold mentions of a split."""
     split = options.split or default_test_split(options.dataset)
-    narrations = [narration for narration in _read(options, split) if narration.is_labelled]
-    if not narrations:
-        raise InputError(f"{options.dataset} {split} has no gold mentions")
+    narrations = _labelled(options, split)
     pipeline = load_pipeline(options.spacy_model)
-    print(f"{split}, {len(narrations)} narrations: {score_pipeline(pipeline, narrations)}")
+    _print_scores(split, pipeline, narrations)
     unaligned = sum(unaligned_mentions(pipeline, narration) for narration in narrations)
     print(f"{unaligned} gold mentions cannot be found: tokens do not begin and end with them")
 
@@ -190,6 +199,19 @@ def _read(options: argparse.Namespace, split: str) -> tuple[Narration, ...]:
     )
     print("\n".join(reading.report.lines()))
     return reading.narrations
+
+
+def _labelled(options: argparse.Namespace, split: str) -> list[Narration]:
+    narrations = [narration for narration in _read(options, split) if narration.is_labelled]
+    if not narrations:
+        raise DataError(f"{options.dataset} {split} has no gold mentions")
+    return narrations
+
+
+def _print_scores(name: str, pipeline: Language, narrations: Sequence[Narration]) -> None:
+    captions = [as_caption(narration) for narration in narrations]
+    print(f"{name}, {len(narrations)} narrations: {score_pipeline(pipeline, narrations)}")
+    print(f"{name}, written as captions: {score_pipeline(pipeline, captions)}")
 
 
 @contextmanager
