@@ -33,7 +33,7 @@ from data.narration import Mention, Narration
 from data.readers import read_narrations
 from data.treebank import Sentence, Token, find_part, read_treebank
 from prepare import main
-from tests import cin_files
+from tests import cin_files, tiny
 from utils.errors import InputError
 
 # Heads and labels of a parse, in spaCy's scheme, for the component below.
@@ -357,6 +357,16 @@ def test_too_few_narrations_to_train_on_are_refused() -> None:
 def test_an_encoder_that_cannot_be_had_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"empty.*--encoder"):
         train_mention_pipeline(made_up(20), encoder=str(tmp_path / "empty"), epochs=1)
+
+
+def test_a_transformer_can_be_the_encoder(tmp_path: Path) -> None:
+    short = [narration(f"the man and it {n}", "the man", "it", id=str(n)) for n in range(12)]
+    trained = train_mention_pipeline(short, encoder=tiny.encoder_folder(), epochs=1)
+    assert trained.pipeline.pipe_names == ["transformer", "spancat"]
+    trained.pipeline.get_pipe("spancat").cfg["threshold"] = 0.0
+    trained.pipeline.to_disk(tmp_path / "pipeline")
+    loaded = load_pipeline(str(tmp_path / "pipeline"))
+    assert phrases(["the man"], loaded) == [["the man", "the", "man"]]
 
 
 # Commands
