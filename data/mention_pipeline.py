@@ -39,6 +39,7 @@ _THRESHOLDS = [step / 20 for step in range(1, 20)]
 _WIDTH = 64  # numbers in the vector of a token
 _DROPOUT = 0.1
 _BATCHES = (4, 16, 1.005)  # narrations of the first batch, of the largest, growth from one to next
+_RATE = 1e-3  # learning rate
 _TRANSFORMER_RATE = 2e-4  # highest learning rate of all weights where a transformer is tuned
 
 # Words with the apostrophes and hyphens inside them, and single other characters.
@@ -96,8 +97,8 @@ def train_mention_pipeline(
     # Scores of all but hopeless candidates are needed to choose a threshold.
     pipeline.get_pipe("spancat").cfg["threshold"] = _THRESHOLDS[0]
     optimizer = _initialize(pipeline, encoder, examples, epochs)
-    tuning = [form for narration in tuning for form in (narration, as_caption(narration))]
-    best = _fit(pipeline, optimizer, examples, tuning, epochs, random.Random(seed))
+    tuning_forms = [form for written in tuning for form in (written, as_caption(written))]
+    best = _fit(pipeline, optimizer, examples, tuning_forms, epochs, random.Random(seed))
     pipeline.from_bytes(best.weights)
     pipeline.get_pipe("spancat").cfg["threshold"] = best.threshold
     pipeline.meta["name"] = "mentions"
@@ -248,7 +249,8 @@ def _initialize(
         return [forms[0] for forms in examples]
 
     if encoder == TOK2VEC:
-        return pipeline.initialize(natural)
+        pipeline.initialize(natural)
+        return Adam(_RATE, L2=0.01, use_averages=True)
     try:
         pipeline.initialize(natural)
     except (OSError, ValueError) as error:
@@ -259,7 +261,7 @@ def _initialize(
         ) from error
     steps = epochs * len(examples) // _BATCHES[1]
     schedule = warmup_linear(_TRANSFORMER_RATE, steps // 10, steps)
-    return Adam(schedule, L2=0.01, L2_is_weight_decay=True)
+    return Adam(schedule, L2=0.01, use_averages=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +301,12 @@ def _fit(
                 pipeline.update(batch, sgd=optimizer, drop=_DROPOUT)
                 optimizer.step_schedules()
                 bar.update(len(batch))
-        threshold, scores = _tune(pipeline, tuning)
-        print(f"epoch {epoch}  tuning part: {scores}  threshold {threshold:.2f}", flush=True)
-        if scores.f1 > best.f1:
-            best = _Best(epoch, scores.f1, threshold, pipeline.to_bytes())
+        # What is judged and kept are the averaged weights, where the optimizer averages them.
+        with pipeline.use_params(optimizer.averages):
+            threshold, scores = _tune(pipeline, tuning)
+            print(f"epoch {epoch}  tuning part: {scores}  threshold {threshold:.2f}", flush=True)
+            if scores.f1 > best.f1:
+                best = _Best(epoch, scores.f1, threshold, pipeline.to_bytes())
         if best.f1 == 1.0 or epoch - best.epoch == _PATIENCE:
             break
     return best
