@@ -48,6 +48,7 @@ PLACE_WORDS = frozenset(
 )
 _DETERMINERS = ("the", "this", "that")
 
+_REMEDY = "run `prepare.py mentions` for this data set and split"
 _SPAN_CATEGORIZERS = ("spancat", "spancat_singlelabel")
 _TEXTS_PER_BATCH = 64
 _CHARACTERS_PER_PROCESS = 100_000  # for less, starting a process takes longer than it saves
@@ -225,22 +226,21 @@ def with_found_mentions(narrations: Sequence[Narration], path: Path) -> list[Nar
     Raises:
         DataError: the file is missing or broken, or was made for other narrations or texts.
     """
-    remedy = "run `prepare.py mentions` for this data set and split"
     if not path.exists():
-        raise DataError(f"{path} is missing; {remedy}")
+        raise DataError(f"{path} is missing; {_REMEDY}")
     try:
         content = read_json(path)
     except DataError as error:
-        raise DataError(f"{error}; {remedy} again") from error
+        raise DataError(f"{error}; {_REMEDY} again") from error
     mentions = content.get("mentions") if isinstance(content, dict) else None
     if not isinstance(mentions, dict):
-        raise DataError(f"{path} holds {shown(content)}, expected texts and mentions; {remedy}")
+        raise DataError(f"{path} holds {shown(content)}, expected texts and mentions; {_REMEDY}")
     for narration in narrations:
         if narration.id not in mentions:
             found = f"no mentions of narration {narration.id}"
-            raise DataError(f"{path}: {found}, expected those of every one; {remedy} again")
+            raise DataError(f"{path}: {found}, expected those of every one; {_REMEDY} again")
     if content.get("texts") != fingerprint(narrations):
-        raise DataError(f"{path} was made for other narrations or texts; {remedy} again")
+        raise DataError(f"{path} was made for other narrations or texts; {_REMEDY} again")
     return [_with_spans(path, narration, mentions[narration.id]) for narration in narrations]
 
 
@@ -295,7 +295,8 @@ def _is_up_to_date(path: Path, narrations: Sequence[Narration], made_by: dict[st
 
 
 def _with_spans(path: Path, narration: Narration, spans: Any) -> Narration:
-    expected = f"[start, end] within its {len(narration.text)} characters, sorted by start"
+    characters = len(narration.text)
+    expected = f"[start, end] within its {characters} characters, sorted by start; {_REMEDY} again"
     mentions = []
     previous = 0
     for span in spans if isinstance(spans, list) else [spans]:

@@ -12,7 +12,7 @@ from tests.conftest import REPOSITORY
 
 PACKAGES = ("utils", "data", "models", "evaluation")
 MIDDLE = ("engine", "resolver")
-COMMANDS = ("main", "test_coref", "test_grounding")
+COMMANDS = ("main", "test_coref", "test_grounding", "prepare")
 OURS = (*PACKAGES, *MIDDLE, *COMMANDS, "tools", "tests", "benchmarks")
 # What each of the rooms may import of ours, beside itself.
 ALLOWED = {

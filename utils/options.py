@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def _whole_number_from(least: int) -> Callable[[str], int]:
+def whole_number_from(least: int) -> Callable[[str], int]:
     """A type of options: whole numbers that are not below the least one."""
 
     def whole_number(text: str) -> int:
@@ -40,12 +40,12 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch",
-        type=_whole_number_from(1),
+        type=whole_number_from(1),
         default=argparse.SUPPRESS,
         help="narrations that go through the model together",
     )
     parser.add_argument(
-        "--workers", type=_whole_number_from(0), default=0, help="processes that read data ahead"
+        "--workers", type=whole_number_from(0), default=0, help="processes that read data ahead"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(

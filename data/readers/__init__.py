@@ -98,7 +98,7 @@ def labelled_split(dataset: str) -> str:
 
 
 def unlabelled_split(dataset: str) -> str | None:
-    """The split that is trained on without chains; None where there is none.
+    """The split that is trained on without chains; None where the data set has none.
 
     Raises:
         DataError: there is no such data set.

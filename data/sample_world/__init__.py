@@ -9,6 +9,6 @@ spoken of by exactly that ("the man in the red shirt", "he is waving"). The pron
 picture decides are marked, so that they can be scored apart.
 """
 
-from data.sample_world.writing import SPLITS, default_processes, write_world
+from data.sample_world.writing import SPLITS, write_world
 
-__all__ = ["SPLITS", "default_processes", "write_world"]
+__all__ = ["SPLITS", "write_world"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -206,8 +205,3 @@ def _readme(seed: int, samples: Sequence[Sample]) -> str:
 
 def _write_json(path: Path, content: Iterable[Any] | dict[str, Any]) -> None:
     write_text(path, json.dumps(content) + "\n")
-
-
-def default_processes() -> int:
-    """As many as there are processors for this process."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

