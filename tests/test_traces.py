@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from data.files import DataError
+from data.loaders import NarrationDataset
 from data.narration import Mention, Narration
-from data.traces import mention_traces, with_usable_traces, word_places
+from data.traces import MentionTraces, mention_traces, with_usable_traces, word_places
+from tests import tiny
 
 
 def narrated(text: str, phrases: list[str], words: list[str] | None = None) -> Narration:
@@ -99,6 +102,38 @@ def test_a_word_without_a_trace_does_not_widen_the_box() -> None:
     boxes = np.array([[0.4, 0.5, 0.6, 0.7, 0.04], [0] * 5], dtype=np.float32)
     traces = mention_traces(narrated("a man", ["a man"]), boxes, [0])
     np.testing.assert_array_equal(traces.boxes_xyxy, boxes[:1, :4])
+
+
+def test_traces_stand_at_their_mentions_in_a_batch() -> None:
+    examples = tiny.examples()
+    batch = tiny.batch([*examples, dataclasses.replace(examples[0], traces=None)])
+    assert batch.trace_boxes_xyxy.shape == (4, 7, 4)
+    for row, example in enumerate(examples):
+        count = len(example.text.mention_indices)
+        assert batch.trace_mask[row, :count].tolist() == example.traces.known.tolist()
+        boxes = batch.trace_boxes_xyxy[row, :count].numpy()
+        np.testing.assert_array_equal(boxes, example.traces.boxes_xyxy)
+        assert not batch.trace_mask[row, count:].any()
+    assert not batch.trace_mask[3].any() and not batch.trace_boxes_xyxy[3].any()
+
+
+def test_a_dataset_reads_traces_when_asked_to_and_of_the_mentions_it_keeps(tmp_path: Path) -> None:
+    narration = dataclasses.replace(
+        narrated("it and it", ["it", "and"]), trace_path=tmp_path / "n.npy"
+    )
+    narrations = [narration, dataclasses.replace(narration, trace_path=None)]
+    # Nothing is there to read yet.
+    assert NarrationDataset(narrations, None, tiny.word_pieces(), 9)[0, 0].traces is None
+    traced = NarrationDataset(narrations, None, tiny.word_pieces(), 1, use_traces=True)
+    with pytest.raises(DataError, match="n.npy"):
+        traced[0, 0]
+    np.save(tmp_path / "n.npy", diagonal(3))
+    found = traced[0, 0].traces
+    assert isinstance(found, MentionTraces)
+    np.testing.assert_allclose(found.boxes_xyxy, [[0, 0, 1 / 3, 1 / 3]])
+    assert traced[0, 1].traces is None
+    batch = tiny.batch([traced[0, 1]])
+    assert batch.trace_mask.dtype == torch.bool and not batch.trace_mask.any()
 
 
 def test_broken_traces_are_found_before_they_are_needed(tmp_path: Path) -> None:
