@@ -229,6 +229,13 @@ def test_a_mention_without_a_trace_or_far_from_all_regions_gives_no_term(batch: 
     assert value("trace", model(unknown), unknown) == (0, 0)
 
 
+def test_no_padded_region_agrees_with_a_trace(output: Output, batch: Batch) -> None:
+    whole_picture = torch.tensor([0.0, 0.0, 1.0, 1.0])
+    boxes = batch.region_boxes_xyxy.where(batch.region_mask[..., None], whole_picture)
+    wide = dataclasses.replace(batch, region_boxes_xyxy=boxes)
+    assert value("trace", output, wide) == value("trace", output, batch)
+
+
 def test_the_order_of_regions_does_not_matter_to_the_trace_term(batch: Batch) -> None:
     order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
     names = ("region_features", "region_boxes_xyxy", "region_labels", "region_mask")
