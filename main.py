@@ -294,13 +294,15 @@ def make_batches(
     """
     masking = Masking(config.mlm_probability, config.seed) if config.mlm_probability else None
 
+    to_train_on = functools.partial(
+        encoded, masking=masking, use_traces=config.use_traces, trace_lag=config.trace_lag
+    )
+
     def loader(sources: Sources, seed: int) -> tuple[DataLoader[Batch] | None, int]:
         """A loader of the sources, and its steps in an epoch."""
         if not any(narrations for narrations, _ in sources):
             return None, 0
-        joined = JoinedDataset(
-            [encoded(*source, masking=masking, use_traces=config.use_traces) for source in sources]
-        )
+        joined = JoinedDataset([to_train_on(*source) for source in sources])
         batches = EndlessBatches(len(joined), config.batch, seed, rank(), world_size())
         return make_loader(joined, batches, workers, device), batches.steps_per_epoch
 

@@ -61,6 +61,7 @@ class NarrationDataset(Dataset[Example]):
         masking: None where no masked words are to be predicted.
         word_vectors: of the narrations' words; None where the model reads none.
         use_traces: whether to read the mouse traces of the narrations that have one.
+        trace_lag: by how many words the mouse follows what is spoken of.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class NarrationDataset(Dataset[Example]):
         masking: Masking | None = None,
         word_vectors: WordVectors | None = None,
         use_traces: bool = False,
+        trace_lag: int = 0,
     ) -> None:
         self.narrations = narrations
         self.store = store
@@ -80,6 +82,7 @@ class NarrationDataset(Dataset[Example]):
         self.masking = masking
         self.word_vectors = word_vectors
         self.use_traces = use_traces
+        self.trace_lag = trace_lag
 
     def __len__(self) -> int:
         return len(self.narrations)
@@ -97,7 +100,8 @@ class NarrationDataset(Dataset[Example]):
             masked = mask_words(text, self.word_pieces, self.masking.probability, generator)
         traces = None
         if self.use_traces and narration.trace_path is not None:
-            traces = mention_traces(narration, read_trace(narration), text.mention_indices)
+            trace = read_trace(narration)
+            traces = mention_traces(narration, trace, text.mention_indices, self.trace_lag)
         chains = chain_numbers(narration, text.mention_indices)
         return Example(narration, text, chains, regions, masked, traces)
 

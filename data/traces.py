@@ -57,7 +57,7 @@ def read_trace(narration: Narration) -> np.ndarray:
 
 
 def mention_traces(
-    narration: Narration, trace: np.ndarray, mention_indices: Sequence[int]
+    narration: Narration, trace: np.ndarray, mention_indices: Sequence[int], lag: int = 0
 ) -> MentionTraces:
     """The box around the trace boxes of each mention's words.
 
@@ -67,6 +67,8 @@ def mention_traces(
     Args:
         trace: [words, 5], as `read_trace` gives it.
         mention_indices: which mentions.
+        lag: by how many words the mouse follows what is spoken of: a word has the trace box of the
+            word that many places later, or of the last one.
 
     Raises:
         DataError: the words of the narration do not spell its text.
@@ -76,6 +78,7 @@ def mention_traces(
     spans = align_spans(
         [(mention.start, mention.end) for mention in mentions], places, np.zeros(len(places), bool)
     )
+    trace = trace[np.minimum(np.arange(len(trace)) + lag, len(trace) - 1)]
     pointed = trace.any(axis=1)
     boxes = np.zeros((len(spans), 4), dtype=np.float32)
     known = np.zeros(len(spans), dtype=bool)

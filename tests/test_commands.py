@@ -327,7 +327,9 @@ def test_mentions_of_other_texts_are_refused(folder: Path) -> None:
 def traced(folder: Path) -> Iterator[Path]:
     """The folder while two labelled and two unlabelled narrations of it have a trace."""
     for image_id, text in (("106", TEXT), ("107", TEXT), ("301", CAPTION), ("302", CAPTION)):
-        boxes = np.tile([0.1, 0.2, 0.4, 0.7, 0.15], (len(text.split()), 1))
+        words = len(text.split())
+        # From the man to the dog.
+        boxes = np.linspace([0.1, 0.2, 0.4, 0.6, 0.12], [0.5, 0.5, 0.75, 0.75, 0.06], words)
         cin_files.write_trace(folder / "data", image_id, boxes)
     yield folder
     shutil.rmtree(folder / "data" / "flk30k_LN_trace_box")
@@ -353,15 +355,20 @@ def test_traces_are_trained_on_with_and_without_grounding(
     assert not torch.equal(trained.model_state[last], plain.model_state[last])
 
 
-def test_a_trace_weight_of_zero_is_a_training_without_traces(traced: Path) -> None:
-    values = json.loads((traced / "config.json").read_text()) | {"trace_weight": 0.0}
-    (traced / "weightless.json").write_text(json.dumps(values))
+def test_traces_count_by_their_weight_and_follow_the_words_by_their_lag(traced: Path) -> None:
     options = ["--use-ssl", "--no-unlabelled", "--held-out", "0", "--epochs", "1"]
-    plain = load_checkpoint(train(traced, *options, name="plain")).model_state
-    options += ["--traces", "--model_config", str(traced / "weightless.json")]
-    weightless = load_checkpoint(train(traced, *options, name="weightless")).model_state
+    found = [load_checkpoint(train(traced, *options, name="plain")).model_state]
+    for values in ({"trace_weight": 0.0}, {}, {"trace_lag": 4}):
+        path = traced / "traces.json"
+        path.write_text(json.dumps(json.loads((traced / "config.json").read_text()) | values))
+        with_traces = [*options, "--traces", "--model_config", str(path)]
+        found.append(load_checkpoint(train(traced, *with_traces, name="traces")).model_state)
+    plain, weightless, at_once, later = found
     for name, weight in plain.items():
         torch.testing.assert_close(weight, weightless[name], msg=name)
+    query = "fusion.layers.1.cross_attention.query.weight"
+    assert not torch.equal(at_once[query], plain[query])
+    assert not torch.equal(at_once[query], later[query])
 
 
 def test_broken_traces_are_named_and_not_read_where_they_are_not_used(

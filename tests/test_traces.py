@@ -98,6 +98,15 @@ def test_a_trace_box_is_around_those_of_the_words_and_within_the_picture() -> No
     np.testing.assert_array_equal(chosen.boxes_xyxy, traces.boxes_xyxy[2:])
 
 
+@pytest.mark.parametrize("lag", [0, 1, 2, 9])
+def test_a_lag_takes_the_boxes_of_later_words(lag: int) -> None:
+    narration = narrated("a man he it", ["a man", "he", "it"])
+    trace = diagonal(4)
+    later = mention_traces(narration, trace, range(3), lag).boxes_xyxy
+    shifted = trace[[min(place + lag, 3) for place in range(4)]]
+    np.testing.assert_array_equal(later, mention_traces(narration, shifted, range(3)).boxes_xyxy)
+
+
 def test_a_word_without_a_trace_does_not_widen_the_box() -> None:
     boxes = np.array([[0.4, 0.5, 0.6, 0.7, 0.04], [0] * 5], dtype=np.float32)
     traces = mention_traces(narrated("a man", ["a man"]), boxes, [0])
