@@ -36,8 +36,15 @@ from data.loaders import (
 )
 from data.mentions import cache_path, with_found_mentions
 from data.narration import Narration, with_truth, without_labels
-from data.readers import labelled_split, read_narrations, read_truth, unlabelled_split
+from data.readers import (
+    labelled_split,
+    read_narrations,
+    read_truth,
+    trace_folder,
+    unlabelled_split,
+)
 from data.regions import RegionStore
+from data.traces import with_usable_traces
 from data.word_pieces import load_word_pieces
 from engine import (
     PUBLISHED_THRESHOLD,
@@ -119,6 +126,12 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     given.add_argument("--grounding", action="store_true", help="train the grounding of mentions")
     given.add_argument(
         "--bbox-reg", action="store_true", dest="box_regression", help="train the box head"
+    )
+    given.add_argument(
+        "--traces",
+        action="store_true",
+        dest="use_traces",
+        help="train the grounding of mentions on mouse traces too, where there are any",
     )
     given.add_argument("--use-ema", action="store_true", help="average the weights")
     given.add_argument("--ema-decay", type=float, help="highest decay of the average")
@@ -218,8 +231,8 @@ def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingDat
             (narrations, open_split_regions(config, config.dataset, data_root, split))
         )
     stores = [store, *(its_store for _, its_store in unlabelled)]
-    if (config.grounding or config.box_regression) and not any(stores):
-        raise InputError("--grounding and --bbox-reg need regions, and there are none")
+    if (config.grounding or config.box_regression or config.use_traces) and not any(stores):
+        raise InputError("--grounding, --bbox-reg and --traces need regions, and there are none")
     return TrainingData(labelled, held_out, store, unlabelled, boxes_known)
 
 
@@ -246,6 +259,35 @@ def split_labelled(
     return trained_on, held_out, others
 
 
+def with_checked_traces(
+    data: TrainingData, config: Config, *, skip_bad_records: bool
+) -> TrainingData:
+    """The same data, once every trace to train on is known to be usable; says how many there are.
+
+    Raises:
+        InputError: there is no trace, or one is broken and such are not skipped.
+    """
+    parts = [data.labelled, *(of_part for of_part, _ in data.unlabelled)]
+    checked = [with_usable_traces(of_part, skip_bad_records=skip_bad_records) for of_part in parts]
+    problems = [problem for _, of_part in checked for problem in of_part]
+    if problems:
+        print(f"{len(problems)} traces are left out, the first because {problems[0]}")
+    labelled, *unlabelled = (of_part for of_part, _ in checked)
+    narrations = [narration for of_part, _ in checked for narration in of_part]
+    traced = sum(narration.trace_path is not None for narration in narrations)
+    if not traced:
+        folder = trace_folder(config.dataset, Path(config.data_root))
+        looked_for = "has none" if folder is None else f"has them in {folder}"
+        raise InputError(
+            f"--traces: found no trace of the {len(narrations)} narrations to train on; the data "
+            f"set {config.dataset} {looked_for}"
+        )
+    print(f"{traced} of {len(narrations)} narrations to train on have a mouse trace")
+    stores = (store for _, store in data.unlabelled)
+    sources = list(zip(unlabelled, stores, strict=True))
+    return dataclasses.replace(data, labelled=labelled, unlabelled=sources)
+
+
 def make_batches(
     data: TrainingData,
     encoded: Callable[..., NarrationDataset],
@@ -260,11 +302,15 @@ def make_batches(
     """
     masking = Masking(config.mlm_probability, config.seed) if config.mlm_probability else None
 
+    to_train_on = functools.partial(
+        encoded, masking=masking, use_traces=config.use_traces, trace_lag=config.trace_lag
+    )
+
     def loader(sources: Sources, seed: int) -> tuple[DataLoader[Batch] | None, int]:
         """A loader of the sources, and its steps in an epoch."""
         if not any(narrations for narrations, _ in sources):
             return None, 0
-        joined = JoinedDataset([encoded(*source, masking=masking) for source in sources])
+        joined = JoinedDataset([to_train_on(*source) for source in sources])
         batches = EndlessBatches(len(joined), config.batch, seed, rank(), world_size())
         return make_loader(joined, batches, workers, device), batches.steps_per_epoch
 
@@ -283,6 +329,8 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
     # The same on every rank until the model is built; from then on each drops out its own.
     set_seeds(config.seed)
     data = read_training_data(config, skip_bad_records=options.skip_bad_records)
+    if config.use_traces:
+        data = with_checked_traces(data, config, skip_bad_records=options.skip_bad_records)
     word_vectors = look_up_words(config, config.sense2vec, list(data.narrations()))
     if word_vectors is not None:
         # From here on the configuration, and so every checkpoint, says which vectors these are.

@@ -24,6 +24,7 @@ from data.encoding import (
 )
 from data.narration import Narration, Regions
 from data.regions import RegionStore
+from data.traces import MentionTraces, mention_traces, read_trace
 from data.word_pieces import WordPieces
 from data.word_vectors import WordVectors
 from utils.batch import Batch
@@ -46,6 +47,7 @@ class Example:
     chains: np.ndarray  # [M] int64
     regions: Regions | None
     masked: MaskedWords | None
+    traces: MentionTraces | None = None
 
 
 class NarrationDataset(Dataset[Example]):
@@ -58,6 +60,8 @@ class NarrationDataset(Dataset[Example]):
         max_mentions: the most mentions of a narration.
         masking: None where no masked words are to be predicted.
         word_vectors: of the narrations' words; None where the model reads none.
+        use_traces: whether to read the mouse traces of the narrations that have one.
+        trace_lag: by how many words the mouse follows what is spoken of.
     """
 
     def __init__(
@@ -68,6 +72,8 @@ class NarrationDataset(Dataset[Example]):
         max_mentions: int,
         masking: Masking | None = None,
         word_vectors: WordVectors | None = None,
+        use_traces: bool = False,
+        trace_lag: int = 0,
     ) -> None:
         self.narrations = narrations
         self.store = store
@@ -75,6 +81,8 @@ class NarrationDataset(Dataset[Example]):
         self.max_mentions = max_mentions
         self.masking = masking
         self.word_vectors = word_vectors
+        self.use_traces = use_traces
+        self.trace_lag = trace_lag
 
     def __len__(self) -> int:
         return len(self.narrations)
@@ -90,9 +98,12 @@ class NarrationDataset(Dataset[Example]):
         if self.masking is not None:
             generator = masking_generator(self.masking.seed, epoch, narration.id)
             masked = mask_words(text, self.word_pieces, self.masking.probability, generator)
-        return Example(
-            narration, text, chain_numbers(narration, text.mention_indices), regions, masked
-        )
+        traces = None
+        if self.use_traces and narration.trace_path is not None:
+            trace = read_trace(narration)
+            traces = mention_traces(narration, trace, text.mention_indices, self.trace_lag)
+        chains = chain_numbers(narration, text.mention_indices)
+        return Example(narration, text, chains, regions, masked, traces)
 
 
 class JoinedDataset(Dataset[Example]):
@@ -274,6 +285,7 @@ class Collate:
         mention_spans, mention_mask = pad([text.mention_spans for text in texts], 0)
         chains, _ = pad([example.chains for example in examples], UNKNOWN_CHAIN)
         gold_boxes, gold_mask = _pad_gold_boxes(examples, mention_mask.shape[1])
+        trace_boxes, trace_mask = _pad_traces(examples, mention_mask.shape[1])
         return Batch(
             narration_ids=tuple(example.narration.id for example in examples),
             mention_indices=tuple(text.mention_indices for text in texts),
@@ -284,6 +296,8 @@ class Collate:
             chains=chains,
             gold_boxes_xyxy=gold_boxes,
             gold_box_mask=gold_mask,
+            trace_boxes_xyxy=trace_boxes,
+            trace_mask=trace_mask,
             word_vectors=_pad_word_vectors(texts),
             **self._regions(examples),
             **_masked_words(examples, token_ids, self.word_pieces.pad_id),
@@ -351,6 +365,18 @@ def _pad_gold_boxes(examples: Sequence[Example], mentions: int) -> tuple[Tensor,
                 padded[row, column, : len(of_mention)] = of_mention
                 mask[row, column, : len(of_mention)] = True
     return torch.from_numpy(padded), torch.from_numpy(mask)
+
+
+def _pad_traces(examples: Sequence[Example], mentions: int) -> tuple[Tensor, Tensor]:
+    """Trace boxes [B, M, 4] float32 of the mentions in the batch, and their mask [B, M]."""
+    boxes = np.zeros((len(examples), mentions, 4), dtype=np.float32)
+    mask = np.zeros((len(examples), mentions), dtype=bool)
+    for row, example in enumerate(examples):
+        if example.traces is not None:
+            count = len(example.traces.known)
+            boxes[row, :count] = example.traces.boxes_xyxy
+            mask[row, :count] = example.traces.known
+    return torch.from_numpy(boxes), torch.from_numpy(mask)
 
 
 def _pad_word_vectors(texts: Sequence[EncodedText]) -> Tensor | None:

@@ -144,6 +144,27 @@ def image_text_contrast(output: Output, batch: Batch, temperature: float) -> Ter
     return Term(total + (share - total.detach()), own)
 
 
+def trace_agreement(output: Output, batch: Batch) -> Term:
+    """Traces: a mention's region attention lies where the narrator's mouse was.
+
+    -log sum_r p(r|m) a(r, m), where a(r, m) is the IoU of region r with the box of m's trace,
+    divided by the largest such IoU of the picture's regions: all attention on the region that
+    agrees best costs nothing, and one that agrees half as well costs log 2, so that a coarse trace
+    leaves the choice among what lies around it. A mention without a trace, or whose trace overlaps
+    no region, gives no term.
+    """
+    if not batch.region_mask.shape[1]:
+        return _nothing(output)
+    iou = pairwise_iou(batch.trace_boxes_xyxy, batch.region_boxes_xyxy)
+    iou = iou * batch.region_mask[:, None, :]
+    best = iou.amax(dim=-1)
+    counted = batch.trace_mask & (best > 0)
+    # Chosen first: where nothing agrees, the logarithm of the sum has no gradient.
+    agreement = iou[counted] / best[counted][:, None]
+    scores = output.region_log_attention[counted] + agreement.log()
+    return Term(-scores.logsumexp(dim=-1).sum(), counted.sum())
+
+
 def pseudo_coreference(output: Output, batch: Batch, labels: PseudoLabels) -> Term:
     """PCR: a mention comes closer to its pseudo-positives than to its pseudo-negatives.
 

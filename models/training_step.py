@@ -22,6 +22,7 @@ WEIGHTS = {
     "box": "box_weight",
     "masked_words": "masked_words_weight",
     "image_text": "image_text_weight",
+    "trace": "trace_weight",
     "pseudo_coreference": "pseudo_coreference_weight",
     "pseudo_grounding": "pseudo_grounding_weight",
 }
@@ -118,6 +119,8 @@ def terms_of_all(output: Output, batch: Batch, config: Config) -> dict[str, Term
     if config.use_regions:
         temperature = config.image_text_temperature
         terms["image_text"] = losses.image_text_contrast(output, batch, temperature)
+    if config.use_traces:
+        terms["trace"] = losses.trace_agreement(output, batch)
     return terms
 
 

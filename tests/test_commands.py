@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -317,6 +320,81 @@ def test_mentions_of_other_texts_are_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="prepare.py mentions"):
         train(folder, *PUBLISHED, name="refused")
     cache.write_text(content)
+    assert not (folder / "saved" / "refused").exists()
+
+
+@pytest.fixture
+def traced(folder: Path) -> Iterator[Path]:
+    """The folder while two labelled and two unlabelled narrations of it have a trace."""
+    for image_id, text in (("106", TEXT), ("107", TEXT), ("301", CAPTION), ("302", CAPTION)):
+        words = len(text.split())
+        # From the man to the dog.
+        boxes = np.linspace([0.1, 0.2, 0.4, 0.6, 0.12], [0.5, 0.5, 0.75, 0.75, 0.06], words)
+        cin_files.write_trace(folder / "data", image_id, boxes)
+    yield folder
+    shutil.rmtree(folder / "data" / "flk30k_LN_trace_box")
+
+
+@pytest.mark.parametrize(
+    "options", [["--use-ssl"], ["--use-ssl", "--no-unlabelled"], [], [*PUBLISHED, "--workers", "1"]]
+)
+def test_traces_are_trained_on_with_and_without_grounding(
+    traced: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [*options, "--held-out", "0", "--epochs", "1"]
+    plain = load_checkpoint(train(traced, *options, name="plain"))
+    assert "trace " not in capsys.readouterr().out.partition("\nepoch 0")[2]
+    trained = load_checkpoint(train(traced, *options, "--traces", name="traces"))
+    printed = capsys.readouterr().out
+    labelled, unlabelled = "--use-ssl" in options, "--no-unlabelled" not in options
+    found, narrations = 2 * (labelled + unlabelled), 12 * labelled + 5 * unlabelled
+    assert f"{found} of {narrations} narrations to train on have a mouse trace" in printed
+    assert "  trace " in printed.partition("\nepoch 0")[2]
+    assert trained.config.use_traces and not plain.config.use_traces
+    last = "fusion.layers.1.cross_attention.query.weight"
+    assert not torch.equal(trained.model_state[last], plain.model_state[last])
+
+
+def test_traces_count_by_their_weight_and_follow_the_words_by_their_lag(traced: Path) -> None:
+    options = ["--use-ssl", "--no-unlabelled", "--held-out", "0", "--epochs", "1"]
+    found = [load_checkpoint(train(traced, *options, name="plain")).model_state]
+    for values in ({"trace_weight": 0.0}, {}, {"trace_lag": 4}):
+        path = traced / "traces.json"
+        path.write_text(json.dumps(json.loads((traced / "config.json").read_text()) | values))
+        with_traces = [*options, "--traces", "--model_config", str(path)]
+        found.append(load_checkpoint(train(traced, *with_traces, name="traces")).model_state)
+    plain, weightless, at_once, later = found
+    for name, weight in plain.items():
+        torch.testing.assert_close(weight, weightless[name], msg=name)
+    query = "fusion.layers.1.cross_attention.query.weight"
+    assert not torch.equal(at_once[query], plain[query])
+    assert not torch.equal(at_once[query], later[query])
+
+
+def test_broken_traces_are_named_and_not_read_where_they_are_not_used(
+    traced: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cin_files.write_trace(traced / "data", "302", np.zeros((3, 5)))
+    options = ["--use-ssl", "--epochs", "1"]
+    train(traced, *options, name="unused")
+    with pytest.raises(InputError, match=r"302\.npy has shape \(3, 5\), expected .*7 words"):
+        train(traced, *options, "--traces", name="refused")
+    assert not (traced / "saved" / "refused").exists()
+    capsys.readouterr()
+    train(traced, *options, "--traces", "--skip-bad-records", name="skipped")
+    printed = capsys.readouterr().out
+    assert "1 traces are left out, the first because" in printed and "302.npy" in printed
+
+
+def test_traces_of_pictures_without_regions_are_refused(traced: Path) -> None:
+    with pytest.raises(InputError, match="--traces need regions"):
+        train(traced, "--use-ssl", "--traces", "--no-regions", name="refused")
+
+
+def test_traces_that_are_not_there_are_said_to_be_missing(folder: Path) -> None:
+    said = "found no trace of the [0-9]+ narrations to train on.*data/flk30k_LN_trace_box"
+    with pytest.raises(InputError, match=said):
+        train(folder, "--use-ssl", "--traces", name="refused")
     assert not (folder / "saved" / "refused").exists()
 
 

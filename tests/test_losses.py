@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import pytest
@@ -23,6 +24,7 @@ TERMS: dict[str, Callable[[Output, Batch], losses.Term]] = {
     "box": losses.box_regression,
     "masked_words": losses.masked_words,
     "image_text": lambda output, batch: losses.image_text_contrast(output, batch, 0.07),
+    "trace": losses.trace_agreement,
 }
 # Terms that look at one narration at a time; image_text compares those of a batch.
 OF_ONE_NARRATION = sorted(set(TERMS) - {"image_text"})
@@ -71,7 +73,7 @@ def test_padding_changes_no_term(name: str) -> None:
 @pytest.mark.parametrize("kept", [[], ["it"], ["it", "a tree"]])
 def test_no_term_is_nan_for_few_mentions_and_no_regions(name: str, kept: list[str]) -> None:
     text = tiny.narration("it is a tree", [(phrase, "1") for phrase in kept])
-    batch = tiny.batch([tiny.example(text, None, masked=True)])
+    batch = tiny.batch([tiny.example(text, None, masked=True, trace=tiny.trace(text, 0))])
     model = tiny.tiny_model()
     mean = TERMS[name](model(batch), batch).mean()
     mean.backward()
@@ -179,6 +181,69 @@ def test_box_regression_is_smooth_l1_of_the_deltas_to_the_best_gold_box() -> Non
             count += 1
     assert count > 0
     assert value("box", output, batch) == (pytest.approx(expected, rel=1e-4), count)
+
+
+def test_trace_agreement_is_its_formula(output: Output, batch: Batch) -> None:
+    expected, count = 0.0, 0
+    for row, mention in batch.trace_mask.nonzero().tolist():
+        regions = batch.region_boxes_xyxy[row][batch.region_mask[row]]
+        overlaps = [
+            float(pairwise_iou(batch.trace_boxes_xyxy[row, mention][None], region[None]))
+            for region in regions
+        ]
+        if overlaps and max(overlaps) > 0:
+            attention = output.region_log_attention[row, mention].exp()
+            pairs = zip(overlaps, attention, strict=False)
+            expected -= math.log(sum(float(p) * iou / max(overlaps) for iou, p in pairs))
+            count += 1
+    # One narration has no regions, one mention of another no trace.
+    assert count == 9 == int(batch.trace_mask.sum()) - 2 == int(batch.mention_mask.sum()) - 3
+    assert value("trace", output, batch) == (pytest.approx(expected, rel=1e-4), count)
+
+
+def test_attention_on_the_region_that_agrees_best_costs_nothing(
+    output: Output, batch: Batch
+) -> None:
+    """However little that is, and however surely the attention lies elsewhere it is finite."""
+    iou = pairwise_iou(batch.trace_boxes_xyxy, batch.region_boxes_xyxy)
+    best = iou.masked_fill(~batch.region_mask[:, None], -1).argmax(dim=-1)
+    width = batch.region_mask.shape[1]
+    for region, cost in ((best, 0), ((best + 1) % 4, None)):
+        logits = 1e4 * (F.one_hot(region, width) - 1.0)
+        sure = dataclasses.replace(output, region_log_attention=logits)
+        total, count = value("trace", sure, batch)
+        assert count == 9 and math.isfinite(total)
+        assert cost is None or total == pytest.approx(cost, abs=1e-5)
+
+
+def test_a_mention_without_a_trace_or_far_from_all_regions_gives_no_term(batch: Batch) -> None:
+    model = tiny.tiny_model()
+    nowhere = batch.trace_boxes_xyxy.clone()
+    nowhere[0] = nowhere.new_tensor([0.5, 0.5, 0.5, 0.5])
+    far = dataclasses.replace(batch, trace_boxes_xyxy=nowhere)
+    term = losses.trace_agreement(model(far), far)
+    assert term.count == 2  # those of the other narration with regions
+    term.total.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    unknown = dataclasses.replace(batch, trace_mask=torch.zeros_like(batch.trace_mask))
+    assert value("trace", model(unknown), unknown) == (0, 0)
+
+
+def test_no_padded_region_agrees_with_a_trace(output: Output, batch: Batch) -> None:
+    whole_picture = torch.tensor([0.0, 0.0, 1.0, 1.0])
+    boxes = batch.region_boxes_xyxy.where(batch.region_mask[..., None], whole_picture)
+    wide = dataclasses.replace(batch, region_boxes_xyxy=boxes)
+    assert value("trace", output, wide) == value("trace", output, batch)
+
+
+def test_the_order_of_regions_does_not_matter_to_the_trace_term(batch: Batch) -> None:
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
+    names = ("region_features", "region_boxes_xyxy", "region_labels", "region_mask")
+    permuted = dataclasses.replace(batch, **{n: getattr(batch, n)[:, order] for n in names})
+    model = tiny.tiny_model()
+    with torch.no_grad():
+        first, second = (value("trace", model(one), one) for one in (batch, permuted))
+    assert first == pytest.approx(second, rel=1e-4)
 
 
 def test_image_text_contrast_is_its_formula(output: Output, batch: Batch) -> None:

@@ -23,7 +23,7 @@ from data.readers import (
     open_regions,
     read_narrations,
 )
-from data.readers.cin import read_trace
+from data.traces import read_trace
 from tests.cin_files import (
     DEFAULT_CAPTIONS,
     DEFAULT_REGIONS,

@@ -16,11 +16,11 @@ from PIL import Image
 
 from data.narration import Narration
 from data.readers import open_regions, read_narrations
-from data.readers.cin import read_trace
 from data.sample_world.drawing import Drawing, draw_scene
 from data.sample_world.narrating import PICTURE, Told, narrate
 from data.sample_world.scenes import FEMALE, MALE, make_scene
 from data.sample_world.writing import tokenised
+from data.traces import read_trace
 from evaluation.grounding_scores import PRONOUNS
 from tools.make_sample import main
 from utils.errors import InputError

@@ -16,6 +16,7 @@ import torch
 from data.encoding import chain_numbers, encode_text, mask_words, masking_generator
 from data.loaders import Collate, Example
 from data.narration import Mention, Narration, Regions
+from data.traces import mention_traces
 from data.word_pieces import WordPieces, load_word_pieces
 from data.word_vectors import WordVectors
 from models.build import build_pretrained
@@ -117,7 +118,8 @@ def narration(
         start = text.index(phrase, last.start + (phrase == last.phrase))
         of_mention = tuple(boxes[index]) if boxes else ()
         mentions.append(Mention(start, start + len(phrase), phrase, chain, of_mention))
-    return Narration(name, text, tuple(mentions), image_id=name)
+    words = tuple(text.split())
+    return Narration(name, text, tuple(mentions), image_id=name, words=words)
 
 
 def regions(count: int, seed: int) -> Regions:
@@ -133,22 +135,38 @@ def regions(count: int, seed: int) -> Regions:
     )
 
 
+def trace(narration: Narration, seed: int) -> np.ndarray:
+    """A box at a random place for each word, [words, 5]."""
+    random = np.random.default_rng(seed)
+    corners = np.sort(random.random((len(narration.words), 2, 2)), axis=1).reshape(-1, 4)
+    x1, y1, x2, y2 = corners.T
+    return np.column_stack([corners, (x2 - x1) * (y2 - y1)]).astype(np.float32)
+
+
 def example(
     narration: Narration,
     regions: Regions | None,
     masked: bool = False,
     vectors: WordVectors | None = None,
+    trace: np.ndarray | None = None,
 ) -> Example:
-    """An encoded narration with its regions."""
+    """An encoded narration with its regions, and its trace where there is one."""
     text = encode_text(narration, word_pieces(), max_mentions=128, word_vectors=vectors)
     words = None
     if masked:
         words = mask_words(text, word_pieces(), 0.3, masking_generator(0, 0, narration.id))
-    return Example(narration, text, chain_numbers(narration, text.mention_indices), regions, words)
+    traces = None
+    if trace is not None:
+        traces = mention_traces(narration, trace, text.mention_indices)
+    chains = chain_numbers(narration, text.mention_indices)
+    return Example(narration, text, chains, regions, words, traces)
 
 
 def examples(masked: bool = False, vectors: WordVectors | None = None) -> list[Example]:
-    """Three narrations that differ in words, mentions, boxes and regions; one has no regions."""
+    """Three narrations that differ in words, mentions, boxes, regions and traces.
+
+    One has no regions; one mention of another has no trace.
+    """
     a_man = narration(
         "a man in a red shirt and a dog; he has the dog on his ball.",
         [("a man in a red shirt", "1"), ("a red shirt", "2"), ("a dog", "3"), ("he", "1"),
@@ -164,10 +182,12 @@ def examples(masked: bool = False, vectors: WordVectors | None = None) -> list[E
         "women",
     )
     nothing = narration("it is a tree", [("it", "1"), ("a tree", "1")], name="tree")
+    of_women = trace(women, 4)
+    of_women[2] = 0
     return [
-        example(a_man, regions(9, 1), masked, vectors),
-        example(women, regions(4, 2), masked, vectors),
-        example(nothing, None, masked, vectors),
+        example(a_man, regions(9, 1), masked, vectors, trace(a_man, 3)),
+        example(women, regions(4, 2), masked, vectors, of_women),
+        example(nothing, None, masked, vectors, trace(nothing, 5)),
     ]
 
 
@@ -194,6 +214,8 @@ def padded(original: Batch, words: int = 3, mentions: int = 2, regions: int = 4)
         chains=grow("chains", 1, mentions, -1),
         gold_boxes_xyxy=grow("gold_boxes_xyxy", 1, mentions, 0.3),
         gold_box_mask=grow("gold_box_mask", 1, mentions, False),
+        trace_boxes_xyxy=grow("trace_boxes_xyxy", 1, mentions, 0.3),
+        trace_mask=grow("trace_mask", 1, mentions, False),
         region_features=grow("region_features", 1, regions, 5.0),
         region_boxes_xyxy=grow("region_boxes_xyxy", 1, regions, 0.5),
         region_labels=grow("region_labels", 1, regions, 0),

@@ -40,6 +40,10 @@ class Batch:
     gold_boxes_xyxy: Tensor  # [B, M, G, 4] float32
     gold_box_mask: Tensor  # [B, M, G] bool
 
+    # Where the narrator's mouse was during a mention; False in the mask where no trace is read.
+    trace_boxes_xyxy: Tensor  # [B, M, 4] float32
+    trace_mask: Tensor  # [B, M] bool
+
     # Of the word that each word-piece is part of, None where the model reads no word vectors.
     word_vectors: Tensor | None = None  # [B, T, D] float32
 

@@ -70,11 +70,16 @@ class Config:
     coreference_loss: str = _part("training", "con")
     grounding: bool = _part("training", False)
     box_regression: bool = _part("training", False)
+    # Mouse traces, where there are any, supervise the region attention; and by how many words the
+    # mouse follows what is spoken of.
+    use_traces: bool = _part("training", False)
+    trace_lag: int = _part("training", 0)
     coreference_weight: float = _part("training", 1.0)
     grounding_weight: float = _part("training", 1.0)
     box_weight: float = _part("training", 1.0)
     masked_words_weight: float = _part("training", 1.0)
     image_text_weight: float = _part("training", 1.0)
+    trace_weight: float = _part("training", 1.0)
     coreference_temperature: float = _part("training", 0.1)
     image_text_temperature: float = _part("training", 0.07)
     mlm_probability: float = _part("training", 0.15)
@@ -141,9 +146,10 @@ _RANGES = (
     )),
     *((name, 0, _UNBOUNDED) for name in (
         "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
-        "image_text_weight", "lr", "new_parts_lr_factor", "weight_decay", "warmup_epochs",
-        "lr_step_factor", "cross_attention_heads", "pseudo_from_epoch", "pseudo_ramp_epochs",
-        "pseudo_coreference_weight", "pseudo_grounding_weight",
+        "image_text_weight", "trace_weight", "trace_lag", "lr", "new_parts_lr_factor",
+        "weight_decay", "warmup_epochs", "lr_step_factor", "cross_attention_heads",
+        "pseudo_from_epoch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
+        "pseudo_grounding_weight",
     )),
     ("seed", 0, 2**32 - 1),
     ("word_vector_size", 0, _UNBOUNDED),

@@ -8,7 +8,8 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
 - `TEST_SPLIT`: the one that is tested on where nobody says otherwise;
 - `read(data_root, split, report) -> list[Narration]`;
 - `open_regions(data_root, split, max_regions) -> RegionStore | None`;
-- where the truth of the unlabelled split can be known, `read_truth(data_root)`.
+- where the truth of the unlabelled split can be known, `read_truth(data_root)`;
+- where narrations can have mouse traces, `trace_folder(data_root)`.
 """
 
 from __future__ import annotations
@@ -120,6 +121,16 @@ def read_truth(dataset: str, data_root: Path) -> dict[str, Narration]:
     read: Callable[[Path], dict[str, Narration]] | None
     read = getattr(_reader(dataset), "read_truth", None)
     return {} if read is None else read(Path(data_root))
+
+
+def trace_folder(dataset: str, data_root: Path) -> Path | None:
+    """Where the mouse traces of a data set are looked for; None where it has none.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    find: Callable[[Path], Path] | None = getattr(_reader(dataset), "trace_folder", None)
+    return None if find is None else find(Path(data_root))
 
 
 def default_test_split(dataset: str) -> str:

@@ -26,7 +26,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from data.files import (
@@ -110,35 +109,9 @@ def read_truth(data_root: Path) -> dict[str, Narration]:
     return {record.name: _labelled(record, None, beside) for record in records}
 
 
-def read_trace(narration: Narration) -> np.ndarray:
-    """The mouse trace of a narration that has one.
-
-    Returns:
-        [words, 5] float32: for each word the box (x1, y1, x2, y2) the mouse went over, relative to
-        the picture, and its area.
-
-    Raises:
-        DataError: the file is not such an array, or does not fit the words of the narration.
-    """
-    path = narration.trace_path
-    if path is None:
-        raise DataError(f"narration {narration.id} has no trace")
-    expected = f"finite numbers [{len(narration.words)} words, 5]"
-    try:
-        # Mapped, so that a header that promises too much takes no memory.
-        trace = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:
-        # A broken header ends in nearly any kind of error.
-        raise DataError(f"{path} is not an array of {expected}: {error}") from error
-    if not isinstance(trace, np.ndarray) or trace.dtype.kind not in "fiu":
-        raise DataError(f"{path} is not an array of {expected}")
-    if trace.shape != (len(narration.words), 5):
-        raise DataError(f"{path} has shape {trace.shape}, expected {expected}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        boxes = np.array(trace, dtype=np.float32)
-    if not np.isfinite(boxes).all():
-        raise DataError(f"{path} holds numbers that are not finite, expected {expected}")
-    return boxes
+def trace_folder(data_root: Path) -> Path:
+    """Where the mouse traces lie, one file a narration; they are optional."""
+    return data_root / "flk30k_LN_trace_box"
 
 
 def _region_folder(data_root: Path) -> Path:
@@ -158,7 +131,7 @@ class _Beside:
         _, index_path, _ = region_paths(_region_folder(data_root), split)
         return _Beside(
             region_rows=read_image_rows(index_path) if index_path.exists() else {},
-            traces=_files_by_id(data_root / "flk30k_LN_trace_box", ".npy"),
+            traces=_files_by_id(trace_folder(data_root), ".npy"),
             pictures=_files_by_id(data_root / "flickr30k-images", ".jpg"),
         )
 
