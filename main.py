@@ -306,17 +306,18 @@ def make_batches(
         encoded, masking=masking, use_traces=config.use_traces, trace_lag=config.trace_lag
     )
 
-    def loader(sources: Sources, seed: int) -> tuple[DataLoader[Batch] | None, int]:
+    def loader(sources: Sources, batch: int, seed: int) -> tuple[DataLoader[Batch] | None, int]:
         """A loader of the sources, and its steps in an epoch."""
         if not any(narrations for narrations, _ in sources):
             return None, 0
         joined = JoinedDataset([to_train_on(*source) for source in sources])
-        batches = EndlessBatches(len(joined), config.batch, seed, rank(), world_size())
+        batches = EndlessBatches(len(joined), batch, seed, rank(), world_size())
         return make_loader(joined, batches, workers, device), batches.steps_per_epoch
 
     # Each part is shuffled by a seed of its own.
-    labelled, labelled_steps = loader([(data.labelled, data.store)], config.seed)
-    unlabelled, unlabelled_steps = loader(data.unlabelled, config.seed + 1)
+    labelled, labelled_steps = loader([(data.labelled, data.store)], config.batch, config.seed)
+    unlabelled_batch = config.unlabelled_batch or config.batch
+    unlabelled, unlabelled_steps = loader(data.unlabelled, unlabelled_batch, config.seed + 1)
     return TrainingBatches(labelled, unlabelled, unlabelled_steps or labelled_steps)
 
 

@@ -100,6 +100,8 @@ class Config:
     dropout: float = _part("training", 0.1)
     attention_dropout: float = _part("training", 0.1)
     batch: int = _part("training", 8)
+    # Unlabelled narrations in a step; 0: as many as labelled ones.
+    unlabelled_batch: int = _part("training", 0)
     epochs: int = _part("training", 50)
     lr: float = _part("training", 1e-5)
     # What the learning rate of everything but the pretrained text encoder is multiplied by.
@@ -148,6 +150,7 @@ _RANGES = (
         "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
         "image_text_weight", "trace_weight", "trace_lag", "lr", "new_parts_lr_factor",
         "weight_decay", "warmup_epochs", "lr_step_factor", "cross_attention_heads",
+        "unlabelled_batch",
         "pseudo_from_epoch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
         "pseudo_grounding_weight",
     )),
