@@ -230,6 +230,11 @@ def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingDat
         unlabelled.append(
             (narrations, open_split_regions(config, config.dataset, data_root, split))
         )
+    if config.use_pseudo_labels and not unlabelled:
+        raise InputError(
+            f"--label-prop: {config.dataset} has no unlabelled narrations; --label-fraction makes "
+            "some of the labelled ones such"
+        )
     stores = [store, *(its_store for _, its_store in unlabelled)]
     if (config.grounding or config.box_regression or config.use_traces) and not any(stores):
         raise InputError("--grounding, --bbox-reg and --traces need regions, and there are none")

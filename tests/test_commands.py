@@ -308,6 +308,21 @@ def test_labels_outside_the_share_are_not_read(folder: Path, tmp_path: Path) -> 
     assert all(torch.equal(weight, second[name]) for name, weight in first.items())
 
 
+def test_pseudo_labels_need_unlabelled_narrations(folder: Path) -> None:
+    dialogue = {
+        "id": "d", "dialog": [{"author": "a", "text": ["a", "man", "he"]}], "clusters": [[0, 1]],
+        "text_ref": [
+            {"sentence_id": 0, "cluster_id": 0, "span": "a man", "start": 0, "end": 1},
+            {"sentence_id": 0, "cluster_id": 0, "span": "he", "start": 2, "end": 2},
+        ],
+    }  # fmt: skip
+    (folder / "data" / "train.jsonlines").write_text(json.dumps(dialogue) + "\n")
+    options = ["--dataset", "vd_ref", "--use-ssl", "--held-out", "0", "--epochs", "1"]
+    with pytest.raises(InputError, match="--label-prop: vd_ref has no unlabelled"):
+        train(folder, *options, "--label-prop", name="refused")
+    train(folder, *options, name="dialogues")
+
+
 def test_the_unlabelled_part_alone_trains(folder: Path) -> None:
     last = load_checkpoint(train(folder, "--use-ema", name="unlabelled"))
     assert last.threshold == 0.8 and not last.scores
