@@ -295,7 +295,10 @@ def make_batches(
     workers: int,
     device: torch.device,
 ) -> TrainingBatches:
-    """This rank's batches; an epoch is a pass over the unlabelled part where there is one.
+    """This rank's batches.
+
+    Unless the configuration says how many steps an epoch has, it is a pass over the unlabelled part
+    where there is one, else over the labelled one.
 
     Args:
         encoded: a dataset of narrations and the regions of their pictures.
@@ -317,7 +320,8 @@ def make_batches(
     # Each part is shuffled by a seed of its own.
     labelled, labelled_steps = loader([(data.labelled, data.store)], config.seed)
     unlabelled, unlabelled_steps = loader(data.unlabelled, config.seed + 1)
-    return TrainingBatches(labelled, unlabelled, unlabelled_steps or labelled_steps)
+    steps = config.steps_per_epoch or unlabelled_steps or labelled_steps
+    return TrainingBatches(labelled, unlabelled, steps)
 
 
 def train(config: Config, device: torch.device, folder: Path, options: argparse.Namespace) -> None:
