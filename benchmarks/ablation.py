@@ -132,8 +132,13 @@ def option_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{split}", type=number, default=size, help=f"narrations of {split}")
     parser.add_argument("--world-seed", type=whole_number_from(0), default=0)
     parser.add_argument("--label-fraction", type=float, help="by default 0.05, of vd_ref 0.1")
-    # With so few labels a tenth of them would be no narration at all.
-    parser.add_argument("--held-out", type=float, default=0.4)
+    # Of ten narrations a tenth is none or one.
+    parser.add_argument(
+        "--held-out",
+        type=float,
+        default=0.4,
+        help="share of the labels that choose rate, threshold",
+    )
     parser.add_argument("--epochs", type=number, default=5)
     parser.add_argument("--steps", type=number, default=40, help="updates in an epoch, of all rows")
     parser.add_argument("--seeds", type=number, default=3)
@@ -163,7 +168,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     fraction = options.label_fraction
     return Settings(
         dataset=options.dataset,
-        # Other folders may be current where a path is read.
+        # A run that is not named by a whole path would be kept under saved/.
         out=options.out.resolve(),
         data_root=None if options.data_root is None else options.data_root.resolve(),
         sizes={split: getattr(options, split) for split in SPLITS},
