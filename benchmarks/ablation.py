@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,10 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 # Without labels all regions are called the same.
 NO_LABEL = "thing"
+# A mention pipeline stops when its F1 has not grown while it saw so many narrations, which are many
+# epochs of few labels, but not before so many epochs.
+_PATIENT_NARRATIONS, _LEAST_PATIENCE = 240, 3
+_MOST_EPOCHS = 100
 _LAST_LINES = 20
 
 
@@ -435,11 +440,20 @@ def _make_data(row: Row, settings: Settings, data: Path, log: Path) -> None:
         source = ["--dataset", settings.dataset, "--data-root", str(unfinished)]
         pipeline = str(unfinished / "mention_pipeline")
         share = ["--label-fraction", str(fraction), "--held-out", str(settings.held_out)]
+        labels = fraction * settings.sizes["val"] * (1 - settings.held_out)
+        stop = ["--patience", str(patience(labels)), "--epochs", str(_MOST_EPOCHS)]
         prepare_command = _python("prepare.py")
-        run_logged([*prepare_command, "mention-pipeline", *source, *share, "--out", pipeline], log)
+        run_logged(
+            [*prepare_command, "mention-pipeline", *source, *share, *stop, "--out", pipeline], log
+        )
         run_logged([*prepare_command, "mentions", *source, "--spacy-model", pipeline], log)
         # For the log: unlabelled captions are worth what the pipeline finds in them.
         run_logged([*prepare_command, "score-mentions", *source, "--spacy-model", pipeline], log)
+
+
+def patience(labels: float) -> int:
+    """How many epochs of so many narrations a mention pipeline waits for a better F1."""
+    return max(_LEAST_PATIENCE, math.ceil(_PATIENT_NARRATIONS / labels))
 
 
 def remove_region_labels(folder: Path) -> None:

@@ -104,6 +104,10 @@ def test_the_commands_of_a_run(tmp_path: Path) -> None:
     assert len(ablation.commands_of(ablation.Run(text_alone, 0, 1e-4), of)) == 2
 
 
+def test_a_pipeline_of_few_labels_waits_longer() -> None:
+    assert [ablation.patience(labels) for labels in (6, 24, 120)] == [40, 10, 3]
+
+
 def test_an_unknown_row_is_refused() -> None:
     with pytest.raises(InputError, match="no row 'emma'; did you mean 'ema'"):
         choose_rows("cin", ["emma"])
