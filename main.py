@@ -300,7 +300,10 @@ def make_batches(
     workers: int,
     device: torch.device,
 ) -> TrainingBatches:
-    """This rank's batches; an epoch is a pass over the unlabelled part where there is one.
+    """This rank's batches.
+
+    Unless the configuration says how many steps an epoch has, it is a pass over the unlabelled part
+    where there is one, else over the labelled one.
 
     Args:
         encoded: a dataset of narrations and the regions of their pictures.
@@ -323,7 +326,8 @@ def make_batches(
     labelled, labelled_steps = loader([(data.labelled, data.store)], config.batch, config.seed)
     unlabelled_batch = config.unlabelled_batch or config.batch
     unlabelled, unlabelled_steps = loader(data.unlabelled, unlabelled_batch, config.seed + 1)
-    return TrainingBatches(labelled, unlabelled, unlabelled_steps or labelled_steps)
+    steps = config.steps_per_epoch or unlabelled_steps or labelled_steps
+    return TrainingBatches(labelled, unlabelled, steps)
 
 
 def train(config: Config, device: torch.device, folder: Path, options: argparse.Namespace) -> None:

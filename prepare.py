@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 
 from data.files import DataError
 from data.loaders import hold_out, keep_labels
-from data.mention_pipeline import TOK2VEC, as_caption, train_mention_pipeline, unaligned_mentions
+from data.mention_pipeline import (
+    PATIENCE,
+    TOK2VEC,
+    as_caption,
+    train_mention_pipeline,
+    unaligned_mentions,
+)
 from data.mentions import (
     DEFAULT_PIPELINE,
     cache_path,
@@ -64,6 +70,12 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     command.set_defaults(run=train_on_labelled)
     _add_data_options(command)
     _add_training_options(command, epochs=20)
+    command.add_argument(
+        "--patience",
+        type=whole_number_from(1),
+        default=PATIENCE,
+        help=f"epochs without a better F1 until it stops ({PATIENCE}); few narrations need more",
+    )
     command.add_argument(
         "--encoder",
         default=TOK2VEC,
@@ -135,7 +147,11 @@ def train_on_labelled(options: argparse.Namespace) -> None:
     narrations, held_out = hold_out(labelled, options.held_out)
     with folder_when_whole(options.out) as folder:
         trained = train_mention_pipeline(
-            narrations, encoder=options.encoder, epochs=options.epochs, seed=options.seed
+            narrations,
+            encoder=options.encoder,
+            epochs=options.epochs,
+            patience=options.patience,
+            seed=options.seed,
         )
         trained.pipeline.to_disk(folder)
     print(

@@ -33,7 +33,7 @@ _LABEL = "mention"
 
 _TUNED_ON = 10  # of so many narrations one is not trained on, but sets the threshold
 _COVERED = 0.998  # share of the gold mentions that are no longer than the longest candidates
-_PATIENCE = 3  # epochs without a better F1 until training stops
+PATIENCE = 3  # epochs without a better F1 until training stops
 _THRESHOLDS = [step / 20 for step in range(1, 20)]
 
 _WIDTH = 64  # numbers in the vector of a token
@@ -69,13 +69,20 @@ class TrainedPipeline:
 
 
 def train_mention_pipeline(
-    narrations: Sequence[Narration], *, encoder: str = TOK2VEC, epochs: int = 20, seed: int = 0
+    narrations: Sequence[Narration],
+    *,
+    encoder: str = TOK2VEC,
+    epochs: int = 20,
+    patience: int = PATIENCE,
+    seed: int = 0,
 ) -> TrainedPipeline:
     """Train a pipeline on narrations with gold mentions; a tenth of them sets the threshold.
 
     Args:
         encoder: `TOK2VEC`, which starts from nothing, or a transformer that `locate_encoder` takes.
         epochs: the most; training stops earlier where the tenth says so.
+        patience: epochs without a better F1 on the tenth until it stops. An epoch of few narrations
+            has few updates, so that a good pipeline needs many of both.
         seed: of all that is random.
 
     Raises:
@@ -98,7 +105,8 @@ def train_mention_pipeline(
     pipeline.get_pipe("spancat").cfg["threshold"] = _THRESHOLDS[0]
     optimizer = _initialize(pipeline, encoder, examples, epochs)
     tuning_forms = [form for written in tuning for form in (written, as_caption(written))]
-    best = _fit(pipeline, optimizer, examples, tuning_forms, epochs, random.Random(seed))
+    rng = random.Random(seed)
+    best = _fit(pipeline, optimizer, examples, tuning_forms, epochs, patience, rng)
     pipeline.from_bytes(best.weights)
     pipeline.get_pipe("spancat").cfg["threshold"] = best.threshold
     pipeline.meta["name"] = "mentions"
@@ -280,6 +288,7 @@ def _fit(
     examples: Sequence[tuple[Example, ...]],
     tuning: Sequence[Narration],
     epochs: int,
+    patience: int,
     rng: random.Random,
 ) -> _Best:
     """Train until the F1 of the tuning part stops growing; in each epoch every narration once, in
@@ -307,7 +316,7 @@ def _fit(
             print(f"epoch {epoch}  tuning part: {scores}  threshold {threshold:.2f}", flush=True)
             if scores.f1 > best.f1:
                 best = _Best(epoch, scores.f1, threshold, pipeline.to_bytes())
-        if best.f1 == 1.0 or epoch - best.epoch == _PATIENCE:
+        if best.f1 == 1.0 or epoch - best.epoch == patience:
             break
     return best
 

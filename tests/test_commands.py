@@ -20,6 +20,7 @@ import test_grounding
 from data.loaders import keep_labels
 from data.mentions import cache_path, fingerprint
 from data.readers import read_narrations
+from engine import TrainingBatches
 from evaluation.chain_files import read_chain_folder
 from evaluation.coreference_scores import score_chains
 from tests import cin_files, tiny
@@ -132,6 +133,28 @@ def test_the_same_seed_trains_the_same_model(folder: Path, checkpoint: Path) -> 
         assert torch.equal(weight, again[name]), name
     other = load_checkpoint(train(folder, *OPTIONS, "--seed", "7", name="other")).model_state
     assert not all(torch.equal(weight, again[name]) for name, weight in other.items())
+
+
+def test_an_epoch_has_the_steps_that_the_configuration_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it trains on; where it says 0, a pass over the unlabelled part if there is one."""
+    seen: list[int] = []
+
+    def train_one_epoch(*values: object, **_: object) -> dict[str, float]:
+        (batches,) = (value for value in values if isinstance(value, TrainingBatches))
+        seen.append(batches.steps_per_epoch)
+        return {}
+
+    monkeypatch.setattr(training, "train_one_epoch", train_one_epoch)
+    path = folder / "steps.json"
+    for steps in (0, 3):
+        values = json.loads((folder / "config.json").read_text()) | {"steps_per_epoch": steps}
+        path.write_text(json.dumps(values))
+        for options in (["--no-unlabelled"], []):
+            options = [*options, "--use-ssl", "--batch", "1", "--epochs", "1", "--held-out", "0"]
+            train(folder, *options, "--model_config", str(path), name="steps")
+    assert seen == [12, 5, 3, 3]
 
 
 def test_workers_that_read_ahead_change_nothing(folder: Path, checkpoint: Path) -> None:

@@ -103,6 +103,9 @@ class Config:
     # Unlabelled narrations in a step; 0: as many as labelled ones.
     unlabelled_batch: int = _part("training", 0)
     epochs: int = _part("training", 50)
+    # Steps of an epoch; 0: a pass over the unlabelled narrations where there are some, else over
+    # the labelled ones. A number gives runs on different data the same updates.
+    steps_per_epoch: int = _part("training", 0)
     lr: float = _part("training", 1e-5)
     # What the learning rate of everything but the pretrained text encoder is multiplied by.
     new_parts_lr_factor: float = _part("training", 1.0)
@@ -152,7 +155,7 @@ _RANGES = (
         "weight_decay", "warmup_epochs", "lr_step_factor", "cross_attention_heads",
         "unlabelled_batch",
         "pseudo_from_epoch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
-        "pseudo_grounding_weight",
+        "pseudo_grounding_weight", "steps_per_epoch",
     )),
     ("seed", 0, 2**32 - 1),
     ("word_vector_size", 0, _UNBOUNDED),
