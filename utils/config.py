@@ -207,7 +207,8 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], list[str]]:
         The values by the names of `Config`, and the published keys that the method does not read.
 
     Raises:
-        ConfigError: the file is missing, is no JSON object, or has an unknown or repeated key.
+        ConfigError: the file is missing, is no JSON object, has an unknown or repeated key, or a
+            value of another type or range.
     """
     values: dict[str, Any] = {}
     ignored: list[str] = []
@@ -229,6 +230,10 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], list[str]]:
             if name in values:
                 raise ConfigError(f"{path}: {key!r} sets {name} a second time")
         values.update(translated)
+    try:
+        Config(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     return values, ignored
 
 
@@ -282,7 +287,7 @@ def nearest(word: str, known: list[str]) -> str:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -290,6 +295,15 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: found {type(value).__name__}, expected a JSON object")
     return value
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of the pairs; JSON itself would take the last of a repeated key."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"repeated key {max(keys, key=keys.count)!r}")
+    return values
 
 
 def _beside(path: Path, named: Any) -> Path:
