@@ -138,11 +138,6 @@ class PseudoSchedule:
         self.ramp_steps = ramp_steps
         self._since_start: int | None = None
 
-    @property
-    def started(self) -> bool:
-        """Whether pseudo-labels count at all."""
-        return self._since_start is not None
-
     def start(self) -> None:
         """Let them count from the next step on."""
         if self._since_start is None:

@@ -162,6 +162,9 @@ def check_can_run(config: Config) -> None:
         )
     if config.use_pseudo_labels and not config.use_unlabelled:
         raise InputError("--label-prop labels the unlabelled part: it contradicts --no-unlabelled")
+    need_labels = config.grounding or config.box_regression or config.use_pseudo_labels
+    if need_labels and not config.use_labelled:
+        raise InputError("--grounding, --bbox-reg and --label-prop need labels: add --use-ssl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -181,7 +184,7 @@ class TrainingData:
         labelled: to train on with their labels; with the regions of their pictures.
         held_out: labelled, never trained on; scores and threshold come from these.
         unlabelled: each part with the regions of its pictures.
-        boxes_known: whether any labelled mention has a box.
+        boxes_known: whether any mention of the labelled ones has a box.
     """
 
     labelled: Sequence[Narration]
@@ -206,7 +209,7 @@ def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingDat
     labelled: list[Narration] = []
     held_out: list[Narration] = []
     unlabelled: list[Source] = []
-    store, boxes_known = None, False
+    store = None
     if config.use_labelled:
         split = labelled_split(config.dataset)
         reading = read_narrations(
@@ -214,7 +217,6 @@ def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingDat
         )
         print("\n".join(reading.report.lines()))
         store = open_split_regions(config, config.dataset, data_root, split)
-        boxes_known = reading.boxes_known
         labelled, held_out, others = split_labelled(reading.narrations, config)
         print(f"{len(labelled)} narrations to train on, {len(held_out)} held out")
         if config.use_unlabelled and others:
@@ -235,9 +237,17 @@ def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingDat
             f"--label-prop: {config.dataset} has no unlabelled narrations; --label-fraction makes "
             "some of the labelled ones such"
         )
+    if not labelled and not unlabelled:
+        raise InputError(
+            f"nothing to train on: {config.dataset} has no unlabelled narrations, and --use-ssl "
+            "adds the labelled ones"
+        )
+    if (config.grounding or config.box_regression) and store is None:
+        raise InputError("--grounding and --bbox-reg need regions, and there are none")
     stores = [store, *(its_store for _, its_store in unlabelled)]
-    if (config.grounding or config.box_regression or config.use_traces) and not any(stores):
-        raise InputError("--grounding, --bbox-reg and --traces need regions, and there are none")
+    if config.use_traces and all(its_store is None for its_store in stores):
+        raise InputError("--traces needs regions, and there are none")
+    boxes_known = any(m.boxes_xyxy for n in (*labelled, *held_out) for m in n.mentions)
     return TrainingData(labelled, held_out, store, unlabelled, boxes_known)
 
 

@@ -192,6 +192,11 @@ def _longest_candidates(pipeline: Language, narrations: Sequence[Narration]) -> 
         document = pipeline.make_doc(narration.text)
         spans = (document.char_span(*span) for span in gold_spans(narration))
         lengths += [len(span) for span in spans if span is not None]
+    if not lengths:
+        raise InputError(
+            f"no gold mention of {len(narrations)} narrations begins and ends with a token: there "
+            "is nothing to train on"
+        )
     lengths.sort()
     return lengths[int(_COVERED * (len(lengths) - 1))]
 
@@ -267,9 +272,17 @@ def _initialize(
             f"the encoder {encoder!r} cannot be loaded ({reason}); --encoder takes {TOK2VEC}, a "
             "hub name or a folder"
         ) from error
-    steps = epochs * len(examples) // _BATCHES[1]
+    steps = _updates(len(examples), epochs)
     schedule = warmup_linear(_TRANSFORMER_RATE, steps // 10, steps)
     return Adam(schedule, L2=0.01, use_averages=False)
+
+
+def _updates(narrations: int, epochs: int) -> int:
+    """How many batches `_fit` makes of so many narrations, if it does not stop before."""
+    from spacy.util import compounding, minibatch
+
+    sizes = compounding(*_BATCHES)
+    return sum(1 for _ in range(epochs) for _ in minibatch(range(narrations), sizes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,16 @@ def read_trace(narration: Narration) -> np.ndarray:
         boxes = np.array(trace, dtype=np.float32)
     if not np.isfinite(boxes).all():
         raise DataError(f"{path} holds numbers that are not finite, expected {expected}")
+    # The mouse may leave the picture, but not by more than its size: that is another unit.
+    corners = boxes[:, :4]
+    far = (np.abs(corners - 0.5) > 1.5).any(axis=1)
+    wrong = far | (corners[:, :2] > corners[:, 2:]).any(axis=1)
+    if wrong.any():
+        word = int(wrong.argmax())
+        raise DataError(
+            f"{path}, word {word}: found the box {shown(corners[word].tolist())}, expected x1, y1, "
+            "x2, y2 relative to the picture, x1 and y1 the smaller ones"
+        )
     return boxes
 
 

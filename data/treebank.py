@@ -24,6 +24,10 @@ _RENAMED = {
     "nmod:poss": "poss",
     "root": "ROOT",
 }
+PARTS_OF_SPEECH = (
+    *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM"),
+    *("PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X"),
+)
 _NOMINAL = ("NOUN", "PROPN", "PRON", "NUM", "DET", "SYM", "X")
 # What says something of a noun that a copula makes the predicate, and so stays below it.
 _OF_THE_NOUN = (
@@ -47,7 +51,6 @@ class Token:
     Attributes:
         text: as written.
         part_of_speech: one of the universal tags.
-        tag: the treebank's own tag.
         head: index of the token it depends on; its own where it is the root.
         label: of that dependency.
         space_after: whether a space follows.
@@ -55,7 +58,6 @@ class Token:
 
     text: str
     part_of_speech: str
-    tag: str
     head: int
     label: str
     space_after: bool
@@ -195,10 +197,13 @@ def _parse(path: Path, name: str, lines: list[str]) -> Sentence:
         columns = line.split("\t")
         if len(columns) != 10:
             raise bad_record(path, name, f"{len(columns)} columns", "10 columns in each line")
-        number, text, _, part_of_speech, tag, _, head, label, _, notes = columns
+        number, text, _, part_of_speech, _, _, head, label, _, notes = columns
         space_after = "SpaceAfter=No" not in notes.split("|")
         if "-" in number:
-            first, last = (int(end) for end in number.split("-"))
+            ends = number.split("-")
+            if len(ends) != 2 or not all(end.isdecimal() for end in ends):
+                raise bad_record(path, name, shown(line), "a range of two numbers")
+            first, last = map(int, ends)
             spaceless_ends[last] = space_after
             inside.update(range(first, last))
             continue
@@ -209,11 +214,12 @@ def _parse(path: Path, name: str, lines: list[str]) -> Sentence:
             raise bad_record(
                 path, name, shown(line), f"word {place + 1} and the number of its head"
             )
+        if part_of_speech not in PARTS_OF_SPEECH:
+            raise bad_record(path, name, f"part of speech {shown(part_of_speech)}", "one of UD's")
         tokens.append(
             Token(
                 text=text,
                 part_of_speech=part_of_speech,
-                tag=tag,
                 head=int(head) - 1 if int(head) else place,
                 label=label,
                 space_after=spaceless_ends.get(place + 1, space_after) and place + 1 not in inside,

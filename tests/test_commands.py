@@ -425,7 +425,7 @@ def test_broken_traces_are_named_and_not_read_where_they_are_not_used(
 
 
 def test_traces_of_pictures_without_regions_are_refused(traced: Path) -> None:
-    with pytest.raises(InputError, match="--traces need regions"):
+    with pytest.raises(InputError, match="--traces needs regions"):
         train(traced, "--use-ssl", "--traces", "--no-regions", name="refused")
 
 
@@ -500,6 +500,9 @@ def test_other_word_vectors_than_the_models_are_refused(
     [
         (["--use-ssl", "--label-prop", "--no-unlabelled"], InputError, "--label-prop"),
         (["--no-unlabelled"], InputError, "--use-ssl"),
+        (["--grounding"], InputError, "need labels: add --use-ssl"),
+        (["--label-prop"], InputError, "need labels: add --use-ssl"),
+        (["--dataset", "vd_ref"], InputError, "vd_ref has no unlabelled narrations"),
         (["--use-ssl", "--sense2vec", "no/s2v_old"], InputError, "--sense2vec: no/s2v_old"),
         (["--use-ssl", "--dataset", "cim"], InputError, "cin"),
         (["--use-ssl", "--text-encoder", "no/encoder"], InputError, "--text-encoder"),

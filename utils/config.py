@@ -147,14 +147,13 @@ _RANGES = (
     *((name, 1, _UNBOUNDED) for name in (
         "text_layers", "fusion_layers", "region_feature_size", "region_layers", "region_heads",
         "region_feedforward_size", "max_mentions", "max_regions", "batch", "epochs",
-        "lr_step_epochs", "pseudo_propagation_steps",
+        "lr_step_epochs", "pseudo_propagation_steps", "pseudo_from_epoch",
     )),
     *((name, 0, _UNBOUNDED) for name in (
         "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
         "image_text_weight", "trace_weight", "trace_lag", "lr", "new_parts_lr_factor",
         "weight_decay", "warmup_epochs", "lr_step_factor", "cross_attention_heads",
-        "unlabelled_batch",
-        "pseudo_from_epoch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
+        "unlabelled_batch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
         "pseudo_grounding_weight", "steps_per_epoch",
     )),
     ("seed", 0, 2**32 - 1),

@@ -39,6 +39,7 @@ def folder_when_whole(path: Path) -> Iterator[Path]:
     Raises:
         InputError: `path` is there already and not an empty folder.
     """
+    path = path.resolve()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} is there already and not an empty folder")
     path.parent.mkdir(parents=True, exist_ok=True)
