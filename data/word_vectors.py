@@ -116,4 +116,7 @@ def read_word_vectors(folder: Path, texts: Iterable[str]) -> WordVectors:
             "folder that Sense2Vec().from_disk reads, such as the published s2v_old"
         ) from error
     rows = {word: row for row, word in enumerate(keys, start=1)}
-    return WordVectors(rows, vectors, len(words), zlib.crc32(np.ascontiguousarray(table)))
+    # Which key has which vector is part of what they are.
+    places = np.asarray(sorted(library.vectors.key2row.items()), dtype=np.uint64)
+    checksum = zlib.crc32(places, zlib.crc32(np.ascontiguousarray(table)))
+    return WordVectors(rows, vectors, len(words), checksum)

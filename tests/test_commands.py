@@ -28,6 +28,7 @@ from tests.conftest import REPOSITORY
 from tools import train_sense2vec
 from utils.checkpoint import CheckpointError, load_checkpoint
 from utils.config import ConfigError
+from utils.device import choose_device
 from utils.errors import InputError
 
 TEXT = "A man holds a dog. He pets it on the left."
@@ -519,6 +520,14 @@ def test_what_cannot_run_is_refused(
     with pytest.raises(error, match=said):
         train(folder, *options, name="refused")
     assert not (folder / "saved" / "refused").exists()
+
+
+def test_several_ranks_do_not_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(InputError, match="its own GPU, here cuda:1"):
+        choose_device("cuda:0")
+    assert choose_device("cpu").type == "cpu"
 
 
 def test_regions_of_another_size_are_refused(folder: Path) -> None:

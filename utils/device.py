@@ -19,8 +19,11 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and "LOCAL_RANK" in os.environ:
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    own = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    if name == "cuda":
+        name = own
+    elif name.startswith("cuda") and name != own and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(f"--device {name}: each of several ranks takes its own GPU, here {own}")
     try:
         device = torch.device(name)
     except RuntimeError as error:
