@@ -405,7 +405,9 @@ def look_up_words(
 def report_left_out(
     narrations: Sequence[Narration], word_pieces: WordPieces, max_mentions: int
 ) -> None:
-    """Say how many mentions the model will not see."""
+    """Say how many mentions the model will not see; all texts are cut for it, so on one rank."""
+    if not is_main():
+        return
     left_out = count_left_out(narrations, word_pieces, max_mentions)
     if left_out:
         print(

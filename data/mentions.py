@@ -92,6 +92,30 @@ class MentionScores:
         )
 
 
+def load_spacy(name: str) -> Language:
+    """Any spaCy pipeline.
+
+    Args:
+        name: an installed pipeline, or the folder of one.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    try:
+        import spacy
+
+        return spacy.load(name)
+    # A folder that holds something else ends in nearly any kind of error.
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"--spacy-model: {name} cannot be loaded ({reason}); expected an "
+            f"installed pipeline (`python -m spacy download {DEFAULT_PIPELINE}` installs the "
+            "default one) or a folder; `prepare.py mention-pipeline` trains one on labelled "
+            "narrations"
+        ) from error
+
+
 def load_pipeline(name: str) -> Language:
     """A spaCy pipeline that finds mentions.
 
@@ -101,19 +125,7 @@ def load_pipeline(name: str) -> Language:
     Raises:
         InputError: it cannot be loaded, or gives neither spans nor noun chunks.
     """
-    try:
-        import spacy
-
-        pipeline = spacy.load(name)
-    # A folder that holds something else ends in nearly any kind of error.
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"the spaCy pipeline {name!r} cannot be loaded ({reason}). --spacy-model takes an "
-            f"installed pipeline (`python -m spacy download {DEFAULT_PIPELINE}` installs the "
-            "default one) or a folder; `prepare.py mention-pipeline` trains one on labelled "
-            "narrations"
-        ) from error
+    pipeline = load_spacy(name)
     if span_group(pipeline) is None and not _gives_noun_chunks(pipeline):
         raise InputError(
             f"the spaCy pipeline {name!r} has the components {', '.join(pipeline.pipe_names)}; "

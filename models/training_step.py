@@ -89,7 +89,7 @@ class TrainingStep(nn.Module):
         }
         # The ranks average their gradients, where their sum divided by the whole count is meant.
         loss = sum(
-            weights[name] * term.total * (world_size() / count.clamp(min=1))
+            weights[name] * Term(world_size() * term.total, count).mean()
             for (name, term), count in zip(terms.items(), over_ranks[:, 1], strict=True)
         )
         return loss, dict(zip(terms, over_ranks, strict=True))

@@ -160,7 +160,7 @@ def of_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     # Made here: the ranks would each make their own.
     os.environ["TINY_ENCODER"] = tiny.encoder_folder()
     spawn(work, (str(folder), 29531), nprocs=RANKS)
-    return [torch.load(folder / f"{number}.pt", weights_only=False) for number in range(RANKS)]
+    return [torch.load(folder / f"{number}.pt", weights_only=True) for number in range(RANKS)]
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.files import BadRecord, DataError
+from data.mentions import load_spacy
 from data.readers import DATASETS, read_narrations
 from data.word_vectors import split_words
 from utils.errors import InputError, run_command
@@ -130,14 +131,9 @@ def tagged_words(texts: Sequence[str], spacy_model: str) -> Iterator[list[Key]]:
     Raises:
         InputError: the pipeline cannot be loaded, or tells no parts of speech.
     """
-    import spacy
     from sense2vec.util import make_spacy_key
 
-    try:
-        pipeline = spacy.load(spacy_model)
-    except Exception as error:
-        # A missing or unfit pipeline ends in nearly any kind of error.
-        raise InputError(f"--spacy-model: {spacy_model} cannot be loaded ({error})") from error
+    pipeline = load_spacy(spacy_model)
     told = False
     for document in tqdm(pipeline.pipe(texts), total=len(texts), desc="tagging", leave=False):
         told = told or document.has_annotation("POS")
