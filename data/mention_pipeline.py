@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from data.mentions import MentionScores, Span, gold_spans, score_spans
 from data.narration import Narration
+from data.tok2vec import add_tok2vec
 from utils.errors import InputError
 from utils.pretrained import locate_encoder
 
@@ -37,6 +38,7 @@ PATIENCE = 3  # epochs without a better F1 until training stops
 _THRESHOLDS = [step / 20 for step in range(1, 20)]
 
 _WIDTH = 64  # numbers in the vector of a token
+_ROWS = (2000, 500, 500, 500)
 _DROPOUT = 0.1
 _BATCHES = (4, 16, 1.005)  # narrations of the first batch, of the largest, growth from one to next
 _RATE = 1e-3  # learning rate
@@ -168,7 +170,10 @@ def _untrained(
 
     pipeline = spacy.blank("en")
     longest = _longest_candidates(pipeline, [form for forms in both_forms for form in forms])
-    tokens = _add_tok2vec(pipeline) if encoder == TOK2VEC else _add_transformer(pipeline, encoder)
+    if encoder == TOK2VEC:
+        tokens = add_tok2vec(pipeline, width=_WIDTH, rows=_ROWS, window=2, depth=2)
+    else:
+        tokens = _add_transformer(pipeline, encoder)
     suggester = {
         "@misc": "spacy.ngram_range_suggester.v1",
         "min_size": 1,
@@ -199,29 +204,6 @@ def _longest_candidates(pipeline: Language, narrations: Sequence[Narration]) -> 
         )
     lengths.sort()
     return lengths[int(_COVERED * (len(lengths) - 1))]
-
-
-def _add_tok2vec(pipeline: Language) -> dict[str, Any]:
-    """Add an encoder that starts from nothing; returns what listens to it."""
-    model = {
-        "@architectures": "spacy.Tok2Vec.v2",
-        "embed": {
-            "@architectures": "spacy.MultiHashEmbed.v2",
-            "width": _WIDTH,
-            "rows": [2000, 500, 500, 500],
-            "attrs": ["NORM", "PREFIX", "SUFFIX", "SHAPE"],
-            "include_static_vectors": False,
-        },
-        "encode": {
-            "@architectures": "spacy.MaxoutWindowEncoder.v2",
-            "width": _WIDTH,
-            "window_size": 2,
-            "maxout_pieces": 3,
-            "depth": 2,
-        },
-    }
-    pipeline.add_pipe("tok2vec", config={"model": model})
-    return {"@architectures": "spacy.Tok2VecListener.v1", "width": _WIDTH, "upstream": "*"}
 
 
 def _add_transformer(pipeline: Language, encoder: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from data.tok2vec import add_tok2vec
 from data.treebank import Sentence, find_part, read_treebank
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from spacy.training import Example
 
 _WIDTH = 96  # numbers in the vector of a token
+_ROWS = (5000, 1000, 2500, 1000)
 _DROPOUT = 0.1
 _WORDS_PER_BATCH = (500, 2000, 1.001)  # of the first batch, of the largest, growth to the next
 _LOWER_CASED = 0.5  # share of the sentences that are read in lower case, as captions are
@@ -85,24 +87,7 @@ def train_parser(folder: Path, *, epochs: int, seed: int) -> TrainedParser:
 
 
 def _add_components(pipeline: Language) -> None:
-    tok2vec = {
-        "@architectures": "spacy.Tok2Vec.v2",
-        "embed": {
-            "@architectures": "spacy.MultiHashEmbed.v2",
-            "width": _WIDTH,
-            "rows": [5000, 1000, 2500, 1000],
-            "attrs": ["NORM", "PREFIX", "SUFFIX", "SHAPE"],
-            "include_static_vectors": False,
-        },
-        "encode": {
-            "@architectures": "spacy.MaxoutWindowEncoder.v2",
-            "width": _WIDTH,
-            "window_size": 1,
-            "maxout_pieces": 3,
-            "depth": 4,
-        },
-    }
-    listener = {"@architectures": "spacy.Tok2VecListener.v1", "width": _WIDTH, "upstream": "*"}
+    listener = add_tok2vec(pipeline, width=_WIDTH, rows=_ROWS, window=1, depth=4)
     tagger_model = {"@architectures": "spacy.Tagger.v2", "tok2vec": listener}
     parser_model = {
         "@architectures": "spacy.TransitionBasedParser.v2",
@@ -113,7 +98,6 @@ def _add_components(pipeline: Language) -> None:
         "use_upper": True,
         "tok2vec": listener,
     }
-    pipeline.add_pipe("tok2vec", config={"model": tok2vec})
     pipeline.add_pipe("morphologizer", config={"model": tagger_model})
     pipeline.add_pipe("parser", config={"model": parser_model})
 
