@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from utils.errors import InputError
 
@@ -89,3 +93,32 @@ class FeedForward(nn.Sequential):
         super().__init__(
             nn.Linear(hidden_size, inner_size), nn.GELU(), nn.Linear(inner_size, hidden_size)
         )
+
+
+class Float32Attention(TorchFunctionMode):
+    """Inside, scaled-dot-product attention is computed in float32 under the CPU's autocast.
+
+    The CPU's bfloat16 kernel is slower than that of float32, several times so in the backward pass
+    of small heads. A mode reaches the attention of the text encoder's own layers too.
+    """
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        arguments: Sequence[Any] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        options = options or {}
+        if function is not F.scaled_dot_product_attention:
+            return function(*arguments, **options)
+        with torch.autocast("cpu", enabled=False):
+            attended = function(
+                *map(_in_float32, arguments), **{k: _in_float32(v) for k, v in options.items()}
+            )
+        given = next(v for v in (*arguments, *options.values()) if isinstance(v, Tensor))
+        return attended.to(given.dtype)
+
+
+def _in_float32(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value

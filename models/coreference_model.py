@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.attention import Float32Attention
 from models.fusion import Fusion
 from models.heads import BoxHead
 from models.region_encoder import RegionEncoder
@@ -68,11 +70,12 @@ class CoreferenceModel(nn.Module):
         Args:
             precision: of matrix products; the output is float32 whatever it is.
         """
-        lower = precision != torch.float32
-        with torch.autocast(batch.token_ids.device.type, precision, enabled=lower):
+        if precision == torch.float32:
+            return self._run(batch)
+        device = batch.token_ids.device.type
+        attention = Float32Attention() if device == "cpu" else nullcontext()
+        with torch.autocast(device, precision), attention:
             output = self._run(batch)
-        if not lower:
-            return output
         values = {f.name: getattr(output, f.name) for f in dataclasses.fields(output)}
         return Output(**{name: v if v is None else v.float() for name, v in values.items()})
 

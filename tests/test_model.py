@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from models.attention import Attention
+from models.attention import Attention, Float32Attention
 from models.build import build_from_checkpoint, build_pretrained, encoder_config_of
 from models.coreference_model import CoreferenceModel, Output, mean_over_spans, predicted_boxes
 from tests import tiny
@@ -325,3 +326,13 @@ def test_lower_precision_gives_nearly_the_same_in_float32() -> None:
         real = first.abs() < 1e6  # not the padding of the attention
         torch.testing.assert_close(first[real], second[real], rtol=0.1, atol=0.1)
         assert not torch.equal(first, second), field.name
+
+
+def test_attention_stays_exact_under_autocast() -> None:
+    queries, keys, values = torch.randn(3, 2, 4, 6, 8).bfloat16()
+    mask = torch.rand(2, 1, 1, 6) > 0.2
+    exact = F.scaled_dot_product_attention(queries.float(), keys.float(), values.float(), mask)
+    with torch.autocast("cpu", torch.bfloat16), Float32Attention():
+        attended = F.scaled_dot_product_attention(queries, key=keys, value=values, attn_mask=mask)
+    assert attended.dtype == torch.bfloat16
+    torch.testing.assert_close(attended, exact.bfloat16(), rtol=0, atol=0)
