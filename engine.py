@@ -20,12 +20,11 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import trange
 
-from data.loaders import count_left_out
-from data.narration import Narration, counted_mentions
-from data.readers import default_test_split, open_regions, read_narrations
+from data.narration import Narration, are_boxes_known, counted_mentions
+from data.readers import default_test_split
 from data.regions import RegionStore
-from data.word_pieces import WordPieces
-from data.word_vectors import WordVectors, read_word_vectors
+from data.sources import look_up_words, read_split, report_left_out
+from data.word_vectors import WordVectors
 from evaluation.chains import chains_from_labels, chains_from_similarity, restrict
 from evaluation.coreference_scores import score_chains
 from evaluation.grounding_scores import GroundedMention, score_grounding
@@ -350,74 +349,6 @@ def grounded_mentions(resolutions: Iterable[Resolution]) -> list[GroundedMention
     ]
 
 
-def open_split_regions(
-    config: Config, dataset: str, data_root: Path, split: str
-) -> RegionStore | None:
-    """The regions that a model reads of a split; None where it reads the texts alone.
-
-    Raises:
-        InputError: the files are broken, or their features are of another size than the model's.
-    """
-    if not config.use_regions:
-        return None
-    store = open_regions(dataset, data_root, split, config.max_regions)
-    if store is None:
-        print(f"{dataset} {split} has no regions: the texts are read alone")
-    elif store.feature_size != config.region_feature_size:
-        raise InputError(
-            f"{data_root}: the regions of {split} have features of {store.feature_size} numbers, "
-            f"the model takes {config.region_feature_size} (region_feature_size)"
-        )
-    return store
-
-
-def look_up_words(
-    config: Config, folder: str, narrations: Iterable[Narration]
-) -> WordVectors | None:
-    """The vectors that a model reads of the words of narrations; None where it reads none.
-
-    Args:
-        folder: of sense2vec vectors; empty for none.
-
-    Raises:
-        InputError: the folder cannot be read, or holds other vectors than the configuration says.
-    """
-    if not folder:
-        return None
-    vectors = read_word_vectors(Path(folder), (narration.text for narration in narrations))
-    if config.word_vector_size not in (0, vectors.size):
-        raise InputError(
-            f"--sense2vec: the vectors in {folder} have {vectors.size} numbers, the model takes "
-            f"{config.word_vector_size} (word_vector_size)"
-        )
-    if config.word_vector_checksum not in (0, vectors.checksum):
-        raise InputError(
-            f"--sense2vec: {folder} holds other vectors than the model was trained with: found "
-            f"the checksum {vectors.checksum}, expected {config.word_vector_checksum}"
-        )
-    print(
-        f"{folder}: {len(vectors.rows)} of {vectors.looked_up} distinct words have a vector of "
-        f"{vectors.size} numbers"
-    )
-    return vectors
-
-
-def report_left_out(
-    narrations: Sequence[Narration], word_pieces: WordPieces, max_mentions: int
-) -> None:
-    """Say how many mentions the model will not see; all texts are cut for it, so on one rank."""
-    if not is_main():
-        return
-    left_out = count_left_out(narrations, word_pieces, max_mentions)
-    if left_out:
-        print(
-            f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations lie beyond "
-            f"the encoder's {word_pieces.limit} word-pieces, are over the cap of {max_mentions} "
-            "mentions, or have no word-piece; the model does not see them, and each is a chain of "
-            "its own"
-        )
-
-
 @dataclass(frozen=True)
 class ResolvedSplit:
     """A split as a test command sees it.
@@ -463,15 +394,16 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     dataset = getattr(options, "dataset", config.dataset)
     data_root = Path(getattr(options, "data_root", config.data_root))
     split = options.split or default_test_split(dataset)
-    reading = read_narrations(dataset, data_root, split, skip_bad_records=options.skip_bad_records)
-    print("\n".join(reading.report.lines()))
-    report_left_out(reading.narrations, resolver.word_pieces, config.max_mentions)
+    narrations, store = read_split(
+        config, dataset, data_root, split, skip_bad_records=options.skip_bad_records
+    )
+    report_left_out(narrations, resolver.word_pieces, config.max_mentions)
     resolutions = resolve_on_all_ranks(
         resolver,
-        reading.narrations,
-        open_split_regions(config, dataset, data_root, split),
+        narrations,
+        store,
         word_vectors=look_up_words(
-            config, getattr(options, "sense2vec", config.sense2vec), reading.narrations
+            config, getattr(options, "sense2vec", config.sense2vec), narrations
         ),
         batch=getattr(options, "batch", 32),
         workers=options.workers,
@@ -479,4 +411,4 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     )
     if resolutions is None:
         return None
-    return ResolvedSplit(split, reading.boxes_known, resolutions)
+    return ResolvedSplit(split, are_boxes_known(narrations), resolutions)

@@ -12,10 +12,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,21 +28,18 @@ from data.loaders import (
     Masking,
     NarrationDataset,
     OrderedBatches,
-    hold_out,
-    keep_labels,
     make_loader,
 )
-from data.mentions import cache_path, with_found_mentions
-from data.narration import Narration, with_truth, without_labels
-from data.readers import (
-    labelled_split,
-    read_narrations,
-    read_truth,
-    trace_folder,
-    unlabelled_split,
+from data.narration import with_truth
+from data.readers import read_truth
+from data.sources import (
+    Sources,
+    TrainingData,
+    look_up_words,
+    read_training_data,
+    report_left_out,
+    with_checked_traces,
 )
-from data.regions import RegionStore
-from data.traces import with_usable_traces
 from data.word_pieces import load_word_pieces
 from engine import (
     PUBLISHED_THRESHOLD,
@@ -52,12 +47,9 @@ from engine import (
     PseudoSchedule,
     TrainingBatches,
     evaluate,
-    look_up_words,
     make_optimizer,
     make_scheduler,
-    open_split_regions,
     pseudo_label_quality,
-    report_left_out,
     train_one_epoch,
 )
 from models.build import build_pretrained, encoder_config_of
@@ -81,10 +73,6 @@ from utils.options import add_data_options
 
 # How many unlabelled narrations the pseudo-labels are measured on after each epoch.
 MEASURED_NARRATIONS = 100
-
-# Narrations and the regions of their pictures.
-Source = tuple[Sequence[Narration], RegionStore | None]
-Sources = Sequence[Source]
 
 
 def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Config]:
@@ -174,133 +162,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = choose_device(options.device)
     with process_group(device):
         train(config, device, Path("saved") / options.save_name, options)
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a run reads.
-
-    Attributes:
-        labelled: to train on with their labels; with the regions of their pictures.
-        held_out: labelled, never trained on; scores and threshold come from these.
-        unlabelled: each part with the regions of its pictures.
-        boxes_known: whether any mention of the labelled ones has a box.
-    """
-
-    labelled: Sequence[Narration]
-    held_out: Sequence[Narration]
-    store: RegionStore | None
-    unlabelled: Sources
-    boxes_known: bool
-
-    def narrations(self) -> Iterator[Narration]:
-        """Every narration of every part."""
-        parts = (of_part for of_part, _ in self.unlabelled)
-        return itertools.chain(self.labelled, self.held_out, *parts)
-
-
-def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingData:
-    """Read what the configuration asks for, and say what was found.
-
-    Raises:
-        InputError: the data cannot be read, or leaves nothing to train on.
-    """
-    data_root = Path(config.data_root)
-    labelled: list[Narration] = []
-    held_out: list[Narration] = []
-    unlabelled: list[Source] = []
-    store = None
-    if config.use_labelled:
-        split = labelled_split(config.dataset)
-        reading = read_narrations(
-            config.dataset, data_root, split, skip_bad_records=skip_bad_records
-        )
-        print("\n".join(reading.report.lines()))
-        store = open_split_regions(config, config.dataset, data_root, split)
-        labelled, held_out, others = split_labelled(reading.narrations, config)
-        print(f"{len(labelled)} narrations to train on, {len(held_out)} held out")
-        if config.use_unlabelled and others:
-            unlabelled.append((others, store))
-            print(f"{len(others)} narrations of {split} without their labels")
-    split = unlabelled_split(config.dataset)
-    if config.use_unlabelled and split is not None:
-        reading = read_narrations(
-            config.dataset, data_root, split, skip_bad_records=skip_bad_records
-        )
-        print("\n".join(reading.report.lines()))
-        narrations = with_found_mentions(reading.narrations, cache_path(data_root, split))
-        unlabelled.append(
-            (narrations, open_split_regions(config, config.dataset, data_root, split))
-        )
-    if config.use_pseudo_labels and not unlabelled:
-        raise InputError(
-            f"--label-prop: {config.dataset} has no unlabelled narrations; --label-fraction makes "
-            "some of the labelled ones such"
-        )
-    if not labelled and not unlabelled:
-        raise InputError(
-            f"nothing to train on: {config.dataset} has no unlabelled narrations, and --use-ssl "
-            "adds the labelled ones"
-        )
-    if (config.grounding or config.box_regression) and store is None:
-        raise InputError("--grounding and --bbox-reg need regions, and there are none")
-    stores = [store, *(its_store for _, its_store in unlabelled)]
-    if config.use_traces and all(its_store is None for its_store in stores):
-        raise InputError("--traces needs regions, and there are none")
-    boxes_known = any(m.boxes_xyxy for n in (*labelled, *held_out) for m in n.mentions)
-    return TrainingData(labelled, held_out, store, unlabelled, boxes_known)
-
-
-def split_labelled(
-    narrations: Sequence[Narration], config: Config
-) -> tuple[list[Narration], list[Narration], list[Narration]]:
-    """Narrations to train on, held-out ones, and those whose labels are not read.
-
-    Those without a known chain, and those outside the share of labels, are of the last kind; their
-    mentions keep their places in the text, and nothing else.
-
-    Raises:
-        InputError: nothing is left to train on.
-    """
-    labelled = keep_labels([n for n in narrations if n.is_labelled], config.label_fraction)
-    trained_on, held_out = hold_out(labelled, config.held_out)
-    if not trained_on:
-        raise InputError(
-            f"of {len(narrations)} narrations none is labelled and outside the held-out share "
-            f"of {config.held_out:g}: there is nothing to train on"
-        )
-    with_labels = {narration.id for narration in labelled}
-    others = [without_labels(n) for n in narrations if n.id not in with_labels and n.mentions]
-    return trained_on, held_out, others
-
-
-def with_checked_traces(
-    data: TrainingData, config: Config, *, skip_bad_records: bool
-) -> TrainingData:
-    """The same data, once every trace to train on is known to be usable; says how many there are.
-
-    Raises:
-        InputError: there is no trace, or one is broken and such are not skipped.
-    """
-    parts = [data.labelled, *(of_part for of_part, _ in data.unlabelled)]
-    checked = [with_usable_traces(of_part, skip_bad_records=skip_bad_records) for of_part in parts]
-    problems = [problem for _, of_part in checked for problem in of_part]
-    if problems:
-        print(f"{len(problems)} traces are left out, the first because {problems[0]}")
-    labelled, *unlabelled = (of_part for of_part, _ in checked)
-    narrations = [narration for of_part, _ in checked for narration in of_part]
-    traced = sum(narration.trace_path is not None for narration in narrations)
-    if not traced:
-        folder = trace_folder(config.dataset, Path(config.data_root))
-        looked_for = "has none" if folder is None else f"has them in {folder}"
-        raise InputError(
-            f"--traces: found no trace of the {len(narrations)} narrations to train on; the data "
-            f"set {config.dataset} {looked_for}"
-        )
-    print(f"{traced} of {len(narrations)} narrations to train on have a mouse trace")
-    stores = (store for _, store in data.unlabelled)
-    sources = list(zip(unlabelled, stores, strict=True))
-    return dataclasses.replace(data, labelled=labelled, unlabelled=sources)
 
 
 def make_batches(

@@ -8,7 +8,7 @@ picture: 0 is its left or upper edge, 1 its right or lower one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -140,6 +140,11 @@ class Narration:
     def is_labelled(self) -> bool:
         """Whether every mention's chain is known (a text without mentions is not labelled)."""
         return bool(self.mentions) and all(m.chain is not None for m in self.mentions)
+
+
+def are_boxes_known(narrations: Iterable[Narration]) -> bool:
+    """Whether any mention has a box."""
+    return any(mention.boxes_xyxy for narration in narrations for mention in narration.mentions)
 
 
 def counted_mentions(narration: Narration, *, boxes_known: bool) -> tuple[int, ...]:

@@ -23,6 +23,7 @@ import h5py
 import numpy as np
 
 from data.files import (
+    BadRecord,
     DataError,
     bad_record,
     is_text,
@@ -79,6 +80,11 @@ class RegionStore:
         index_path: the pickled dict of ids.
         detections_path: the JSON file.
         max_regions: the most regions of a picture; the first ones are kept.
+        skip_bad_records: read a picture whose detections are wrong as one without regions, instead
+            of ending at the first.
+
+    Attributes:
+        skipped: what is wrong with each such picture.
 
     Raises:
         DataError: a file is missing or broken, or the three do not fit together.
@@ -91,6 +97,8 @@ class RegionStore:
         index_path: Path,
         detections_path: Path,
         max_regions: int = 100,
+        *,
+        skip_bad_records: bool = False,
     ) -> None:
         self.features_path = Path(features_path)
         self.index_path = Path(index_path)
@@ -99,7 +107,8 @@ class RegionStore:
         rows = read_image_rows(self.index_path)
         self._places = {image_id: place for place, image_id in enumerate(rows)}
         self._starts, counts, self._feature_size = self._row_spans(rows)
-        self._table = self._detection_table(counts)
+        self.skipped: list[str] = []
+        self._table = self._detection_table(counts, skip_bad_records)
         self._file: h5py.File | None = None
         self._file_process = 0
 
@@ -211,25 +220,32 @@ class RegionStore:
         )
         return starts, ends - starts, features_shape[1]
 
-    def _detection_table(self, counts: np.ndarray) -> _DetectionTable:
+    def _detection_table(self, counts: np.ndarray, skip_bad_records: bool) -> _DetectionTable:
         words: dict[str, int] = {}
         detections = _read_detections(self.detections_path, words)
         found = []
         for image_id, count in zip(self._places, counts.tolist(), strict=True):
-            if image_id not in detections:
-                raise DataError(
-                    f"{self.detections_path} has no {image_id}, which is in {self.index_path}"
-                )
-            picture = detections[image_id]
-            if isinstance(picture, _Wrong):
-                raise bad_record(self.detections_path, image_id, picture.found, picture.expected)
-            if len(picture.boxes_xyxy) != count:
-                raise DataError(
-                    f"{image_id} has {len(picture.boxes_xyxy)} regions in {self.detections_path} "
-                    f"and {count} in {self.features_path}"
-                )
-            found.append(picture)
+            try:
+                found.append(self._checked(image_id, detections.get(image_id), count))
+            except BadRecord as problem:
+                if not skip_bad_records:
+                    raise
+                self.skipped.append(str(problem))
+                found.append(_NO_DETECTIONS)
         return _DetectionTable.joined(found, tuple(words), self.max_regions)
+
+    def _checked(
+        self, image_id: str, picture: _Detections | _Wrong | None, count: int
+    ) -> _Detections:
+        """The detections of a picture, known to be as many as its features."""
+        if picture is None:
+            picture = _Wrong("nothing", f"its regions: it is in {self.index_path}")
+        elif isinstance(picture, _Detections) and len(picture.boxes_xyxy) != count:
+            found = f"{len(picture.boxes_xyxy)} regions"
+            picture = _Wrong(found, f"{count}, as many as it has in {self.features_path}")
+        if isinstance(picture, _Wrong):
+            raise bad_record(self.detections_path, image_id, picture.found, picture.expected)
+        return picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +255,11 @@ class _Detections:
     boxes_xyxy: np.ndarray  # [regions, 4] float32, pixels
     labels: np.ndarray  # [regions] int32
     attributes: np.ndarray  # [regions] int32, all _NO_ATTRIBUTE where the picture has none
+
+
+_NO_DETECTIONS = _Detections(
+    np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)
+)
 
 
 class _Wrong(NamedTuple):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from data.files import BadRecord, DataError
-from data.narration import Narration
+from data.narration import Narration, are_boxes_known
 from data.readers import (
     DATASETS,
     Reading,
@@ -53,7 +53,7 @@ def test_labelled_narrations_are_what_was_written(tmp_path: Path) -> None:
     for split, ids in (("val", ["101", "102"]), ("test", ["201", "202"])):
         reading = read(tmp_path, split)
         assert [narration.id for narration in reading.narrations] == ids
-        assert reading.boxes_known
+        assert are_boxes_known(reading.narrations)
         for narration in reading.narrations:
             record = records[narration.id]
             assert narration.text == record["captions"]
@@ -99,7 +99,8 @@ def test_a_split_without_any_box_says_so(tmp_path: Path) -> None:
     records = default_annotations()
     for record in records:
         record["target_bboxes"] = [[] for _ in record["query"]]
-    assert not read(write_cin_folder(tmp_path, annotations=records), "val").boxes_known
+    reading = read(write_cin_folder(tmp_path, annotations=records), "val")
+    assert not are_boxes_known(reading.narrations)
 
 
 def test_a_box_just_over_the_edge_is_clipped(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_unlabelled_narrations_are_the_first_captions_of_the_indexed_pictures(
     assert texts == {i: DEFAULT_CAPTIONS[i][0] for i in ("303", "301")}
     assert list(texts) == ["303", "301"]
     assert all(narration.words == tuple(narration.text.split()) for narration in reading.narrations)
-    assert not reading.boxes_known
+    assert not are_boxes_known(reading.narrations)
 
 
 def test_a_picture_without_a_caption_is_counted(tmp_path: Path) -> None:

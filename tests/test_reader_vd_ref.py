@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from data.files import BadRecord, DataError
+from data.narration import are_boxes_known
 from data.readers import Reading, open_regions, read_narrations
 
 DIALOGUE: dict[str, Any] = {
@@ -56,7 +57,7 @@ def test_turns_are_joined_and_spans_point_into_the_text(tmp_path: Path) -> None:
 
 def test_no_boxes_and_no_regions(tmp_path: Path) -> None:
     reading = read(tmp_path, DIALOGUE)
-    assert not reading.boxes_known
+    assert not are_boxes_known(reading.narrations)
     assert open_regions("vd_ref", tmp_path, "train") is None
     assert any("boxes are not read" in line for line in reading.report.lines())
 

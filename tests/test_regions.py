@@ -179,7 +179,7 @@ def test_a_truncated_file_of_features_is_named(tmp_path: Path) -> None:
         ("pos_bboxes", [[0, 3], [3, 6]], r"regions of 102 are rows \[3, 6\] of 5"),
         ("pos_bboxes", [[3, 0], [3, 5]], r"regions of 101 are rows \[3, 0\] of 5"),
         ("pos_bboxes", [[-1, 2], [3, 5]], r"regions of 101 are rows \[-1, 2\] of 5"),
-        ("pos_bboxes", [[0, 2], [3, 5]], r"101 has 3 regions in \S*json and 2 in \S*hdf5"),
+        ("pos_bboxes", [[0, 2], [3, 5]], r"json: 101: found 3 regions, expected 2, .* in \S*hdf5"),
         ("pos_bboxes", [0, 3], "pos_bboxes is int64"),
         ("pos_bboxes", [[0.0, 3.0]], "pos_bboxes is float64"),
         ("features", np.zeros((5, 8), np.int32), "features is int32"),
@@ -239,13 +239,28 @@ def test_bad_detections_are_named(tmp_path: Path, kind: str) -> None:
     assert str(raised.value).isprintable()
 
 
+def test_a_picture_of_bad_detections_can_be_read_without_regions(tmp_path: Path) -> None:
+    paths = written(tmp_path)
+    whole = RegionStore(*paths)
+    detections = json.loads(paths[2].read_text())
+    detections["102"] = BAD_DETECTIONS["NaN"]
+    paths[2].write_text(json.dumps(detections))
+    store = RegionStore(*paths, skip_bad_records=True)
+    assert [message.split(": ")[1] for message in store.skipped] == ["102"]
+    for image_id in whole.image_ids:
+        regions = store.read(image_id, None)
+        kept = image_id != "102"
+        assert len(regions.boxes_xyxy) == len(whole.read(image_id, None).boxes_xyxy) * kept
+        assert len(regions.labels) == len(regions.features) == len(regions.boxes_xyxy)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", "is not JSON"),
         ("3", "expected an object of image ids"),
         ("[[1, 2]]", "expected an object of image ids"),
-        ("{}", "has no 101, which is in .*val_imgid2idx.pkl"),
+        ("{}", "101: found nothing, expected its regions: it is in .*val_imgid2idx.pkl"),
         ('{"../1": {}}', "expected an image id"),
         ('{"101": {}, "101": {}}', "101: found its detections twice"),
     ],

@@ -16,8 +16,8 @@ from sense2vec import Sense2Vec
 from data.encoding import encode_text
 from data.files import BadRecord, DataError
 from data.narration import Narration
+from data.sources import look_up_words
 from data.word_vectors import WordVectors, read_word_vectors, split_words
-from engine import look_up_words
 from models.build import encoder_config_of
 from resolver import Resolver
 from tests import cin_files, tiny

@@ -7,7 +7,7 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
 - `UNLABELLED_SPLIT`: the one that is trained on without chains; None where there is none;
 - `TEST_SPLIT`: the one that is tested on where nobody says otherwise;
 - `read(data_root, split, report) -> list[Narration]`;
-- `open_regions(data_root, split, max_regions) -> RegionStore | None`;
+- `open_regions(data_root, split, max_regions, skip_bad_records) -> RegionStore | None`;
 - where the truth of the unlabelled split can be known, `read_truth(data_root)`;
 - where narrations can have mouse traces, `trace_folder(data_root)`.
 """
@@ -40,11 +40,6 @@ class Reading:
     narrations: tuple[Narration, ...]
     report: ReadReport
 
-    @property
-    def boxes_known(self) -> bool:
-        """Whether any mention has a box."""
-        return any(m.boxes_xyxy for narration in self.narrations for m in narration.mentions)
-
 
 def read_narrations(
     dataset: str, data_root: Path, split: str, *, skip_bad_records: bool = False
@@ -71,12 +66,19 @@ def read_narrations(
 
 
 def open_regions(
-    dataset: str, data_root: Path, split: str, max_regions: int = 100
+    dataset: str,
+    data_root: Path,
+    split: str,
+    max_regions: int = 100,
+    *,
+    skip_bad_records: bool = False,
 ) -> RegionStore | None:
     """Open the regions of a split's pictures.
 
     Args:
         max_regions: the most regions of a picture.
+        skip_bad_records: read a picture whose detections are wrong as one without regions, instead
+            of ending at the first.
 
     Returns:
         None where the data set has no regions, or where none of the split's region files is there:
@@ -84,8 +86,10 @@ def open_regions(
 
     Raises:
         DataError: there is no such data set or split; some of the files are missing, or broken.
+        BadRecord: a picture's detections are wrong.
     """
-    return _reader_of(dataset, split).open_regions(Path(data_root), split, max_regions)
+    reader = _reader_of(dataset, split)
+    return reader.open_regions(Path(data_root), split, max_regions, skip_bad_records)
 
 
 def labelled_split(dataset: str) -> str:

@@ -76,11 +76,14 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
     return narrations
 
 
-def open_regions(data_root: Path, split: str, max_regions: int) -> RegionStore | None:
+def open_regions(
+    data_root: Path, split: str, max_regions: int, skip_bad_records: bool
+) -> RegionStore | None:
     """The regions of a split, or None where none of its region files is there.
 
     Raises:
         DataError: some of the files are missing, or broken.
+        BadRecord: a picture's detections are wrong, and such are not skipped.
     """
     paths = region_paths(_region_folder(data_root), split)
     missing = [path for path in paths if not path.exists()]
@@ -88,7 +91,7 @@ def open_regions(data_root: Path, split: str, max_regions: int) -> RegionStore |
         return None
     if missing:
         raise DataError(f"region files are missing: {', '.join(map(str, missing))}")
-    return RegionStore(*paths, max_regions=max_regions)
+    return RegionStore(*paths, max_regions=max_regions, skip_bad_records=skip_bad_records)
 
 
 def read_truth(data_root: Path) -> dict[str, Narration]:

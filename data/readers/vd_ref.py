@@ -60,7 +60,9 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
     return narrations
 
 
-def open_regions(data_root: Path, split: str, max_regions: int) -> RegionStore | None:
+def open_regions(
+    data_root: Path, split: str, max_regions: int, skip_bad_records: bool
+) -> RegionStore | None:
     """None: no regions come with this data set."""
     return None
 
