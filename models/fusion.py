@@ -15,7 +15,8 @@ class Fusion(nn.Module):
     Args:
         heads: of the self-attention, as many as the encoder has whose layers it starts from.
         cross_attention_heads: the last of them, in the last layer, grounds: the fewer there are,
-            the more of a mention's vector follows the region it is grounded in.
+            the more of a mention's vector follows the region it is grounded in. A single one starts
+            as the similarity of mentions and regions, so that what brings these together grounds.
     """
 
     def __init__(
@@ -95,6 +96,10 @@ class FusionLayer(nn.Module):
         self.after_cross_attention = Residual(hidden_size, dropout)
         self.feedforward = FeedForward(hidden_size, feedforward_size)
         self.after_feedforward = Residual(hidden_size, dropout)
+        if cross_attention_heads == 1:
+            # It compares whole vectors, in the space where the image-text contrast brings mentions
+            # and their regions together.
+            self.cross_attention.start_as_similarity()
         # What starts at random adds nothing at first: a mention starts as the text has it.
         for added in (self.self_attention.out, self.cross_attention.out, self.feedforward[-1]):
             nn.init.zeros_(added.weight)
