@@ -197,9 +197,15 @@ class EndlessBatches(Sampler[list[tuple[int, int]]]):
             yield step[self.rank * self.batch : (self.rank + 1) * self.batch]
 
     def _stream(self) -> Iterator[tuple[int, int]]:
+        step = self.batch * self.ranks
+        begun: set[int] = set()
         for epoch in itertools.count():
-            places = np.random.default_rng([self.seed, epoch]).permutation(self.size)
-            yield from ((epoch, int(place)) for place in places)
+            places = np.random.default_rng([self.seed, epoch]).permutation(self.size).tolist()
+            # No narration twice in a step: it would be held against itself.
+            if not begun.isdisjoint(places[: step - len(begun)]):
+                places.sort(key=begun.__contains__)
+            yield from ((epoch, place) for place in places)
+            begun = set(places[self.size - (epoch + 1) * self.size % step :])
 
 
 def make_loader(

@@ -129,6 +129,7 @@ def pseudo_terms(
 ) -> dict[str, Term]:
     """The losses against pseudo-labels, by name."""
     terms = {"pseudo_coreference": losses.pseudo_coreference(output, batch, labels)}
-    if config.use_regions:
+    # A grounding that nothing trains would be taught its own guesses.
+    if config.grounding or config.use_traces:
         terms["pseudo_grounding"] = losses.pseudo_grounding(output, batch, labels)
     return terms

@@ -201,6 +201,12 @@ def test_endless_batches_have_every_narration_once_an_epoch_and_shuffle_each() -
     assert again == stream != other
 
 
+@pytest.mark.parametrize("size", range(6, 14))
+def test_no_step_has_a_narration_twice(size: int) -> None:
+    for step in itertools.islice(EndlessBatches(size, 6, seed=0), 60):
+        assert len({place for _, place in step}) == 6
+
+
 @pytest.mark.parametrize(("size", "ranks", "batch"), [(10, 2, 3), (7, 3, 2), (5, 2, 6)])
 def test_ranks_share_what_one_rank_would_take_alone(size: int, ranks: int, batch: int) -> None:
     shares = [EndlessBatches(size, batch, 1, rank, ranks) for rank in range(ranks)]
