@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +36,8 @@ from data.narration import Regions
 from utils.files import replaced_when_whole
 
 LARGEST_COORDINATE = 1e7  # pixels; no picture is that large
+# How far a box may reach over the picture before it is of another scale, as a share of its side.
+BOX_TOLERANCE = 0.02
 ROWS_PER_CHUNK = 32  # of the features as they are written: 256 KiB at 2048 numbers
 _CHUNK_CACHE_BYTES = 16 * 2**20  # the default holds less than the regions of two pictures
 _NO_ATTRIBUTE = -1
@@ -80,6 +82,8 @@ class RegionStore:
         index_path: the pickled dict of ids.
         detections_path: the JSON file.
         max_regions: the most regions of a picture; the first ones are kept.
+        image_sizes: (width, height) of pictures in pixels, where they are known: boxes that reach
+            far over them are wrong, as those of a scaled picture are.
         skip_bad_records: read a picture whose detections are wrong as one without regions, instead
             of ending at the first.
 
@@ -98,6 +102,7 @@ class RegionStore:
         detections_path: Path,
         max_regions: int = 100,
         *,
+        image_sizes: Mapping[str, tuple[int, int]] | None = None,
         skip_bad_records: bool = False,
     ) -> None:
         self.features_path = Path(features_path)
@@ -108,7 +113,7 @@ class RegionStore:
         self._places = {image_id: place for place, image_id in enumerate(rows)}
         self._starts, counts, self._feature_size = self._row_spans(rows)
         self.skipped: list[str] = []
-        self._table = self._detection_table(counts, skip_bad_records)
+        self._table = self._detection_table(counts, image_sizes or {}, skip_bad_records)
         self._file: h5py.File | None = None
         self._file_process = 0
 
@@ -220,13 +225,16 @@ class RegionStore:
         )
         return starts, ends - starts, features_shape[1]
 
-    def _detection_table(self, counts: np.ndarray, skip_bad_records: bool) -> _DetectionTable:
+    def _detection_table(
+        self, counts: np.ndarray, sizes: Mapping[str, tuple[int, int]], skip_bad_records: bool
+    ) -> _DetectionTable:
         words: dict[str, int] = {}
         detections = _read_detections(self.detections_path, words)
         found = []
         for image_id, count in zip(self._places, counts.tolist(), strict=True):
             try:
-                found.append(self._checked(image_id, detections.get(image_id), count))
+                picture = detections.get(image_id)
+                found.append(self._checked(image_id, picture, count, sizes.get(image_id)))
             except BadRecord as problem:
                 if not skip_bad_records:
                     raise
@@ -235,14 +243,23 @@ class RegionStore:
         return _DetectionTable.joined(found, tuple(words), self.max_regions)
 
     def _checked(
-        self, image_id: str, picture: _Detections | _Wrong | None, count: int
+        self,
+        image_id: str,
+        picture: _Detections | _Wrong | None,
+        count: int,
+        size: tuple[int, int] | None,
     ) -> _Detections:
-        """The detections of a picture, known to be as many as its features."""
+        """The detections of a picture, known to be as many as its features, and inside it."""
         if picture is None:
             picture = _Wrong("nothing", f"its regions: it is in {self.index_path}")
         elif isinstance(picture, _Detections) and len(picture.boxes_xyxy) != count:
             found = f"{len(picture.boxes_xyxy)} regions"
             picture = _Wrong(found, f"{count}, as many as it has in {self.features_path}")
+        elif isinstance(picture, _Detections) and size is not None:
+            largest = picture.boxes_xyxy[:, 2:].max(axis=0, initial=0.0)
+            if (largest > np.asarray(size) * (1 + BOX_TOLERANCE)).any():
+                found = f"boxes up to x {largest[0]:g} and y {largest[1]:g}"
+                picture = _Wrong(found, f"boxes inside its {size[0]} x {size[1]} pixels")
         if isinstance(picture, _Wrong):
             raise bad_record(self.detections_path, image_id, picture.found, picture.expected)
         return picture

@@ -239,6 +239,22 @@ def test_bad_detections_are_named(tmp_path: Path, kind: str) -> None:
     assert str(raised.value).isprintable()
 
 
+def test_boxes_of_another_scale_than_the_picture_are_named(tmp_path: Path) -> None:
+    paths = written(tmp_path)
+    largest = json.loads(paths[2].read_text())["102"]["bboxes"]
+    width, height = (int(max(box[axis] for box in largest)) for axis in (2, 3))
+    RegionStore(*paths, image_sizes={"102": (width, height), "elsewhere": (1, 1)})
+    sizes = {"102": (width // 2, height)}
+    expected = (
+        rf"json: 102: found boxes up to x {width} .*inside its {width // 2} x {height} pixels"
+    )
+    with pytest.raises(BadRecord, match=expected):
+        RegionStore(*paths, image_sizes=sizes)
+    store = RegionStore(*paths, image_sizes=sizes, skip_bad_records=True)
+    assert len(store.skipped) == 1
+    assert not store.read("102", sizes["102"]).labels
+
+
 def test_a_picture_of_bad_detections_can_be_read_without_regions(tmp_path: Path) -> None:
     paths = written(tmp_path)
     whole = RegionStore(*paths)

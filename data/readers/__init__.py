@@ -7,7 +7,7 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
 - `UNLABELLED_SPLIT`: the one that is trained on without chains; None where there is none;
 - `TEST_SPLIT`: the one that is tested on where nobody says otherwise;
 - `read(data_root, split, report) -> list[Narration]`;
-- `open_regions(data_root, split, max_regions, skip_bad_records) -> RegionStore | None`;
+- `open_regions(data_root, split, **options) -> RegionStore | None`, the options `RegionStore`'s;
 - where the truth of the unlabelled split can be known, `read_truth(data_root)`;
 - where narrations can have mouse traces, `trace_folder(data_root)`.
 """
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from data.files import DataError
 from data.narration import Narration
@@ -65,20 +66,11 @@ def read_narrations(
     return Reading(tuple(narrations), report)
 
 
-def open_regions(
-    dataset: str,
-    data_root: Path,
-    split: str,
-    max_regions: int = 100,
-    *,
-    skip_bad_records: bool = False,
-) -> RegionStore | None:
+def open_regions(dataset: str, data_root: Path, split: str, **options: Any) -> RegionStore | None:
     """Open the regions of a split's pictures.
 
     Args:
-        max_regions: the most regions of a picture.
-        skip_bad_records: read a picture whose detections are wrong as one without regions, instead
-            of ending at the first.
+        options: of `RegionStore`.
 
     Returns:
         None where the data set has no regions, or where none of the split's region files is there:
@@ -88,8 +80,7 @@ def open_regions(
         DataError: there is no such data set or split; some of the files are missing, or broken.
         BadRecord: a picture's detections are wrong.
     """
-    reader = _reader_of(dataset, split)
-    return reader.open_regions(Path(data_root), split, max_regions, skip_bad_records)
+    return _reader_of(dataset, split).open_regions(Path(data_root), split, **options)
 
 
 def labelled_split(dataset: str) -> str:

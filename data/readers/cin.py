@@ -76,10 +76,11 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
     return narrations
 
 
-def open_regions(
-    data_root: Path, split: str, max_regions: int, skip_bad_records: bool
-) -> RegionStore | None:
+def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | None:
     """The regions of a split, or None where none of its region files is there.
+
+    Args:
+        options: of `RegionStore`.
 
     Raises:
         DataError: some of the files are missing, or broken.
@@ -91,7 +92,7 @@ def open_regions(
         return None
     if missing:
         raise DataError(f"region files are missing: {', '.join(map(str, missing))}")
-    return RegionStore(*paths, max_regions=max_regions, skip_bad_records=skip_bad_records)
+    return RegionStore(*paths, **options)
 
 
 def read_truth(data_root: Path) -> dict[str, Narration]:

@@ -60,9 +60,7 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
     return narrations
 
 
-def open_regions(
-    data_root: Path, split: str, max_regions: int, skip_bad_records: bool
-) -> RegionStore | None:
+def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | None:
     """None: no regions come with this data set."""
     return None
 
