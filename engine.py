@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,8 +95,26 @@ def train_one_epoch(
         scheduler.step()
         if teacher is not None:
             teacher.update_parameters(model)
-        means.add({name: tuple(values.tolist()) for name, values in terms.items()})
+        found = {name: tuple(values.tolist()) for name, values in terms.items()}
+        _check_finite(found, (labelled, unlabelled), scheduler)
+        means.add(found)
     return means.means()
+
+
+def _check_finite(
+    terms: Mapping[str, tuple[float, float]],
+    batches: Iterable[Batch | None],
+    scheduler: LRScheduler,
+) -> None:
+    """Raise where a loss, as its sum and count, is infinite or not a number."""
+    wrong = [name for name, (total, _) in terms.items() if not math.isfinite(total)]
+    if wrong:
+        ids = ", ".join(i for batch in batches if batch is not None for i in batch.narration_ids)
+        raise InputError(
+            f"step {scheduler.last_epoch}: the loss {wrong[0]} is {terms[wrong[0]][0]}, at a "
+            f"learning rate of {scheduler.get_last_lr()[0]:g} and on the narrations {ids}; a lower "
+            "--lr may help; what is saved is of the epochs before"
+        )
 
 
 class TrainingBatches:

@@ -38,6 +38,7 @@ from data.sources import (
     look_up_words,
     read_training_data,
     report_left_out,
+    unlabelled_root,
     with_checked_traces,
 )
 from data.word_pieces import load_word_pieces
@@ -89,6 +90,9 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     given.add_argument("--precision", choices=PRECISIONS, help="of matrix products in training")
     given.add_argument(
         "--use-ssl", action="store_true", dest="use_labelled", help="train on the labelled part"
+    )
+    given.add_argument(
+        "--unlabelled-root", help="folder of the unlabelled split, where it is not --data-root"
     )
     given.add_argument(
         "--no-unlabelled",
@@ -316,7 +320,7 @@ def measured_batches(
     if not (config.use_pseudo_labels and is_main()):
         return None
     narrations, store = data.unlabelled[-1]
-    truth = read_truth(config.dataset, Path(config.data_root))
+    truth = read_truth(config.dataset, unlabelled_root(config))
     chosen = [with_truth(n, truth.get(n.id)) for n in narrations[:MEASURED_NARRATIONS]]
     dataset = encoded(chosen, store)
     return list(make_loader(dataset, OrderedBatches(len(dataset), config.batch), 0, device))

@@ -52,10 +52,11 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Prepare what training reads.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("mentions", help="find the mentions of a split and keep them")
+    command = commands.add_parser(
+        "mentions", help="find the mentions of the unlabelled split and keep them"
+    )
     command.set_defaults(run=find_mentions)
     _add_data_options(command)
-    command.add_argument("--split", help="by default the one without labels")
     _add_pipeline_option(command)
     command.add_argument(
         "--processes",
@@ -123,10 +124,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def find_mentions(options: argparse.Namespace) -> None:
-    """Find the mentions of a split and write them where training reads them."""
-    split = options.split or unlabelled_split(options.dataset)
+    """Find the mentions of the unlabelled split and write them where training reads them."""
+    split = unlabelled_split(options.dataset)
     if split is None:
-        raise InputError(f"{options.dataset} has no split without labels; --split names another")
+        raise InputError(
+            f"--dataset: {options.dataset} has no unlabelled split; where the labels of its "
+            "narrations are not read, their mentions are known all the same"
+        )
     narrations = _read(options, split)
     path = cache_path(options.data_root, split)
     pipeline = load_pipeline(options.spacy_model)

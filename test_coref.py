@@ -29,7 +29,7 @@ from evaluation.coreference_scores import (
 from evaluation.grounding_scores import PRONOUNS
 from utils.device import choose_device
 from utils.distributed import process_group
-from utils.errors import run_command
+from utils.errors import InputError, run_command
 from utils.files import write_text
 from utils.options import add_data_options, add_test_options
 
@@ -62,6 +62,8 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
     # scorch wants a gold file beside each file of the system, so one without mentions counts too.
     labelled = [n for n in narrations if all(m.chain is not None for m in n.mentions)]
     if not any(narration.mentions for narration in labelled):
+        if options.json is not None:
+            raise InputError(f"--json: {split.name} has no gold chains, so there are no scores")
         print(f"{split.name} has no gold chains: nothing to score")
         return
     gold = gold_chains(labelled, boxes_known=split.boxes_known)

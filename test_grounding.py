@@ -33,19 +33,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
     with process_group(device):
-        split = resolve_split(resolver_for_test(options, device), options)
-        if split is not None:
-            write_and_score(split, options)
+        resolver = resolver_for_test(options, device)
+        if not resolver.config.use_regions:
+            raise InputError(
+                f"{options.save_name} reads texts alone: there is nothing to ground in"
+            )
+        split = resolve_split(resolver, options)
+        if split is None:
+            return
+        if not (resolver.config.grounding or resolver.config.use_traces):
+            print(f"warning: {options.save_name} was trained without --grounding and --traces")
+        write_and_score(split, options)
 
 
 def write_and_score(split: ResolvedSplit, options: argparse.Namespace) -> None:
     """Write the boxes of a resolved split, and print and write their scores.
 
     Raises:
-        InputError: the split has no boxes.
+        InputError: the split has no boxes or no regions.
     """
     if not split.boxes_known:
         raise InputError(f"{split.name} has no mention with a box: there is nothing to ground")
+    if all(resolution.boxes_xyxy is None for resolution in split.resolutions):
+        raise InputError(f"{split.name} has no regions: there is nothing to ground in")
     boxes = options.output / "grounding" / f"{split.name}.json"
     write_text(boxes, json.dumps([describe(r) for r in split.resolutions], indent=1) + "\n")
     print(f"wrote the boxes of {len(split.resolutions)} narrations to {boxes}")

@@ -48,7 +48,7 @@ PLACE_WORDS = frozenset(
 )
 _DETERMINERS = ("the", "this", "that")
 
-_REMEDY = "run `prepare.py mentions` for this data set and split"
+_REMEDY = "run `prepare.py mentions` for this data set"
 _SPAN_CATEGORIZERS = ("spancat", "spancat_singlelabel")
 _TEXTS_PER_BATCH = 64
 _CHARACTERS_PER_PROCESS = 100_000  # for less, starting a process takes longer than it saves

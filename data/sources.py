@@ -64,27 +64,27 @@ def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingDat
     Raises:
         InputError: the data cannot be read, or leaves nothing to train on.
     """
-    data_root = Path(config.data_root)
-    read = functools.partial(
-        read_split, config, config.dataset, data_root, skip_bad_records=skip_bad_records
-    )
+    read = functools.partial(read_split, config, config.dataset, skip_bad_records=skip_bad_records)
     labelled: list[Narration] = []
     held_out: list[Narration] = []
     unlabelled: list[Source] = []
     store = None
     if config.use_labelled:
         split = labelled_split(config.dataset)
-        narrations, store = read(split)
+        narrations, store = read(Path(config.data_root), split)
         labelled, held_out, others = split_labelled(narrations, config)
         print(f"{len(labelled)} narrations to train on, {len(held_out)} held out")
+        if config.held_out > 0 and not held_out:
+            print(
+                f"warning: no narration is held out: --held-out {config.held_out:g} of so few is "
+                "none; there are no scores, and the threshold stays the published one"
+            )
         if config.use_unlabelled and others:
             unlabelled.append((others, store))
             print(f"{len(others)} narrations of {split} without their labels")
     split = unlabelled_split(config.dataset)
     if config.use_unlabelled and split is not None:
-        narrations, its_store = read(split)
-        found = with_found_mentions(narrations, cache_path(data_root, split))
-        unlabelled.append((found, its_store))
+        unlabelled.append(read(unlabelled_root(config), split))
     if config.use_pseudo_labels and not unlabelled:
         raise InputError(
             f"--label-prop: {config.dataset} has no unlabelled narrations; --label-fraction makes "
@@ -102,6 +102,11 @@ def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingDat
         raise InputError("--traces needs regions, and there are none")
     boxes_known = are_boxes_known([*labelled, *held_out])
     return TrainingData(labelled, held_out, store, unlabelled, boxes_known)
+
+
+def unlabelled_root(config: Config) -> Path:
+    """The folder that the unlabelled split is read from."""
+    return Path(config.unlabelled_root or config.data_root)
 
 
 def split_labelled(
@@ -161,6 +166,8 @@ def read_split(
 ) -> Source:
     """The narrations of a split, and their regions; says what was found.
 
+    Narrations of the unlabelled split come with the mentions that `prepare.py mentions` found.
+
     Args:
         config: what the model reads; data set and folder may be others than its own.
 
@@ -168,18 +175,27 @@ def read_split(
         No regions where there are none, and where the model reads the texts alone.
 
     Raises:
-        InputError: the files are broken, or their features are of another size than the model's.
+        InputError: the files are broken, their features are of another size than the model's, or
+            mentions are to be found first.
     """
     reading = read_narrations(dataset, data_root, split, skip_bad_records=skip_bad_records)
     print("\n".join(reading.report.lines()))
+    narrations = list(reading.narrations)
+    if split == unlabelled_split(dataset):
+        narrations = with_found_mentions(narrations, cache_path(data_root, split))
     if not config.use_regions:
-        return reading.narrations, None
+        return narrations, None
     store = open_regions(
-        dataset, data_root, split, config.max_regions, skip_bad_records=skip_bad_records
+        dataset,
+        data_root,
+        split,
+        max_regions=config.max_regions,
+        image_sizes={n.image_id: n.image_size for n in narrations if n.image_size and n.image_id},
+        skip_bad_records=skip_bad_records,
     )
     if store is None:
         print(f"{dataset} {split} has no regions: the texts are read alone")
-        return reading.narrations, None
+        return narrations, None
     if store.feature_size != config.region_feature_size:
         raise InputError(
             f"{data_root}: the regions of {split} have features of {store.feature_size} numbers, "
@@ -190,7 +206,7 @@ def read_split(
             f"{len(store.skipped)} pictures of {split} are read without their regions, the first "
             f"because {store.skipped[0]}"
         )
-    return reading.narrations, store
+    return narrations, store
 
 
 def look_up_words(

@@ -352,6 +352,29 @@ def test_the_unlabelled_part_alone_trains(folder: Path) -> None:
     assert last.threshold == 0.8 and not last.scores
 
 
+def test_the_unlabelled_part_may_lie_elsewhere(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(folder / "data", data)
+    for place in ("flk30k_LN.json", "flk30k_LN_label.h5", "mentions"):
+        (data / place).rename(tmp_path / place)
+    (tmp_path / "faster_rcnn_image_features").mkdir()
+    for path in (data / "faster_rcnn_image_features").glob("train*"):
+        path.rename(tmp_path / "faster_rcnn_image_features" / path.name)
+    options = [*PUBLISHED, "--data-root", str(data), "--epochs", "1"]
+    with pytest.raises(InputError, match="lists the unlabelled pictures"):
+        train(folder, *options, name="refused")
+    saved = train(folder, *options, "--unlabelled-root", str(tmp_path), name="elsewhere")
+    there = train(folder, *PUBLISHED, "--epochs", "1", name="there")
+    first, second = (load_checkpoint(path).model_state for path in (saved, there))
+    assert all(torch.equal(first[name], second[name]) for name in second)
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"step \d+: the loss \w+ is (nan|inf), .*narrations 1"):
+        train(folder, "--use-ssl", "--no-unlabelled", "--lr", "1e30", name="infinite")
+    assert not (folder / "saved" / "infinite" / "models.pt").exists()
+
+
 def test_mentions_of_other_texts_are_refused(folder: Path) -> None:
     cache = cache_path(folder / "data", "train")
     content = cache.read_text()
@@ -528,6 +551,26 @@ def test_several_ranks_do_not_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(InputError, match="its own GPU, here cuda:1"):
         choose_device("cuda:0")
     assert choose_device("cpu").type == "cpu"
+
+
+def test_a_model_of_texts_alone_grounds_nothing(folder: Path) -> None:
+    blind = train(folder, "--use-ssl", "--no-unlabelled", "--no-regions", name="blind")
+    with pytest.raises(InputError, match="reads texts alone"):
+        test_grounding.main(["--save_name", str(blind), "--output", str(folder / "none")])
+    assert not (folder / "none").exists()
+
+
+def test_chains_of_found_mentions_are_written_without_scores(
+    folder: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    options = ["--save_name", str(checkpoint), "--split", "train", "--output", str(tmp_path)]
+    test_coref.main(options)
+    chains = read_chain_folder(tmp_path / "modelrefs" / "train")
+    assert {document: sum(map(len, found)) for document, found in chains.items()} == dict.fromkeys(
+        ("301", "302", "303", "304", "305"), 3
+    )
+    with pytest.raises(InputError, match="no gold chains"):
+        test_coref.main([*options, "--json", str(tmp_path / "scores.json")])
 
 
 def test_regions_of_another_size_are_refused(folder: Path) -> None:

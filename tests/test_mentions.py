@@ -436,8 +436,8 @@ def test_held_out_narrations_are_never_trained_on(tmp_path: Path) -> None:
     assert weights["kept"] != weights["first"]
 
 
-def test_a_data_set_without_an_unlabelled_split_needs_one_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--split"):
+def test_a_data_set_without_an_unlabelled_split_has_no_mentions_to_find(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="vd_ref has no unlabelled split"):
         main(["mentions", "--dataset", "vd_ref", "--data-root", str(tmp_path)])
 
 

@@ -62,6 +62,9 @@ class Config:
     # The part of the labelled narrations that scores and thresholds come from, never trained on.
     held_out: float = _part("data", 0.1)
 
+    # Where the unlabelled split lies; empty: in the data root.
+    unlabelled_root: str = _part("data", "")
+
     # The part of the labelled narrations whose labels are read for anything.
     label_fraction: float = _part("data", 1.0)
 
