@@ -93,6 +93,8 @@ def _beside(method: Row) -> tuple[Row, ...]:
 
 
 CUMULATIVE = _cumulative()
+# What the EMA row is held against: the same averaging, labels alone.
+_SUPERVISED_EMA = Row("supervised-ema", "supervised, with EMA", {**_NOTHING_ELSE, "use_ema": True})
 _EMA = next(row for row in CUMULATIVE if row.name == "ema")
 # VD-Ref has no regions: nothing is grounded, and no text is held against a picture.
 _VD_REF = (
@@ -104,7 +106,7 @@ _VD_REF = (
     ),
 )
 ROWS: Mapping[str, tuple[Row, ...]] = {
-    "cin": (*CUMULATIVE, *_beside(_EMA)),
+    "cin": (*CUMULATIVE, _SUPERVISED_EMA, *_beside(_EMA)),
     "vd_ref": _VD_REF,
 }
 

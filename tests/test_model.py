@@ -238,6 +238,16 @@ def test_attention_weights_of_the_last_head_are_those_it_attends_with() -> None:
     torch.testing.assert_close(weights @ attention.value(keys)[..., 4:], attended)
 
 
+def test_a_single_head_starts_as_the_similarity_of_mentions_and_regions() -> None:
+    model, _ = build_pretrained(tiny.tiny_config(cross_attention_heads=1))
+    attention = model.fusion.layers[-1].cross_attention
+    hidden = attention.query.in_features
+    mentions, regions = torch.randn(1, 3, hidden), torch.randn(1, 4, hidden)
+    scores = mentions @ regions.transpose(1, 2) / hidden**0.5
+    found = attention.last_head_log_weights(mentions, regions, torch.ones(1, 4, dtype=torch.bool))
+    torch.testing.assert_close(found, scores.log_softmax(dim=-1))
+
+
 def test_fusion_starts_from_the_layers_after_the_text_layers() -> None:
     model, started = build_pretrained(tiny.tiny_config(text_layers=2, fusion_layers=2))
     whole, _ = build_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=1))
