@@ -93,8 +93,12 @@ def _beside(method: Row) -> tuple[Row, ...]:
 
 
 CUMULATIVE = _cumulative()
-# What the EMA row is held against: the same averaging, labels alone.
-_SUPERVISED_EMA = Row("supervised-ema", "supervised, with EMA", {**_NOTHING_ELSE, "use_ema": True})
+# The same averaging for what is held against each other: labels alone, the unlabelled part without
+# its pseudo-labels, and the whole method, which is the EMA row.
+_AVERAGED = tuple(
+    Row(f"{row.name}-ema", f"{title}, with EMA", {**row.values, "use_ema": True})
+    for row, title in zip(CUMULATIVE[:2], ("supervised", "without pseudo-labels"), strict=True)
+)
 _EMA = next(row for row in CUMULATIVE if row.name == "ema")
 # VD-Ref has no regions: nothing is grounded, and no text is held against a picture.
 _VD_REF = (
@@ -106,7 +110,7 @@ _VD_REF = (
     ),
 )
 ROWS: Mapping[str, tuple[Row, ...]] = {
-    "cin": (*CUMULATIVE, _SUPERVISED_EMA, *_beside(_EMA)),
+    "cin": (*CUMULATIVE, *_AVERAGED, *_beside(_EMA)),
     "vd_ref": _VD_REF,
 }
 
