@@ -145,7 +145,7 @@ def option_parser() -> argparse.ArgumentParser:
         help="share of the labels that choose rate, threshold",
     )
     parser.add_argument("--epochs", type=number, default=5)
-    parser.add_argument("--steps", type=number, default=50, help="updates in an epoch, of all rows")
+    parser.add_argument("--steps", type=number, default=30, help="updates in an epoch, of all rows")
     parser.add_argument("--seeds", type=number, default=3)
     parser.add_argument(
         "--lrs",

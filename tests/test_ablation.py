@@ -175,7 +175,7 @@ def test_the_page_is_written_from_what_is_there(tmp_path: Path, trained: list[st
     row = "| supervised: coreference, grounding, boxes | 7 | 3 | 0 | 51.0 ± 1.0 | 40.0 ± 0.0 "
     assert row + "| 30.0 ± 0.0 | 0.0001 | 3 |" in page
     assert "| EMA row, text alone | 7 | 3 | 490 | 50.0 | 40.0 | - | 0.0001 | 1 |" in page
-    assert "## vd_ref: VD-Ref" in page and "250 updates of batch 6" in page
+    assert "## vd_ref: VD-Ref" in page and "150 updates of batch 6" in page
     assert "CoNLL F1 of 64.0 (same head word)" in page
     assert "(ablation.svg)" in page
 
@@ -216,7 +216,7 @@ def test_runs_that_do_not_compare_make_no_table(tmp_path: Path) -> None:
     result(run, settings(tmp_path)).write(tmp_path / "a.json")
     result(run, settings(tmp_path, "--steps", "9")).write(tmp_path / "b.json")
     with pytest.raises(
-        InputError, match=r"b\.json: found updates 45, expected 250 as in .*a\.json"
+        InputError, match=r"b\.json: found updates 45, expected 150 as in .*a\.json"
     ):
         read_results(tmp_path, ROWS["cin"])
     (tmp_path / "a.json").write_text(json.dumps({"row": "supervised"}))
