@@ -1,7 +1,7 @@
 # make test      runs the test suite
 # make demo      shows the whole method on a generated world
 # make compare   trains the same on the texts alone, to see what the picture is worth
-# Each installs what it needs into .venv first, once.
+# make install   installs what they need into .venv; each of them does it first, once
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,7 +14,9 @@ WORLD_OPTIONS := --seed 14 --train 800 --val 3600 --test 200
 TRAIN := $(BIN)/python main.py --use-ema --use-ssl --model_config configs/sample.json \
     --ssl_loss con --data-root $(WORLD)
 
-.PHONY: test demo compare
+.PHONY: install test demo compare
+
+install: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest

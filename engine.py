@@ -156,10 +156,12 @@ class PseudoSchedule:
         self.ramp_steps = ramp_steps
         self._since_start: int | None = None
 
-    def start(self) -> None:
-        """Let them count from the next step on."""
-        if self._since_start is None:
-            self._since_start = 0
+    def start(self) -> bool:
+        """Let them count from the next step on; returns whether they did not before."""
+        if self._since_start is not None:
+            return False
+        self._since_start = 0
+        return True
 
     def next_weight(self) -> float:
         """What to multiply the weights of the next step by."""

@@ -213,6 +213,8 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
     """
     # The same on every rank until the model is built; from then on each drops out its own.
     set_seeds(config.seed)
+    # First of all: what cannot be had is said before the data are read.
+    word_pieces = load_word_pieces(config.text_encoder)
     data = read_training_data(config, skip_bad_records=options.skip_bad_records)
     if config.use_traces:
         data = with_checked_traces(data, config, skip_bad_records=options.skip_bad_records)
@@ -224,7 +226,6 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
             word_vector_size=word_vectors.size,
             word_vector_checksum=word_vectors.checksum,
         )
-    word_pieces = load_word_pieces(config.text_encoder)
     report_left_out(list(data.narrations()), word_pieces, config.max_mentions)
     encoded = functools.partial(
         NarrationDataset,
@@ -265,8 +266,8 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
                 boxes_known=data.boxes_known,
                 word_vectors=word_vectors,
             )
-        if config.use_pseudo_labels and may_start(evaluation, epoch, config):
-            pseudo.start()
+        if config.use_pseudo_labels and may_start(evaluation, epoch, config) and pseudo.start():
+            print("pseudo-labels count from the next epoch on")
         if log is None:
             continue
         quality = {}

@@ -25,6 +25,7 @@ from data.mentions import (
     cache_path,
     load_pipeline,
     score_pipeline,
+    with_found_mentions,
     write_found_mentions,
 )
 from data.narration import Narration
@@ -135,7 +136,8 @@ def find_mentions(options: argparse.Namespace) -> None:
     path = cache_path(options.data_root, split)
     pipeline = load_pipeline(options.spacy_model)
     if write_found_mentions(path, narrations, pipeline, options.processes):
-        print(f"wrote the mentions of {len(narrations)} narrations to {path}")
+        found = sum(len(n.mentions) for n in with_found_mentions(narrations, path))
+        print(f"wrote {found} mentions of {len(narrations)} narrations to {path}")
     else:
         print(f"{path} is up to date: nothing to do")
 

@@ -106,7 +106,8 @@ def write_gold_files(
     if different:
         print(
             f"warning: {len(different)} gold files differ from the annotations and were left as "
-            "they are; the scores below are against the annotations"
+            "they are; the scores below are against the annotations, and scorch will give others; "
+            "--output names a new folder"
         )
 
 
@@ -114,7 +115,10 @@ def report_strangers(folder: Path, written: Mapping[str, Chains]) -> None:
     """Say what scorch would get wrong about a folder of chain files."""
     strangers = {path.stem for path in folder.glob("*.json")} - set(written)
     if strangers:
-        print(f"warning: {len(strangers)} chain files of other narrations lie in {folder}")
+        print(
+            f"warning: {len(strangers)} chain files of other narrations lie in {folder}: what "
+            "scores the folder as a whole, as scorch does, is wrong; --output names a new one"
+        )
     confused = ids_scorch_confuses(list(written))
     if confused:
         print(

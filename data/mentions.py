@@ -48,7 +48,7 @@ PLACE_WORDS = frozenset(
 )
 _DETERMINERS = ("the", "this", "that")
 
-_REMEDY = "run `prepare.py mentions` for this data set"
+_REMEDY = "run `prepare.py mentions` for this folder"
 _SPAN_CATEGORIZERS = ("spancat", "spancat_singlelabel")
 _TEXTS_PER_BATCH = 64
 _CHARACTERS_PER_PROCESS = 100_000  # for less, starting a process takes longer than it saves
@@ -214,6 +214,9 @@ def write_found_mentions(
 
     Returns:
         Whether anything had to be done.
+
+    Raises:
+        InputError: the pipeline finds nothing at all.
     """
     made_by = _identity(pipeline)
     if _is_up_to_date(path, narrations, made_by):
@@ -223,6 +226,11 @@ def write_found_mentions(
     found = find_spans(pipeline, texts, min(processes, needed))
     progress = tqdm(found, desc="finding mentions", total=len(texts))
     mentions = {n.id: spans for n, spans in zip(narrations, progress, strict=True)}
+    if not any(mentions.values()):
+        raise InputError(
+            f"--spacy-model: {made_by['name']} finds no mention in {len(texts)} narrations, so "
+            f"{path} is not written"
+        )
     content = {"texts": fingerprint(narrations), "pipeline": made_by, "mentions": mentions}
     write_text(path, json.dumps(content) + "\n")
     return True

@@ -83,6 +83,8 @@ def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingDat
             unlabelled.append((others, store))
             print(f"{len(others)} narrations of {split} without their labels")
     split = unlabelled_split(config.dataset)
+    if split is None and config.unlabelled_root:
+        raise InputError(f"--unlabelled-root: {config.dataset} has no unlabelled split")
     if config.use_unlabelled and split is not None:
         unlabelled.append(read(unlabelled_root(config), split))
     if config.use_pseudo_labels and not unlabelled:

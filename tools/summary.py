@@ -22,9 +22,11 @@ _COLUMNS = ("CoNLL", "MUC", "B3", "CEAFe", "LEA", "pronouns", "picture")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="One table of coreference and grounding scores.")
-    parser.add_argument("--coref", type=Path, required=True, help="the model's chains")
-    parser.add_argument("--text-only", type=Path, help="those of a model without pictures")
-    parser.add_argument("--grounding", type=Path, required=True, help="the model's boxes")
+    parser.add_argument("--coref", type=Path, required=True, help="what test_coref.py --json wrote")
+    parser.add_argument("--text-only", type=Path, help="the same of a model without pictures")
+    parser.add_argument(
+        "--grounding", type=Path, required=True, help="what test_grounding.py --json wrote"
+    )
     options = parser.parse_args(arguments)
     coreference, grounding = _read(options.coref), _read(options.grounding)
     text_only = _read(options.text_only) if options.text_only else None
