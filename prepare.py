@@ -25,7 +25,6 @@ from data.mentions import (
     cache_path,
     load_pipeline,
     score_pipeline,
-    with_found_mentions,
     write_found_mentions,
 )
 from data.narration import Narration
@@ -135,9 +134,9 @@ def find_mentions(options: argparse.Namespace) -> None:
     narrations = _read(options, split)
     path = cache_path(options.data_root, split)
     pipeline = load_pipeline(options.spacy_model)
-    if write_found_mentions(path, narrations, pipeline, options.processes):
-        found = sum(len(n.mentions) for n in with_found_mentions(narrations, path))
-        print(f"wrote {found} mentions of {len(narrations)} narrations to {path}")
+    written = write_found_mentions(path, narrations, pipeline, options.processes)
+    if written:
+        print(f"wrote {written} mentions of {len(narrations)} narrations to {path}")
     else:
         print(f"{path} is up to date: nothing to do")
 

@@ -205,7 +205,7 @@ class EndlessBatches(Sampler[list[tuple[int, int]]]):
             if not begun.isdisjoint(places[: step - len(begun)]):
                 places.sort(key=begun.__contains__)
             yield from ((epoch, place) for place in places)
-            begun = set(places[self.size - (epoch + 1) * self.size % step :])
+            begun = set(places[self.size - ((epoch + 1) * self.size) % step :])
 
 
 def make_loader(

@@ -204,7 +204,7 @@ def cache_path(data_root: Path, split: str) -> Path:
 
 def write_found_mentions(
     path: Path, narrations: Sequence[Narration], pipeline: Language, processes: int
-) -> bool:
+) -> int:
     """Find the mentions of narrations and write them, unless the file has them already.
 
     Args:
@@ -213,27 +213,28 @@ def write_found_mentions(
         processes: the most that work side by side.
 
     Returns:
-        Whether anything had to be done.
+        How many were written; 0 where nothing had to be done.
 
     Raises:
         InputError: the pipeline finds nothing at all.
     """
     made_by = _identity(pipeline)
     if _is_up_to_date(path, narrations, made_by):
-        return False
+        return 0
     texts = [narration.text for narration in narrations]
     needed = 1 + sum(map(len, texts)) // _CHARACTERS_PER_PROCESS
     found = find_spans(pipeline, texts, min(processes, needed))
     progress = tqdm(found, desc="finding mentions", total=len(texts))
     mentions = {n.id: spans for n, spans in zip(narrations, progress, strict=True)}
-    if not any(mentions.values()):
+    count = sum(map(len, mentions.values()))
+    if not count:
         raise InputError(
             f"--spacy-model: {made_by['name']} finds no mention in {len(texts)} narrations, so "
             f"{path} is not written"
         )
     content = {"texts": fingerprint(narrations), "pipeline": made_by, "mentions": mentions}
     write_text(path, json.dumps(content) + "\n")
-    return True
+    return count
 
 
 def with_found_mentions(narrations: Sequence[Narration], path: Path) -> list[Narration]:

@@ -37,7 +37,7 @@ from utils.files import replaced_when_whole
 
 LARGEST_COORDINATE = 1e7  # pixels; no picture is that large
 # How far a box may reach over the picture before it is of another scale, as a share of its side.
-BOX_TOLERANCE = 0.02
+_SCALE_TOLERANCE = 0.02
 ROWS_PER_CHUNK = 32  # of the features as they are written: 256 KiB at 2048 numbers
 _CHUNK_CACHE_BYTES = 16 * 2**20  # the default holds less than the regions of two pictures
 _NO_ATTRIBUTE = -1
@@ -250,18 +250,25 @@ class RegionStore:
         size: tuple[int, int] | None,
     ) -> _Detections:
         """The detections of a picture, known to be as many as its features, and inside it."""
+
+        def bad(found: str, expected: str) -> BadRecord:
+            return bad_record(self.detections_path, image_id, found, expected)
+
         if picture is None:
-            picture = _Wrong("nothing", f"its regions: it is in {self.index_path}")
-        elif isinstance(picture, _Detections) and len(picture.boxes_xyxy) != count:
-            found = f"{len(picture.boxes_xyxy)} regions"
-            picture = _Wrong(found, f"{count}, as many as it has in {self.features_path}")
-        elif isinstance(picture, _Detections) and size is not None:
-            largest = picture.boxes_xyxy[:, 2:].max(axis=0, initial=0.0)
-            if (largest > np.asarray(size) * (1 + BOX_TOLERANCE)).any():
-                found = f"boxes up to x {largest[0]:g} and y {largest[1]:g}"
-                picture = _Wrong(found, f"boxes inside its {size[0]} x {size[1]} pixels")
+            raise bad("nothing", f"its regions: it is in {self.index_path}")
         if isinstance(picture, _Wrong):
-            raise bad_record(self.detections_path, image_id, picture.found, picture.expected)
+            raise bad(picture.found, picture.expected)
+        boxes = picture.boxes_xyxy
+        if len(boxes) != count:
+            raise bad(f"{len(boxes)} regions", f"{count}, as many as in {self.features_path}")
+        if size is not None:
+            x, y = boxes[:, 2:].max(axis=0, initial=0.0)
+            width, height = size
+            if max(x / width, y / height) > 1 + _SCALE_TOLERANCE:
+                raise bad(
+                    f"boxes up to x {x:g} and y {y:g}",
+                    f"boxes inside its {width} x {height} pixels",
+                )
         return picture
 
 

@@ -151,8 +151,9 @@ def with_checked_traces(
     narrations = [narration for of_part, _ in checked for narration in of_part]
     traced = sum(narration.trace_path is not None for narration in narrations)
     if not traced:
-        folder = trace_folder(config.dataset, Path(config.data_root))
-        looked_for = "has none" if folder is None else f"has them in {folder}"
+        roots = dict.fromkeys([Path(config.data_root), unlabelled_root(config)])
+        folders = [str(f) for root in roots if (f := trace_folder(config.dataset, root))]
+        looked_for = f"has them in {' and '.join(folders)}" if folders else "has none"
         raise InputError(
             f"--traces: found no trace of the {len(narrations)} narrations to train on; the data "
             f"set {config.dataset} {looked_for}"

@@ -53,6 +53,8 @@ class Config:
 
     dataset: str = _part("data", "cin")
     data_root: str = _part("data", "datasets/")
+    # Where the unlabelled split lies; empty: in the data root.
+    unlabelled_root: str = _part("data", "")
     max_mentions: int = _part("data", 128)
     max_regions: int = _part("data", 100)
     # A folder of sense2vec vectors for the words of the narrations; empty for none.
@@ -61,9 +63,6 @@ class Config:
     use_regions: bool = _part("data", True)
     # The part of the labelled narrations that scores and thresholds come from, never trained on.
     held_out: float = _part("data", 0.1)
-
-    # Where the unlabelled split lies; empty: in the data root.
-    unlabelled_root: str = _part("data", "")
 
     # The part of the labelled narrations whose labels are read for anything.
     label_fraction: float = _part("data", 1.0)
