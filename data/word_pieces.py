@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 
@@ -30,8 +31,9 @@ class WordPieces:
     mask_id: int
     limit: int
 
-    @property
+    @functools.cached_property
     def vocabulary_size(self) -> int:
+        # The tokenizer counts its vocabulary anew each time it is asked, which takes milliseconds.
         return self.tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
