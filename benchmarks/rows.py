@@ -10,8 +10,8 @@ from typing import Any
 from utils.config import nearest
 from utils.errors import InputError
 
-# The generated world's mouse lags by 1 to 4 words, and moves on slowly.
-_WORLD_TRACE_LAG = 3
+# The generated world's mouse lags by 1 to 4 words, and then moves on slowly.
+_WORLD_TRACE_LAG = 4
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Row:
     word_vectors: bool = False
 
 
+# What the teacher has to be sure of, as published, and as the rows with pseudo-labels ask for.
+_PUBLISHED_THRESHOLDS = {"pseudo_positive_above": 0.9, "pseudo_region_above": 0.9}
+_POSITIVE_ABOVE, _REGION_ABOVE = 0.98, 0.99
 # The supervised row: coreference, grounding and boxes of the labelled narrations.
 _NOTHING_ELSE: Mapping[str, Any] = {
     "use_unlabelled": False,
@@ -45,6 +48,7 @@ _NOTHING_ELSE: Mapping[str, Any] = {
     "pseudo_grounding_weight": 0.0,
     "pseudo_propagation_steps": 1,
     "use_ema": False,
+    **_PUBLISHED_THRESHOLDS,
 }
 # What each further row adds to the one before it.
 _ADDED: Sequence[tuple[str, str, Mapping[str, Any]]] = (
@@ -56,10 +60,18 @@ _ADDED: Sequence[tuple[str, str, Mapping[str, Any]]] = (
     ),
     (
         "pseudo-coreference",
-        "+ pseudo-coreference",
-        {"use_pseudo_labels": True, "pseudo_coreference_weight": 1.0},
+        f"+ pseudo-coreference, links above {_POSITIVE_ABOVE}",
+        {
+            "use_pseudo_labels": True,
+            "pseudo_coreference_weight": 1.0,
+            "pseudo_positive_above": _POSITIVE_ABOVE,
+        },
     ),
-    ("pseudo-grounding", "+ pseudo-grounding", {"pseudo_grounding_weight": 1.0}),
+    (
+        "pseudo-grounding",
+        f"+ pseudo-grounding, regions above {_REGION_ABOVE}",
+        {"pseudo_grounding_weight": 1.0, "pseudo_region_above": _REGION_ABOVE},
+    ),
     ("ema", "+ EMA", {"use_ema": True}),
     ("propagation", "+ propagation over 3 links", {"pseudo_propagation_steps": 3}),
 )
@@ -100,6 +112,11 @@ _AVERAGED = tuple(
     for row, title in zip(CUMULATIVE[:2], ("supervised", "without pseudo-labels"), strict=True)
 )
 _EMA = next(row for row in CUMULATIVE if row.name == "ema")
+_PUBLISHED = Row(
+    "published-thresholds",
+    "EMA row, links and regions above 0.9, as published",
+    {**_EMA.values, **_PUBLISHED_THRESHOLDS},
+)
 # VD-Ref has no regions: nothing is grounded, and no text is held against a picture.
 _VD_REF = (
     Row("labelled", "the labelled part alone", {"use_unlabelled": False, "use_ema": True}),
@@ -110,7 +127,7 @@ _VD_REF = (
     ),
 )
 ROWS: Mapping[str, tuple[Row, ...]] = {
-    "cin": (*CUMULATIVE, *_AVERAGED, *_beside(_EMA)),
+    "cin": (*CUMULATIVE, *_AVERAGED, _PUBLISHED, *_beside(_EMA)),
     "vd_ref": _VD_REF,
 }
 

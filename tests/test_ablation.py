@@ -63,8 +63,8 @@ def test_every_row_adds_to_the_one_before_it(tmp_path: Path) -> None:
     ]
     assert added == [
         {"use_unlabelled", "mlm_probability", "image_text_weight"},
-        {"use_pseudo_labels", "pseudo_coreference_weight"},
-        {"pseudo_grounding_weight"},
+        {"use_pseudo_labels", "pseudo_coreference_weight", "pseudo_positive_above"},
+        {"pseudo_grounding_weight", "pseudo_region_above"},
         {"use_ema"},
         {"pseudo_propagation_steps"},
     ]
