@@ -42,7 +42,7 @@ their gold places, and no chain or box of theirs is read. "Without region labels
 called the same, features and boxes stay. Features alone, without boxes too, is no row: boxes are
 what grounding predicts from."""
 _VD_REF_NOTE = """\
-Text alone, as no regions come with the data. Both rows average the weights (EMA) and learn masked
+Text alone, as no regions come with the data. All rows average the weights (EMA) and learn masked
 words. The mentions of the unlabelled dialogues stand in their gold places, and no chain of theirs
 is read."""
 _NOTES = {"cin": _CIN_NOTE, "vd_ref": _VD_REF_NOTE}

@@ -118,12 +118,17 @@ _PUBLISHED = Row(
     {**_EMA.values, **_PUBLISHED_THRESHOLDS},
 )
 # VD-Ref has no regions: nothing is grounded, and no text is held against a picture.
+_VD_REF_REST = {"use_unlabelled": True, "use_ema": True, "pseudo_propagation_steps": 1}
 _VD_REF = (
-    Row("labelled", "the labelled part alone", {"use_unlabelled": False, "use_ema": True}),
-    Row(
-        "labelled-and-rest",
-        "+ the rest, unlabelled: masked words and pseudo-coreference",
-        {"use_unlabelled": True, "use_ema": True, "use_pseudo_labels": True},
+    Row("labelled", "the labelled part alone", {**_VD_REF_REST, "use_unlabelled": False}),
+    Row("rest", "+ the rest, unlabelled: masked words", _VD_REF_REST),
+    *(
+        Row(
+            f"pseudo-above-{above:g}",
+            f"+ the rest, unlabelled: masked words, and pseudo-coreference, links above {above:g}",
+            {**_VD_REF_REST, "use_pseudo_labels": True, "pseudo_positive_above": above},
+        )
+        for above in (_PUBLISHED_THRESHOLDS["pseudo_positive_above"], _POSITIVE_ABOVE)
     ),
 )
 ROWS: Mapping[str, tuple[Row, ...]] = {
