@@ -103,15 +103,18 @@ def box_regression(output: Output, batch: Batch) -> Term:
     match = match_regions(batch)
     refinable = match.iou >= REFINABLE_IOU
     regions = batch.region_boxes_xyxy.gather(1, match.region[..., None].expand(-1, -1, 4))
-    targets = encode_deltas(regions[refinable], match.gold_boxes_xyxy[refinable])
-    total = F.smooth_l1_loss(output.box_deltas[refinable], targets, reduction="sum")
+    # What is not worth refining is its own target, which costs nothing; to choose the others would
+    # wait for the device.
+    targets = encode_deltas(regions, match.gold_boxes_xyxy)
+    targets = targets.where(refinable[..., None], output.box_deltas.detach())
+    total = F.smooth_l1_loss(output.box_deltas, targets, reduction="sum")
     return Term(total, refinable.sum())
 
 
 def masked_words(output: Output, batch: Batch) -> Term:
     """MLM: cross-entropy over the masked word-pieces."""
     total = F.cross_entropy(output.masked_word_logits, batch.masked_targets, reduction="sum")
-    return Term(total, torch.as_tensor(len(batch.masked_targets), device=total.device))
+    return Term(total, torch.full((), len(batch.masked_targets), device=total.device))
 
 
 def image_text_contrast(output: Output, batch: Batch, temperature: float) -> Term:
@@ -134,10 +137,13 @@ def image_text_contrast(output: Output, batch: Batch, temperature: float) -> Ter
     cosines = cosines.masked_fill(~region_mask[None, :, None, :], -1.0)
     best = cosines.amax(dim=-1) * mention_mask[:, None, :]
     scores = best.sum(dim=-1) / mention_mask.sum(dim=1).clamp(min=1)[:, None]
-    scores = (scores / temperature)[takes_part][:, takes_part]
+    # Not left out but never chosen and not counted: to choose the others would wait for the device.
+    both = takes_part[:, None] & takes_part[None, :]
+    scores = (scores / temperature).masked_fill(~both, torch.finfo(scores.dtype).min)
     pairs = torch.arange(len(scores), device=scores.device)
-    total = F.cross_entropy(scores, pairs, reduction="sum")
-    total = (total + F.cross_entropy(scores.T, pairs, reduction="sum")) / 2
+    losses = F.cross_entropy(scores, pairs, reduction="none")
+    losses = (losses + F.cross_entropy(scores.T, pairs, reduction="none")) / 2
+    total = losses.where(takes_part, 0.0).sum()
     own = (batch.mention_mask.any(dim=1) & batch.region_mask.any(dim=1)).sum()
     # The value is this rank's share, the gradient is that of the whole.
     share = total.detach() * own / takes_part.sum().clamp(min=1)
@@ -159,10 +165,10 @@ def trace_agreement(output: Output, batch: Batch) -> Term:
     iou = iou * batch.region_mask[:, None, :]
     best = iou.amax(dim=-1)
     counted = batch.trace_mask & (best > 0)
-    # Chosen first: where nothing agrees, the logarithm of the sum has no gradient.
-    agreement = iou[counted] / best[counted][:, None]
-    scores = output.region_log_attention[counted] + agreement.log()
-    return Term(-scores.logsumexp(dim=-1).sum(), counted.sum())
+    # Where nothing agrees, the logarithm of the sum has no gradient: there everything shall agree.
+    agreement = (iou / best[..., None]).where(counted[..., None], 1.0)
+    scores = output.region_log_attention + agreement.log()
+    return Term(-scores.logsumexp(dim=-1).where(counted, 0.0).sum(), counted.sum())
 
 
 def pseudo_coreference(output: Output, batch: Batch, labels: PseudoLabels) -> Term:

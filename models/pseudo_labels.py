@@ -75,10 +75,7 @@ def propagate(links: Tensor, steps: int) -> Tensor:
     neighbours = links.float()
     reached = links
     for _ in range(steps - 1):
-        further = reached | (reached.float() @ neighbours > 0)
-        if torch.equal(further, reached):
-            break
-        reached = further
+        reached = reached | (reached.float() @ neighbours > 0)
     return reached
 
 

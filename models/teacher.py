@@ -19,8 +19,9 @@ def make_teacher(model: nn.Module, decay: float) -> AveragedModel:
     """
 
     @torch.no_grad()
-    def average(averaged: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
-        done = int(updates)
+    def average(averaged: list[Tensor], current: list[Tensor], _: Tensor) -> None:
+        # Not the count that is passed, which lies on the device: to read it would wait for that.
+        done = int(teacher.n_averaged)
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + done) / (10 + done)))
 
     teacher = AveragedModel(model, multi_avg_fn=average)

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.boxes import (
-    DELTA_WEIGHTS,
     LARGEST_SIZE_DELTA,
     decode_deltas,
     enclosing_box,
@@ -100,7 +99,7 @@ def test_deltas_are_weighted_shifts_and_growths() -> None:
     reference_xyxy = torch.tensor([0.2, 0.2, 0.4, 0.6])
     target_xyxy = torch.tensor([0.3, 0.2, 0.7, 0.4])
     shift_and_growth = torch.tensor([0.2 / 0.2, -0.1 / 0.4, math.log(2), math.log(0.5)])
-    expected = shift_and_growth * torch.tensor(DELTA_WEIGHTS)
+    expected = shift_and_growth * torch.tensor([10.0, 10.0, 5.0, 5.0])
     torch.testing.assert_close(encode_deltas(reference_xyxy, target_xyxy), expected)
 
 

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou, clip_boxes_to_image
 
-# The box coding of R-CNN detectors (Ren et al., "Faster R-CNN", 2015): what the deltas of centre x,
-# centre y, width and height are multiplied by, and the largest growth of a side that is decoded.
-DELTA_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+# The box coding of R-CNN detectors (Ren et al., "Faster R-CNN", 2015): what the deltas of the
+# centre and those of width and height are multiplied by, and the largest growth of a side that is
+# decoded.
+CENTRE_WEIGHT, SIZE_WEIGHT = 10.0, 5.0
 LARGEST_SIZE_DELTA = math.log(1000 / 16)
 
 # The shortest side that deltas are counted in: a box without width or height still has some.
@@ -84,14 +85,13 @@ def encode_deltas(reference_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
 
     Returns:
         [..., 4]: shift of the centre in sides of the reference, logarithm of the growth of the
-        sides, each times its weight in `DELTA_WEIGHTS`.
+        sides, times `CENTRE_WEIGHT` and `SIZE_WEIGHT`.
     """
     reference_centre, reference_size = _centre_and_size(reference_xyxy)
     target_centre, target_size = _centre_and_size(target_xyxy)
-    shift = (target_centre - reference_centre) / reference_size
-    growth = torch.log(target_size / reference_size)
-    deltas = torch.cat((shift, growth), dim=-1)
-    return deltas * deltas.new_tensor(DELTA_WEIGHTS)
+    shift = CENTRE_WEIGHT * (target_centre - reference_centre) / reference_size
+    growth = SIZE_WEIGHT * torch.log(target_size / reference_size)
+    return torch.cat((shift, growth), dim=-1)
 
 
 def decode_deltas(deltas: Tensor, reference_xyxy: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def decode_deltas(deltas: Tensor, reference_xyxy: Tensor) -> Tensor:
         [..., 4], relative, from 0 to 1, x1 <= x2 and y1 <= y2.
     """
     centre, size = _centre_and_size(reference_xyxy)
-    shift, growth = (deltas / deltas.new_tensor(DELTA_WEIGHTS)).split(2, dim=-1)
+    shift, growth = deltas[..., :2] / CENTRE_WEIGHT, deltas[..., 2:] / SIZE_WEIGHT
     decoded_cxcywh = torch.cat(
         (centre + shift * size, size * growth.clamp(max=LARGEST_SIZE_DELTA).exp()), dim=-1
     )
