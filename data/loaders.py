@@ -7,6 +7,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -295,6 +296,7 @@ class Collate:
         return Batch(
             narration_ids=tuple(example.narration.id for example in examples),
             mention_indices=tuple(text.mention_indices for text in texts),
+            token_lengths=tuple(map(len, texts)),
             token_ids=token_ids,
             token_mask=token_mask,
             mention_spans=mention_spans,
@@ -309,7 +311,7 @@ class Collate:
             **_masked_words(examples, token_ids, self.word_pieces.pad_id),
         )
 
-    def _regions(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+    def _regions(self, examples: Sequence[Example]) -> dict[str, Any]:
         numbers: dict[str, int] = {}
         all_regions = [example.regions for example in examples]
         width = max((r.features.shape[1] for r in all_regions if r is not None), default=0)
@@ -329,6 +331,7 @@ class Collate:
             "region_boxes_xyxy": pad(boxes, 0)[0],
             "region_labels": pad(labels, 0)[0],
             "region_mask": region_mask,
+            "label_lengths": tuple(len(ids) for ids, _, _ in encoded),
             "label_token_ids": label_ids,
             "label_token_mask": label_mask,
             "label_word_mask": ~special.bool(),

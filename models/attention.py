@@ -16,7 +16,7 @@ from utils.errors import InputError
 class Attention(nn.Module):
     """Multi-head attention of queries over keys; padded keys are masked.
 
-    A row of queries without any real key gets zeros.
+    A row of queries without any real key gets zeros, and so do all where there are no keys at all.
     """
 
     def __init__(self, hidden_size: int, heads: int, attention_dropout: float) -> None:
@@ -49,30 +49,45 @@ class Attention(nn.Module):
         Returns:
             [B, Q, H].
         """
+        if not keys.shape[1]:
+            return torch.zeros_like(queries)
+        return self._attend(*self._projected(queries, keys), keys, key_mask)
+
+    def with_log_weights(
+        self, queries: Tensor, keys: Tensor, key_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Attend, and tell what the last head attends to.
+
+        Returns:
+            [B, Q, H], and the log-softmax of the last head's attention before dropout, [B, Q, K];
+            padded keys hold the lowest finite number, so that sums with zeros stay zero.
+        """
+        if not keys.shape[1]:
+            return torch.zeros_like(queries), queries.new_zeros(*queries.shape[:2], 0)
+        query, key = self._projected(queries, keys)
+        scores = query[:, -1] @ key[:, -1].transpose(1, 2)
+        scores = scores.float() / query.shape[-1] ** 0.5
+        lowest = torch.finfo(scores.dtype).min
+        log_weights = scores.masked_fill(~key_mask[:, None, :], lowest).log_softmax(dim=-1)
+        log_weights = log_weights.masked_fill(~key_mask[:, None, :], lowest)
+        return self._attend(query, key, keys, key_mask), log_weights
+
+    def _projected(self, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, Q, H] and [B, K, H] to what is compared, [B, heads, Q or K, H / heads]."""
+        return self._split(self.query(queries)), self._split(self.key(keys))
+
+    def _attend(self, query: Tensor, key: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
         has_keys = key_mask.any(dim=1)
         # A row without keys would divide by zero: it attends to its padding and is zeroed below.
         mask = (key_mask | ~has_keys[:, None])[:, None, None, :]
         attended = F.scaled_dot_product_attention(
-            self._split(self.query(queries)),
-            self._split(self.key(keys)),
+            query,
+            key,
             self._split(self.value(keys)),
             attn_mask=mask,
             dropout_p=self.attention_dropout if self.training else 0.0,
         )
         return self.out(attended.transpose(1, 2).flatten(2)) * has_keys[:, None, None]
-
-    def last_head_log_weights(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
-        """Log-softmax of the last head's attention, before dropout.
-
-        Returns:
-            [B, Q, K]; padded keys hold the lowest finite number, so that sums with zeros stay zero.
-        """
-        query = self._split(self.query(queries))[:, -1]
-        key = self._split(self.key(keys))[:, -1]
-        scores = (query @ key.transpose(1, 2)).float() / query.shape[-1] ** 0.5
-        lowest = torch.finfo(scores.dtype).min
-        log_weights = scores.masked_fill(~key_mask[:, None, :], lowest).log_softmax(dim=-1)
-        return log_weights.masked_fill(~key_mask[:, None, :], lowest)
 
     def _split(self, vectors: Tensor) -> Tensor:
         """[B, N, H] to [B, heads, N, H / heads]."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from models.attention import Float32Attention
 from models.fusion import Fusion
 from models.heads import BoxHead
 from models.region_encoder import RegionEncoder
-from models.text_encoder import TextEncoder, WordVectorLayer
+from models.text_encoder import TextEncoder, Texts, WordVectorLayer
 from utils.batch import Batch
 from utils.boxes import decode_deltas
 
@@ -62,29 +63,59 @@ class CoreferenceModel(nn.Module):
         self.box_head = box_head
         self.word_vector_layer = word_vector_layer
 
-    def forward(self, batch: Batch, precision: torch.dtype = torch.float32) -> Output:
+    def forward(
+        self,
+        batch: Batch,
+        precision: torch.dtype = torch.float32,
+        label_vectors: Tensor | None = None,
+    ) -> Output:
         """Run everything that the losses and the decoding read.
 
         Masked words are predicted where the batch has some.
 
         Args:
             precision: of matrix products; the output is float32 whatever it is.
+            label_vectors: what `encode_labels` gives for the batch's labels, where it is known
+                already.
         """
-        if precision == torch.float32:
-            return self._run(batch)
-        device = batch.token_ids.device.type
-        attention = Float32Attention() if device == "cpu" else nullcontext()
-        with torch.autocast(device, precision), attention:
-            output = self._run(batch)
+        with _matrix_products(precision, batch.token_ids.device):
+            output = self._run(batch, label_vectors)
         values = {f.name: getattr(output, f.name) for f in dataclasses.fields(output)}
         return Output(**{name: v if v is None else v.float() for name, v in values.items()})
 
-    def _run(self, batch: Batch) -> Output:
-        words = self.text_encoder(batch.token_ids, batch.token_mask)
+    def _run(self, batch: Batch, label_vectors: Tensor | None) -> Output:
+        has_regions, masked = bool(batch.region_mask.shape[1]), batch.masked_token_ids is not None
+        captions = Texts(batch.token_ids, batch.token_mask, batch.token_lengths)
+        if masked:
+            captions = Texts(
+                torch.cat([batch.token_ids, batch.masked_token_ids]),
+                batch.token_mask.repeat(2, 1),
+                batch.token_lengths * 2,
+            )
+        if has_regions and label_vectors is None:
+            labels = Texts(batch.label_token_ids, batch.label_token_mask, batch.label_lengths)
+            words, pieces = self.text_encoder(captions, labels)
+            label_vectors = mean_over_words(pieces, batch.label_word_mask)
+        else:
+            (words,) = self.text_encoder(captions)
+        masked_word_logits = None
+        if masked:
+            words, masked_words = words.chunk(2)
+            masked_word_logits = self.text_encoder.masked_word_logits(
+                masked_words.flatten(0, 1)[batch.masked_positions]
+            )
         if self.word_vector_layer is not None:
             words = self.word_vector_layer(words, batch.word_vectors)
         mentions = mean_over_spans(words, batch.mention_spans)
-        regions = self._encode_regions(batch)
+        regions = batch.region_features.new_zeros(*batch.region_mask.shape, words.shape[-1])
+        if has_regions:
+            regions = self.region_encoder(
+                batch.region_features,
+                label_vectors,
+                batch.region_labels,
+                batch.region_boxes_xyxy,
+                batch.region_mask,
+            )
         fused, log_attention = self.fusion(mentions, batch.mention_mask, regions, batch.region_mask)
         return Output(
             mention_vectors=mentions,
@@ -92,29 +123,50 @@ class CoreferenceModel(nn.Module):
             fused_mentions=fused,
             region_log_attention=log_attention,
             box_deltas=self.box_head(fused),
-            masked_word_logits=self._predict_masked_words(batch),
+            masked_word_logits=masked_word_logits,
         )
 
-    def _encode_regions(self, batch: Batch) -> Tensor:
-        """[B, R, H]; each distinct label of the batch is encoded once."""
-        if not batch.region_mask.shape[1]:
-            hidden = self.text_encoder.hidden_size
-            return batch.region_features.new_zeros(*batch.region_mask.shape, hidden)
-        pieces = self.text_encoder(batch.label_token_ids, batch.label_token_mask)
-        weights = batch.label_word_mask.to(pieces.dtype)[..., None]
-        labels = (pieces * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-        return self.region_encoder(
-            batch.region_features,
-            labels[batch.region_labels],
-            batch.region_boxes_xyxy,
-            batch.region_mask,
-        )
+    def encode_labels(
+        self, labels: Texts, word_mask: Tensor, precision: torch.dtype = torch.float32
+    ) -> Tensor:
+        """The vectors of region labels.
 
-    def _predict_masked_words(self, batch: Batch) -> Tensor | None:
-        if batch.masked_token_ids is None:
-            return None
-        words = self.text_encoder(batch.masked_token_ids, batch.token_mask)
-        return self.text_encoder.masked_word_logits(words.flatten(0, 1)[batch.masked_positions])
+        Args:
+            labels: L distinct ones.
+            word_mask: [L, l] bool, their word-pieces without the special ones.
+            precision: of matrix products.
+
+        Returns:
+            [L, H].
+        """
+        with _matrix_products(precision, word_mask.device):
+            (pieces,) = self.text_encoder(labels)
+            return mean_over_words(pieces, word_mask)
+
+
+def mean_over_words(pieces: Tensor, word_mask: Tensor) -> Tensor:
+    """Mean of the word-pieces of each text.
+
+    Args:
+        pieces: [N, T, H].
+        word_mask: [N, T] bool, without the special word-pieces.
+
+    Returns:
+        [N, H]; zeros for a text without any.
+    """
+    weights = word_mask.to(pieces.dtype)[..., None]
+    return (pieces * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+@contextmanager
+def _matrix_products(precision: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Inside, matrices are multiplied in a precision."""
+    if precision == torch.float32:
+        yield
+        return
+    attention = Float32Attention() if device.type == "cpu" else nullcontext()
+    with torch.autocast(device.type, precision), attention:
+        yield
 
 
 def mean_over_spans(words: Tensor, spans: Tensor) -> Tensor:

@@ -59,11 +59,14 @@ class Fusion(nn.Module):
         """
         for layer in self.layers[:-1]:
             mentions = layer.among_mentions(mentions, mention_mask)
-            mentions = layer.to_regions(mentions, regions, region_mask)
+            attended = layer.cross_attention(mentions, regions, region_mask)
+            mentions = layer.add(mentions, attended)
         last = self.layers[-1]
         mentions = last.among_mentions(mentions, mention_mask)
-        log_attention = last.cross_attention.last_head_log_weights(mentions, regions, region_mask)
-        return last.to_regions(mentions, regions, region_mask), log_attention
+        attended, log_attention = last.cross_attention.with_log_weights(
+            mentions, regions, region_mask
+        )
+        return last.add(mentions, attended), log_attention
 
     def start_from(self, encoder_layers: Iterable[nn.Module]) -> int:
         """Start self-attention and feed-forward from layers of a BERT-like encoder.
@@ -110,15 +113,8 @@ class FusionLayer(nn.Module):
         attended = self.self_attention(mentions, mentions, mention_mask)
         return self.after_self_attention(mentions, attended)
 
-    def to_regions(self, mentions: Tensor, regions: Tensor, region_mask: Tensor) -> Tensor:
-        """[B, M, H], regions [B, R, H] and their mask [B, R] to [B, M, H].
-
-        A narration without regions passes through the norm alone.
-        """
-        if regions.shape[1]:
-            attended = self.cross_attention(mentions, regions, region_mask)
-        else:
-            attended = mentions.new_zeros(mentions.shape)
+    def add(self, mentions: Tensor, attended: Tensor) -> Tensor:
+        """Mentions and what the cross-attention says of them, both [B, M, H], to [B, M, H]."""
         mentions = self.after_cross_attention(mentions, attended)
         return self.after_feedforward(mentions, self.feedforward(mentions))
 

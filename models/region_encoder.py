@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.attention import Attention, FeedForward, Residual
@@ -45,13 +46,19 @@ class RegionEncoder(nn.Module):
         )
 
     def forward(
-        self, features: Tensor, labels: Tensor, boxes_xyxy: Tensor, region_mask: Tensor
+        self,
+        features: Tensor,
+        labels: Tensor,
+        region_labels: Tensor,
+        boxes_xyxy: Tensor,
+        region_mask: Tensor,
     ) -> Tensor:
         """Encode the regions of a batch of pictures.
 
         Args:
             features: [B, R, feature size].
-            labels: [B, R, H], the text encoder's mean over each region's label.
+            labels: [L, H], the text encoder's mean over each distinct label.
+            region_labels: [B, R] int64, rows of `labels`.
             boxes_xyxy: [B, R, 4], relative.
             region_mask: [B, R] bool.
 
@@ -60,7 +67,8 @@ class RegionEncoder(nn.Module):
         """
         width, height = (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).unbind(-1)
         place = torch.cat([boxes_xyxy, (width * height)[..., None]], dim=-1)
-        vectors = self.feature(features) + self.label(labels) + self.place(place)
+        label = F.embedding(region_labels, self.label(labels))
+        vectors = self.feature(features) + label + self.place(place)
         vectors = self.dropout(self.norm(vectors))
         for layer in self.layers:
             vectors = layer(vectors, region_mask)

@@ -2,15 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PretrainedConfig
 from transformers.utils import logging
 
 from utils.pretrained import EncoderNotFound, locate_encoder
+
+# What another pass through the layers costs, in word-pieces of padding that cost as much.
+GROUP_COST = {"cpu": 32, "cuda": 8192}
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of one kind, padded to the longest.
+
+    Attributes:
+        token_ids: [N, T] int64.
+        token_mask: [N, T] bool.
+        lengths: N numbers, the word-pieces of each, known without asking the device.
+    """
+
+    token_ids: Tensor
+    token_mask: Tensor
+    lengths: tuple[int, ...]
+
+
+def group_by_length(lengths: Sequence[int], group_cost: int) -> list[list[int]]:
+    """Split texts into groups that cost the least when each is padded to its own longest.
+
+    Args:
+        lengths: of the texts.
+        group_cost: what a group costs beside its word-pieces and their padding.
+
+    Returns:
+        The places of each group's texts; no group for no text.
+    """
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, length in enumerate(lengths):
+        places[length].append(place)
+    # Texts of one length always go together. costs[n] is the least cost of the n smallest lengths,
+    # begins[n] where their last group begins, counts[n] how many texts they have.
+    distinct = sorted(places)
+    counts = [0, *itertools.accumulate(len(places[length]) for length in distinct)]
+    costs, begins = [0], [0]
+    for end in range(1, len(distinct) + 1):
+        cost, begin = min(
+            (costs[begin] + (counts[end] - counts[begin]) * distinct[end - 1] + group_cost, begin)
+            for begin in range(end)
+        )
+        costs.append(cost)
+        begins.append(begin)
+    groups, end = [], len(distinct)
+    while end:
+        groups.append([place for n in distinct[begins[end] : end] for place in places[n]])
+        end = begins[end]
+    return groups[::-1]
 
 
 class TextEncoder(nn.Module):
@@ -34,17 +88,40 @@ class TextEncoder(nn.Module):
     def hidden_size(self) -> int:
         return self.config.hidden_size
 
-    def forward(self, token_ids: Tensor, token_mask: Tensor) -> Tensor:
-        """Encode word-pieces.
+    def forward(self, *texts: Texts) -> list[Tensor]:
+        """Encode texts of one or more kinds.
 
-        Args:
-            token_ids: [N, T] int64.
-            token_mask: [N, T] bool.
+        The word embeddings of all are looked up at once, because the gradient of each look-up is as
+        large as the vocabulary. Texts of similar length go through the layers together, so that
+        little is computed for padding.
 
         Returns:
-            [N, T, H].
+            [N, T, H] for each kind; zeros where its padding was left out.
         """
-        return self.body(input_ids=token_ids, attention_mask=token_mask.long()).last_hidden_state
+        ids = torch.cat([of_kind.token_ids.flatten() for of_kind in texts])
+        vectors = self.body.get_input_embeddings()(ids)
+        parts = vectors.split([of_kind.token_ids.numel() for of_kind in texts])
+        return [
+            self._encode(part.unflatten(0, of_kind.token_ids.shape), of_kind)
+            for part, of_kind in zip(parts, texts, strict=True)
+        ]
+
+    def _encode(self, vectors: Tensor, texts: Texts) -> Tensor:
+        device, longest = vectors.device.type, vectors.shape[1]
+        groups = group_by_length(texts.lengths, GROUP_COST[device])
+        encoded = []
+        for group in groups:
+            length = max(texts.lengths[row] for row in group)
+            rows = slice(None) if len(groups) == 1 else group
+            of_group = self.body(
+                inputs_embeds=vectors[rows, :length],
+                attention_mask=texts.token_mask[rows, :length].long(),
+            ).last_hidden_state
+            encoded.append(F.pad(of_group, (0, 0, 0, longest - length)))
+        if len(groups) == 1:
+            return encoded[0]
+        order = torch.tensor([row for group in groups for row in group], device=vectors.device)
+        return torch.cat(encoded)[order.argsort()]
 
     def masked_word_logits(self, vectors: Tensor) -> Tensor:
         """Scores of every word of the vocabulary, [K, H] to [K, V]."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,6 +14,7 @@ import torch.nn.functional as F
 from models.attention import Attention, Float32Attention
 from models.build import build_from_checkpoint, build_pretrained, encoder_config_of
 from models.coreference_model import CoreferenceModel, Output, mean_over_spans, predicted_boxes
+from models.text_encoder import GROUP_COST, Texts, group_by_length
 from tests import tiny
 from utils.batch import Batch
 from utils.pretrained import EncoderNotFound
@@ -230,7 +234,7 @@ def test_attention_weights_of_the_last_head_are_those_it_attends_with() -> None:
     attention = Attention(8, heads=2, attention_dropout=0.0).eval()
     queries, keys = torch.randn(1, 3, 8), torch.randn(1, 5, 8)
     mask = torch.tensor([[True, True, False, True, False]])
-    weights = attention.last_head_log_weights(queries, keys, mask).exp()
+    weights = attention.with_log_weights(queries, keys, mask)[1].exp()
     # With an identity as output, the last half of the result is the last head's alone.
     torch.nn.init.eye_(attention.out.weight)
     torch.nn.init.zeros_(attention.out.bias)
@@ -244,7 +248,8 @@ def test_a_single_head_starts_as_the_similarity_of_mentions_and_regions() -> Non
     hidden = attention.query.in_features
     mentions, regions = torch.randn(1, 3, hidden), torch.randn(1, 4, hidden)
     scores = mentions @ regions.transpose(1, 2) / hidden**0.5
-    found = attention.last_head_log_weights(mentions, regions, torch.ones(1, 4, dtype=torch.bool))
+    everything = torch.ones(1, 4, dtype=torch.bool)
+    _, found = attention.with_log_weights(mentions, regions, everything)
     torch.testing.assert_close(found, scores.log_softmax(dim=-1))
 
 
@@ -289,9 +294,47 @@ def test_text_encoding_is_the_encoders_own() -> None:
     batch = tiny.batch(tiny.examples())
     whole = BertModel.from_pretrained(tiny.encoder_folder()).eval()
     with torch.inference_mode():
-        ours = model.eval().text_encoder(batch.token_ids, batch.token_mask)
+        texts = Texts(batch.token_ids, batch.token_mask, batch.token_lengths)
+        (ours,) = model.eval().text_encoder(texts)
         theirs = whole(batch.token_ids, batch.token_mask.long()).last_hidden_state
     torch.testing.assert_close(ours[batch.token_mask], theirs[batch.token_mask])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_texts_are_grouped_as_cheaply_as_can_be(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    lengths = random.integers(1, 30, 6).tolist()
+    group_cost = int(random.integers(0, 30))
+
+    def cost_of(groups: Iterable[Sequence[int]]) -> int:
+        return sum(len(group) * max(group) + group_cost for group in groups)
+
+    def cut(texts: list[int], after: Sequence[bool]) -> Iterable[list[int]]:
+        ends = [0, *(n + 1 for n, here in enumerate(after) if here), len(texts)]
+        return (texts[start:end] for start, end in itertools.pairwise(ends))
+
+    groups = group_by_length(lengths, group_cost)
+    assert sorted(itertools.chain.from_iterable(groups)) == list(range(len(lengths)))
+    every_way = itertools.product((False, True), repeat=len(lengths) - 1)
+    least = min(cost_of(cut(sorted(lengths), way)) for way in every_way)
+    assert cost_of([lengths[place] for place in group] for group in groups) == least
+
+
+def test_no_text_makes_no_group() -> None:
+    assert group_by_length([], 32) == []
+
+
+def test_texts_of_many_lengths_are_encoded_as_each_alone(model: CoreferenceModel) -> None:
+    lengths = (60, 3, 4, 58, 4)
+    assert len(group_by_length(lengths, GROUP_COST["cpu"])) == 2
+    ids = torch.randint(5, 40, (5, 60), generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(60) < torch.tensor(lengths)[:, None]
+    with torch.inference_mode():
+        (together,) = model.text_encoder(Texts(ids, mask, lengths))
+        for row, length in enumerate(lengths):
+            one = slice(row, row + 1)
+            alone = Texts(ids[one, :length], mask[one, :length], (length,))
+            torch.testing.assert_close(together[one, :length], model.text_encoder(alone)[0])
 
 
 def test_a_model_is_rebuilt_from_its_configurations_alone(model: CoreferenceModel) -> None:

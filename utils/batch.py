@@ -23,6 +23,10 @@ class Batch:
     # the encoder cannot reach or the cap leaves out.
     mention_indices: tuple[tuple[int, ...], ...]
 
+    # How many word-pieces each narration has, and each label, known without asking the device.
+    token_lengths: tuple[int, ...]
+    label_lengths: tuple[int, ...]
+
     token_ids: Tensor  # [B, T] int64
     token_mask: Tensor  # [B, T] bool
     mention_spans: Tensor  # [B, M, 2] int64, word-pieces from start to end, end exclusive
