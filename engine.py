@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel
@@ -40,6 +40,7 @@ from models.training_step import TrainingStep
 from resolver import Resolution, Resolver
 from utils.batch import Batch
 from utils.config import Config, check_same_architecture, read_config_file
+from utils.device import choose_precision
 from utils.distributed import (
     broadcast_object,
     gather_objects,
@@ -81,6 +82,7 @@ def train_one_epoch(
     """
     means = Means()
     model, precision = unwrapped(training_step).model, unwrapped(training_step).precision
+    before: _Step | None = None
     for _ in trange(batches.steps_per_epoch, desc=progress, leave=False, disable=not is_main()):
         labelled, unlabelled = batches.next(device)
         weight = pseudo.next_weight()
@@ -95,26 +97,52 @@ def train_one_epoch(
         scheduler.step()
         if teacher is not None:
             teacher.update_parameters(model)
-        found = {name: tuple(values.tolist()) for name, values in terms.items()}
-        _check_finite(found, (labelled, unlabelled), scheduler)
-        means.add(found)
+        # To read a step's losses waits for the device, which by now has the next step to do.
+        if before is not None:
+            means.add(before.losses())
+        before = _Step.done(terms, (labelled, unlabelled), scheduler)
+    if before is not None:
+        means.add(before.losses())
     return means.means()
 
 
-def _check_finite(
-    terms: Mapping[str, tuple[float, float]],
-    batches: Iterable[Batch | None],
-    scheduler: LRScheduler,
-) -> None:
-    """Raise where a loss, as its sum and count, is infinite or not a number."""
-    wrong = [name for name, (total, _) in terms.items() if not math.isfinite(total)]
-    if wrong:
-        ids = ", ".join(i for batch in batches if batch is not None for i in batch.narration_ids)
-        raise InputError(
-            f"step {scheduler.last_epoch}: the loss {wrong[0]} is {terms[wrong[0]][0]}, at a "
-            f"learning rate of {scheduler.get_last_lr()[0]:g} and on the narrations {ids}; a lower "
-            "--lr may help; what is saved is of the epochs before"
-        )
+@dataclass(frozen=True)
+class _Step:
+    """What is to be said of a step when its losses are known."""
+
+    names: tuple[str, ...]
+    terms: Tensor  # [losses, 2], their sums and counts
+    number: int
+    rate: float
+    narration_ids: tuple[str, ...]
+
+    @classmethod
+    def done(
+        cls,
+        terms: Mapping[str, Tensor],
+        batches: Iterable[Batch | None],
+        scheduler: LRScheduler,
+    ) -> _Step:
+        ids = (i for batch in batches if batch is not None for i in batch.narration_ids)
+        rate = scheduler.get_last_lr()[0]
+        together = torch.stack(list(terms.values()))
+        return cls(tuple(terms), together, scheduler.last_epoch, rate, tuple(ids))
+
+    def losses(self) -> dict[str, tuple[float, float]]:
+        """Sum and count of each loss by its name.
+
+        Raises:
+            InputError: one is infinite or not a number.
+        """
+        found = dict(zip(self.names, map(tuple, self.terms.tolist()), strict=True))
+        for name, (total, _) in found.items():
+            if not math.isfinite(total):
+                raise InputError(
+                    f"step {self.number}: the loss {name} is {total}, at a learning rate of "
+                    f"{self.rate:g} and on the narrations {', '.join(self.narration_ids)}; a lower "
+                    "--lr may help; what is saved is of the epochs before"
+                )
+        return found
 
 
 class TrainingBatches:
@@ -391,7 +419,8 @@ def resolver_for_test(options: argparse.Namespace, device: torch.device) -> Reso
     Raises:
         InputError: the checkpoint cannot be used, or the options contradict it.
     """
-    resolver = Resolver.from_checkpoint(options.save_name, device)
+    precision = choose_precision(options.precision, device)
+    resolver = Resolver.from_checkpoint(options.save_name, device, precision)
     if options.model_config is not None:
         values, _ = read_config_file(options.model_config)
         check_same_architecture(values, resolver.config, options.model_config, options.save_name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 from tqdm import tqdm
 
 from data.loaders import NarrationDataset, OrderedBatches, make_loader
@@ -18,7 +18,8 @@ from data.word_pieces import WordPieces
 from data.word_vectors import WordVectors
 from evaluation.chains import chains_from_similarity
 from models.build import build_from_checkpoint
-from models.coreference_model import predicted_boxes
+from models.coreference_model import CoreferenceModel, predicted_boxes
+from models.text_encoder import Texts
 from utils.batch import Batch
 from utils.checkpoint import CheckpointError, load_checkpoint
 from utils.config import Config
@@ -56,24 +57,29 @@ class Resolver:
         config: of the run that trained it.
         threshold: the similarity above which two mentions are linked.
         device: the model's.
+        precision: of the model's matrix products.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: CoreferenceModel,
         word_pieces: WordPieces,
         config: Config,
         threshold: float,
         device: torch.device,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         self.model = model
         self.word_pieces = word_pieces
         self.config = config
         self.threshold = threshold
         self.device = device
+        self.precision = precision
 
     @classmethod
-    def from_checkpoint(cls, path: Path, device: torch.device) -> Resolver:
+    def from_checkpoint(
+        cls, path: Path, device: torch.device, precision: torch.dtype = torch.float32
+    ) -> Resolver:
         """Load a checkpoint; nothing beside the file is needed, but for word vectors (`resolve`).
 
         Raises:
@@ -91,6 +97,7 @@ class Resolver:
             checkpoint.config,
             checkpoint.threshold,
             device,
+            precision,
         )
 
     def resolve(
@@ -132,17 +139,19 @@ class Resolver:
         loader = make_loader(dataset, batches, workers, self.device)
         places = iter(range(len(narrations)))
         self.model.eval()
+        labels = _LabelVectors(self.model, self.device, self.precision)
         with tqdm(total=len(narrations), desc=progress, disable=progress is None) as bar:
             for padded in loader:
-                for of_batch in self._run(padded):
+                for of_batch in self._run(padded, labels):
                     yield self._resolution(narrations[next(places)], *of_batch)
                 bar.update(len(padded))
 
     @torch.inference_mode()
-    def _run(self, batch: Batch) -> list[tuple[np.ndarray, ...]]:
+    def _run(self, batch: Batch, labels: _LabelVectors) -> list[tuple[np.ndarray, ...]]:
         """For each narration: seen mentions, their similarity, boxes, scores, and its regions."""
+        label_vectors = labels.of(batch)
         batch = batch.to(self.device)
-        output = self.model(batch)
+        output = self.model(batch, self.precision, label_vectors)
         boxes, scores = predicted_boxes(output, batch, refine=self.config.box_regression)
         arrays = [
             tensor.float().cpu().numpy()
@@ -193,3 +202,49 @@ class Resolver:
             box_scores=all_scores,
             regions_xyxy=regions_xyxy,
         )
+
+
+class _LabelVectors:
+    """The vectors of region labels, kept from batch to batch: pictures share most of theirs.
+
+    Args:
+        model: whose weights do not change meanwhile.
+        device: the model's.
+        precision: of its matrix products.
+    """
+
+    def __init__(
+        self, model: CoreferenceModel, device: torch.device, precision: torch.dtype
+    ) -> None:
+        self._model = model
+        self._device = device
+        self._precision = precision
+        self._rows: dict[tuple[int, ...], int] = {}
+        self._vectors: Tensor | None = None
+
+    def of(self, batch: Batch) -> Tensor | None:
+        """[L, H] for the labels of a batch that is not on the device yet; None without labels."""
+        ids = batch.label_token_ids.tolist()
+        keys = [tuple(row[:end]) for row, end in zip(ids, batch.label_lengths, strict=True)]
+        # Labels that are written differently may have the same word-pieces.
+        new = {key: place for place, key in enumerate(keys) if key not in self._rows}
+        if new:
+            places = list(new.values())
+            lengths = tuple(batch.label_lengths[place] for place in places)
+            ids, mask, word_mask = (
+                tensor[places].to(self._device)
+                for tensor in (
+                    batch.label_token_ids,
+                    batch.label_token_mask,
+                    batch.label_word_mask,
+                )
+            )
+            texts = Texts(ids, mask, lengths)
+            vectors = self._model.encode_labels(texts, word_mask, self._precision)
+            self._rows |= {key: row for row, key in enumerate(new, start=len(self._rows))}
+            known = self._vectors
+            self._vectors = vectors if known is None else torch.cat([known, vectors])
+        if self._vectors is None or not keys:
+            return None
+        rows = torch.tensor([self._rows[key] for key in keys], device=self._device)
+        return self._vectors[rows]

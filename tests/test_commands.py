@@ -19,10 +19,12 @@ import test_coref
 import test_grounding
 from data.loaders import keep_labels
 from data.mentions import cache_path, fingerprint
-from data.readers import read_narrations
+from data.narration import Mention, Narration, Regions
+from data.readers import open_regions, read_narrations
 from engine import TrainingBatches
 from evaluation.chain_files import read_chain_folder
 from evaluation.coreference_scores import score_chains
+from resolver import Resolver
 from tests import cin_files, tiny
 from tests.conftest import REPOSITORY
 from tools import train_sense2vec
@@ -558,6 +560,68 @@ def test_a_model_of_texts_alone_grounds_nothing(folder: Path) -> None:
     with pytest.raises(InputError, match="reads texts alone"):
         test_grounding.main(["--save_name", str(blind), "--output", str(folder / "none")])
     assert not (folder / "none").exists()
+
+
+def test_the_answer_depends_neither_on_the_batch_nor_much_on_the_precision(
+    folder: Path, checkpoint: Path
+) -> None:
+    store = open_regions("cin", folder / "data", "test")
+    narrations = read_narrations("cin", folder / "data", "test").narrations
+
+    def similarities(precision: torch.dtype, batch: int) -> list[np.ndarray]:
+        resolver = Resolver.from_checkpoint(checkpoint, torch.device("cpu"), precision)
+        return [found.similarity for found in resolver.resolve(narrations, store, batch=batch)]
+
+    together = similarities(torch.float32, 32)
+    for one, other in zip(similarities(torch.float32, 1), together, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    in_bfloat16 = similarities(torch.bfloat16, 32)
+    for one, other in zip(in_bfloat16, together, strict=True):
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, other, atol=0.05)
+    assert any((one != other).any() for one, other in zip(in_bfloat16, together, strict=True))
+
+
+def test_the_test_commands_take_a_precision(
+    folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[torch.dtype] = []
+
+    def load(path: Path, device: torch.device, precision: torch.dtype) -> Resolver:
+        asked.append(precision)
+        return from_checkpoint(path, device, precision)
+
+    from_checkpoint = Resolver.from_checkpoint
+    monkeypatch.setattr(Resolver, "from_checkpoint", load)
+    evaluated(folder, checkpoint)
+    evaluated(folder, checkpoint, "--precision", "bfloat16")
+    assert asked == [torch.float32, torch.bfloat16]
+
+
+def test_labels_of_the_same_word_pieces_are_told_from_others(checkpoint: Path) -> None:
+    """Upper case is none of an uncased tokenizer's."""
+    pictures = {"1": ("dog", "Dog", "ball"), "2": ("man", "tree", "dog"), "3": ("ball", "man")}
+
+    class Store:
+        feature_size = tiny.FEATURE_SIZE
+
+        def read(self, image_id: str, image_size: object) -> Regions:
+            labels = pictures[image_id]
+            boxes = np.tile(np.array([0.1, 0.1, 0.9, 0.9], np.float32), (len(labels), 1))
+            features = np.ones((len(labels), tiny.FEATURE_SIZE), np.float32)
+            return Regions(boxes, labels, (), features)
+
+    narrations = [
+        Narration(image_id, "a man and the dog", (Mention(0, 5, "a man"), Mention(10, 17, "dog")),
+                  image_id=image_id)
+        for image_id in pictures
+    ]  # fmt: skip
+    resolver = Resolver.from_checkpoint(checkpoint, torch.device("cpu"))
+    one_by_one = resolver.resolve(narrations, Store(), batch=1)
+    for found, narration in zip(one_by_one, narrations, strict=True):
+        (alone,) = resolver.resolve([narration], Store())
+        np.testing.assert_allclose(found.similarity, alone.similarity, atol=1e-5)
+        np.testing.assert_allclose(found.box_scores, alone.box_scores, atol=1e-5)
 
 
 def test_chains_of_found_mentions_are_written_without_scores(

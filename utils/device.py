@@ -39,7 +39,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type that matrix products are computed in while training.
+    """The type that matrix products are computed in.
 
     Args:
         name: float32, bfloat16 or auto; "auto" is bfloat16 where the device multiplies it faster.

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from utils.config import PRECISIONS
+
 
 def whole_number_from(least: int) -> Callable[[str], int]:
     """A type of options: whole numbers that are not below the least one."""
@@ -70,6 +72,12 @@ def add_test_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--json", type=Path, default=None, metavar="FILE", help="write the scores, in percent"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="of matrix products; auto: bfloat16 where the device multiplies it faster",
     )
     parser.add_argument(
         "--bbox-reg",
