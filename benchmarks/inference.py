@@ -1,0 +1,82 @@
+"""Time resolving narrations with the published configuration.
+
+    python benchmarks/inference.py
+    python benchmarks/inference.py --batch 1
+
+The whole way from narrations to links and boxes, as the test commands go it: tokenising, padding,
+the model, and what is made of its output. Weights and data are generated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.floor import Sizes, forward_operations
+from benchmarks.measuring import (
+    Figures,
+    add_options,
+    median_time,
+    peak_gb,
+    set_up,
+    time_beside_products,
+)
+from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
+from resolver import Resolver
+from utils.batch import Batch
+from utils.errors import run_command
+
+_BATCHES = 8
+_LEAST_NARRATIONS = 64
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what the command line says."""
+    parser = argparse.ArgumentParser(prog="inference.py", description="Time inference.")
+    add_options(parser, batch=32)
+    options = parser.parse_args(arguments)
+    device, precision = set_up(options)
+    config = published_config()
+    model = published_model(config).to(device).eval()
+    count = max(_BATCHES * options.batch, _LEAST_NARRATIONS)
+    data = GeneratedData(count)
+    resolver = Resolver(model, data.word_pieces, config, 0.8, device, precision)
+
+    def resolve() -> None:
+        for _ in resolver.resolve(data.narrations, data, batch=options.batch):
+            pass
+
+    of_all, rate = time_beside_products(resolve, options.repeats, device, precision)
+    seconds = of_all * options.batch / count
+    peak = peak_gb(device)
+    released = as_released(data.batch(range(options.batch), masking=None))
+    released_seconds = median_time(
+        lambda: run_padded(resolver, released), options.released_repeats, device
+    )
+    # Labels are encoded once for all narrations.
+    operations = forward_operations(data.batch(range(count), masking=None), Sizes.of(model))
+    floor = operations * options.batch / count / (rate * 1e9)
+    Figures(
+        seconds=seconds,
+        floor_ratio=seconds / floor,
+        as_published_ratio=released_seconds / seconds,
+        matmul_gflops=rate,
+        peak_gb=peak,
+        batch=options.batch,
+    ).report("inference", options.json)
+
+
+@torch.inference_mode()
+def run_padded(resolver: Resolver, batch: Batch) -> None:
+    """The model on a batch that is padded as the released code pads it."""
+    resolver.model(batch.to(resolver.device), resolver.precision)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,90 @@
+"""Time all coreference scores of many documents, beside scorch on some of them.
+
+    python benchmarks/scoring.py
+
+The documents are generated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import scorch.scores
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from evaluation.chains import chains_from_labels
+from evaluation.coreference_scores import Chains, score_chains
+from utils.errors import run_command
+from utils.files import write_text
+from utils.options import whole_number_from
+
+SCORCH_DOCUMENTS = 200
+_SCORCH_SCORES = ("muc", "b_cubed", "ceaf_m", "ceaf_e", "blanc")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what the command line says."""
+    number = whole_number_from(1)
+    parser = argparse.ArgumentParser(prog="scoring.py", description="Time coreference scores.")
+    parser.add_argument("--documents", type=number, default=10_000)
+    parser.add_argument("--mentions", type=number, default=20, help="of a document")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
+    options = parser.parse_args(arguments)
+    gold, system = make_chains(options.documents, options.mentions)
+    seconds = seconds_of(lambda: score_chains(gold, system, also_without_singletons=True))
+    some = list(gold)[:SCORCH_DOCUMENTS]
+    ours = seconds_of(
+        lambda: score_chains({d: gold[d] for d in some}, {d: system[d] for d in some})
+    )
+    scorchs = seconds_of(lambda: [score_with_scorch(gold[d], system[d]) for d in some])
+    print(
+        f"{options.documents} documents of {options.mentions} mentions, all scores with and "
+        f"without singletons: {seconds:.2f} s\n{len(some)} of them, with singletons alone: scorch "
+        f"takes {scorchs / ours:.2f} times as long, without LEA and the pooled scores"
+    )
+    if options.json is not None:
+        figures = {
+            "seconds": seconds,
+            "scorch_ratio": scorchs / ours,
+            "documents": options.documents,
+            "mentions": options.mentions,
+        }
+        write_text(options.json, json.dumps(figures, indent=2) + "\n")
+
+
+def make_chains(documents: int, mentions: int) -> tuple[dict[str, Chains], dict[str, Chains]]:
+    """Gold chains, and system chains that have a fifth of the mentions elsewhere."""
+    random = np.random.default_rng(0)
+    gold, system = {}, {}
+    for document in map(str, range(documents)):
+        labels = random.integers(0, mentions // 2 + 1, mentions)
+        gold[document] = chains_from_labels(labels.tolist())
+        moved = random.random(mentions) < 0.2
+        labels[moved] = random.integers(0, mentions // 2 + 1, moved.sum())
+        system[document] = chains_from_labels(labels.tolist())
+    return gold, system
+
+
+def score_with_scorch(gold: Chains, system: Chains) -> None:
+    """All scores that scorch has, of one document."""
+    clusters = [set(chain) for chain in gold], [set(chain) for chain in system]
+    for name in _SCORCH_SCORES:
+        getattr(scorch.scores, name)(*clusters)
+
+
+def seconds_of(run: Callable[[], object]) -> float:
+    """Seconds of one run."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    run_command(main)

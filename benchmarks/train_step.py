@@ -1,0 +1,110 @@
+"""Time a semi-supervised step of the published configuration.
+
+    python benchmarks/train_step.py
+
+The step is the one of the training loop: a labelled and an unlabelled batch with all losses,
+pseudo-labels from the averaged teacher, backward pass, optimizer and teacher. Weights and data are
+generated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.floor import Sizes, training_operations
+from benchmarks.measuring import (
+    Figures,
+    add_options,
+    median_time,
+    peak_gb,
+    set_up,
+    time_beside_products,
+)
+from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
+from data.loaders import Masking
+from data.narration import without_labels
+from engine import PseudoSchedule, make_optimizer, make_scheduler, train_one_epoch
+from models.teacher import make_teacher
+from models.training_step import TrainingStep
+from utils.batch import Batch
+from utils.errors import run_command
+
+
+class OneStep:
+    """An epoch of one step, always on the same two batches."""
+
+    steps_per_epoch = 1
+
+    def __init__(self, labelled: Batch, unlabelled: Batch) -> None:
+        self.labelled = labelled
+        self.unlabelled = unlabelled
+
+    def next(self, device: torch.device) -> tuple[Batch, Batch]:
+        """Both, on the device."""
+        return self.labelled.to(device), self.unlabelled.to(device)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what the command line says."""
+    parser = argparse.ArgumentParser(prog="train_step.py", description="Time a training step.")
+    add_options(parser, batch=6)
+    options = parser.parse_args(arguments)
+    device, precision = set_up(options)
+    config = published_config(batch=options.batch)
+    model = published_model(config).to(device)
+    sizes = Sizes.of(model)
+    teacher = make_teacher(model, config.ema_decay)
+    training_step = TrainingStep(model, config, precision)
+    optimizer = make_optimizer(model, config)
+    scheduler = make_scheduler(optimizer, config, steps_per_epoch=1000)
+    pseudo = PseudoSchedule(ramp_steps=0)
+    pseudo.start()
+
+    def step(batches: OneStep) -> None:
+        train_one_epoch(
+            training_step,
+            teacher,
+            teacher,
+            batches,
+            optimizer,
+            scheduler,
+            pseudo,
+            config,
+            device,
+            progress="step",
+        )
+
+    batches = make_batches(options.batch, Masking(config.mlm_probability, config.seed))
+    seconds, rate = time_beside_products(lambda: step(batches), options.repeats, device, precision)
+    peak = peak_gb(device)
+    released = OneStep(as_released(batches.labelled), as_released(batches.unlabelled))
+    released_seconds = median_time(lambda: step(released), options.released_repeats, device)
+    both = (batches.labelled, batches.unlabelled)
+    floor = training_operations(both, batches.unlabelled, sizes) / (rate * 1e9)
+    Figures(
+        seconds=seconds,
+        floor_ratio=seconds / floor,
+        as_published_ratio=released_seconds / seconds,
+        matmul_gflops=rate,
+        peak_gb=peak,
+        batch=options.batch,
+    ).report("a training step", options.json)
+
+
+def make_batches(size: int, masking: Masking) -> OneStep:
+    """As many labelled narrations as unlabelled ones."""
+    data = GeneratedData(2 * size)
+    data.narrations[size:] = map(without_labels, data.narrations[size:])
+    places = range(2 * size)
+    return OneStep(data.batch(places[:size], masking), data.batch(places[size:], masking))
+
+
+if __name__ == "__main__":
+    run_command(main)
