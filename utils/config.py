@@ -92,7 +92,7 @@ class Config:
     pseudo_positive_above: float = _part("training", 0.9)
     pseudo_negative_below: float = _part("training", 0.5)
     pseudo_region_above: float = _part("training", 0.9)
-    pseudo_propagation_steps: int = _part("training", 1)
+    pseudo_propagation_steps: int = _part("training", 3)
     pseudo_from_epoch: int = _part("training", 1)
     pseudo_ramp_epochs: float = _part("training", 1.0)
     pseudo_coreference_weight: float = _part("training", 1.0)
