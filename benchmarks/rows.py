@@ -112,10 +112,23 @@ _AVERAGED = tuple(
     for row, title in zip(CUMULATIVE[:2], ("supervised", "without pseudo-labels"), strict=True)
 )
 _EMA = next(row for row in CUMULATIVE if row.name == "ema")
-_PUBLISHED = Row(
-    "published-thresholds",
-    "EMA row, links and regions above 0.9, as published",
-    {**_EMA.values, **_PUBLISHED_THRESHOLDS},
+# Where to look when pseudo-labels do not help: how sure the teacher is, when they begin to count,
+# and how much.
+_OTHER_PSEUDO_LABELS = tuple(
+    Row(name, f"EMA row, {title}", {**_EMA.values, **changed})
+    for name, title, changed in (
+        (
+            "published-thresholds",
+            "links and regions above 0.9, as published",
+            _PUBLISHED_THRESHOLDS,
+        ),
+        ("later", "pseudo-labels from the fourth epoch on", {"pseudo_from_epoch": 3}),
+        (
+            "lighter",
+            "pseudo-labels weigh a tenth",
+            {"pseudo_coreference_weight": 0.1, "pseudo_grounding_weight": 0.1},
+        ),
+    )
 )
 # VD-Ref has no regions: nothing is grounded, and no text is held against a picture.
 _VD_REF_REST = {"use_unlabelled": True, "use_ema": True, "pseudo_propagation_steps": 1}
@@ -132,7 +145,7 @@ _VD_REF = (
     ),
 )
 ROWS: Mapping[str, tuple[Row, ...]] = {
-    "cin": (*CUMULATIVE, *_AVERAGED, _PUBLISHED, *_beside(_EMA)),
+    "cin": (*CUMULATIVE, *_AVERAGED, *_OTHER_PSEUDO_LABELS, *_beside(_EMA)),
     "vd_ref": _VD_REF,
 }
 
