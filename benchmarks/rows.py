@@ -112,8 +112,7 @@ _AVERAGED = tuple(
     for row, title in zip(CUMULATIVE[:2], ("supervised", "without pseudo-labels"), strict=True)
 )
 _EMA = next(row for row in CUMULATIVE if row.name == "ema")
-# Where to look when pseudo-labels do not help: how sure the teacher is, when they begin to count,
-# and how much.
+# Where to look when pseudo-labels do not help: how sure the teacher is, and when they begin.
 _OTHER_PSEUDO_LABELS = tuple(
     Row(name, f"EMA row, {title}", {**_EMA.values, **changed})
     for name, title, changed in (
@@ -123,11 +122,6 @@ _OTHER_PSEUDO_LABELS = tuple(
             _PUBLISHED_THRESHOLDS,
         ),
         ("later", "pseudo-labels from the fourth epoch on", {"pseudo_from_epoch": 3}),
-        (
-            "lighter",
-            "pseudo-labels weigh a tenth",
-            {"pseudo_coreference_weight": 0.1, "pseudo_grounding_weight": 0.1},
-        ),
     )
 )
 # VD-Ref has no regions: nothing is grounded, and no text is held against a picture.
