@@ -220,12 +220,14 @@ class _LabelVectors:
         self._device = device
         self._precision = precision
         self._rows: dict[tuple[int, ...], int] = {}
-        self._vectors: Tensor | None = None
+        self._vectors = torch.empty(0, model.text_encoder.hidden_size, device=device)
 
     def of(self, batch: Batch) -> Tensor | None:
         """[L, H] for the labels of a batch that is not on the device yet; None without labels."""
-        ids = batch.label_token_ids.tolist()
-        keys = [tuple(row[:end]) for row, end in zip(ids, batch.label_lengths, strict=True)]
+        if not batch.label_lengths:
+            return None
+        rows = zip(batch.label_token_ids.tolist(), batch.label_lengths, strict=True)
+        keys = [tuple(row[:length]) for row, length in rows]
         # Labels that are written differently may have the same word-pieces.
         new = {key: place for place, key in enumerate(keys) if key not in self._rows}
         if new:
@@ -242,9 +244,5 @@ class _LabelVectors:
             texts = Texts(ids, mask, lengths)
             vectors = self._model.encode_labels(texts, word_mask, self._precision)
             self._rows |= {key: row for row, key in enumerate(new, start=len(self._rows))}
-            known = self._vectors
-            self._vectors = vectors if known is None else torch.cat([known, vectors])
-        if self._vectors is None or not keys:
-            return None
-        rows = torch.tensor([self._rows[key] for key in keys], device=self._device)
-        return self._vectors[rows]
+            self._vectors = torch.cat([self._vectors, vectors])
+        return self._vectors[[self._rows[key] for key in keys]]

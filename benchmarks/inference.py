@@ -10,6 +10,7 @@ the model, and what is made of its output. Weights and data are generated.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,14 +20,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.floor import Sizes, forward_operations
-from benchmarks.measuring import (
-    Figures,
-    add_options,
-    median_time,
-    peak_gb,
-    set_up,
-    time_beside_products,
-)
+from benchmarks.measuring import add_options, measure, set_up
 from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
 from resolver import Resolver
 from utils.batch import Batch
@@ -44,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device, precision = set_up(options)
     config = published_config()
     model = published_model(config).to(device).eval()
-    count = max(_BATCHES * options.batch, _LEAST_NARRATIONS)
+    batches = max(_BATCHES, math.ceil(_LEAST_NARRATIONS / options.batch))
+    count = batches * options.batch
     data = GeneratedData(count)
     resolver = Resolver(model, data.word_pieces, config, 0.8, device, precision)
 
@@ -52,23 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for _ in resolver.resolve(data.narrations, data, batch=options.batch):
             pass
 
-    of_all, rate = time_beside_products(resolve, options.repeats, device, precision)
-    seconds = of_all * options.batch / count
-    peak = peak_gb(device)
     released = as_released(data.batch(range(options.batch), masking=None))
-    released_seconds = median_time(
-        lambda: run_padded(resolver, released), options.released_repeats, device
-    )
     # Labels are encoded once for all narrations.
     operations = forward_operations(data.batch(range(count), masking=None), Sizes.of(model))
-    floor = operations * options.batch / count / (rate * 1e9)
-    Figures(
-        seconds=seconds,
-        floor_ratio=seconds / floor,
-        as_published_ratio=released_seconds / seconds,
-        matmul_gflops=rate,
-        peak_gb=peak,
-        batch=options.batch,
+    measure(
+        resolve,
+        lambda: run_padded(resolver, released),
+        operations,
+        options,
+        device,
+        precision,
+        batches=batches,
     ).report("inference", options.json)
 
 

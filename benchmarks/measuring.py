@@ -82,7 +82,40 @@ def set_up(options: argparse.Namespace) -> tuple[torch.device, torch.dtype]:
     return device, choose_precision(options.precision or default, device)
 
 
-def time_of(run: Callable[[], object], device: torch.device) -> float:
+def measure(
+    run: Callable[[], object],
+    run_as_released: Callable[[], object],
+    operations: float,
+    options: argparse.Namespace,
+    device: torch.device,
+    precision: torch.dtype,
+    *,
+    batches: int = 1,
+) -> Figures:
+    """Measure what a benchmark is about.
+
+    Args:
+        run: what is measured, for as many batches as there are.
+        run_as_released: one batch of the same, fed as the released code feeds it.
+        operations: of `run`, without padding and repeated work.
+        options: of `add_options`.
+    """
+    of_run, rate = _time_beside_products(run, options.repeats, device, precision)
+    # Before what is fed as released, which takes more.
+    peak = _peak_gb(device)
+    run_as_released()
+    released = median(_time_of(run_as_released, device) for _ in range(options.released_repeats))
+    return Figures(
+        seconds=of_run / batches,
+        floor_ratio=of_run / (operations / (rate * 1e9)),
+        as_published_ratio=released / (of_run / batches),
+        matmul_gflops=rate,
+        peak_gb=peak,
+        batch=options.batch,
+    )
+
+
+def _time_of(run: Callable[[], object], device: torch.device) -> float:
     """Seconds of one run, until the device has done it."""
     _wait_for(device)
     start = time.perf_counter()
@@ -91,7 +124,7 @@ def time_of(run: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def time_beside_products(
+def _time_beside_products(
     run: Callable[[], object], repeats: int, device: torch.device, precision: torch.dtype
 ) -> tuple[float, float]:
     """Time runs and matrix products in turn, so that both meet the same machine.
@@ -109,23 +142,17 @@ def time_beside_products(
 
     run()
     products = 1
-    while time_of(lambda: multiply(products), device) < _LEAST_SECONDS:
+    while _time_of(lambda: multiply(products), device) < _LEAST_SECONDS:
         products *= 2
     times, rates = [], []
     for _ in range(repeats):
-        seconds = time_of(lambda: multiply(products), device)
+        seconds = _time_of(lambda: multiply(products), device)
         rates.append(products * 2 * _MATRIX**3 / seconds / 1e9)
-        times.append(time_of(run, device))
+        times.append(_time_of(run, device))
     return median(times), median(rates)
 
 
-def median_time(run: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """The median seconds of a run, which runs once before it is timed."""
-    run()
-    return median(time_of(run, device) for _ in range(repeats))
-
-
-def peak_gb(device: torch.device) -> float:
+def _peak_gb(device: torch.device) -> float:
     """The most memory until now: of the process, or of what is allocated on the GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9

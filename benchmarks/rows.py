@@ -132,7 +132,7 @@ _VD_REF = (
     *(
         Row(
             f"pseudo-above-{above:g}",
-            f"+ the rest, unlabelled: masked words, and pseudo-coreference, links above {above:g}",
+            f"second row, with pseudo-coreference, links above {above:g}",
             {**_VD_REF_REST, "use_pseudo_labels": True, "pseudo_positive_above": above},
         )
         for above in (_PUBLISHED_THRESHOLDS["pseudo_positive_above"], _POSITIVE_ABOVE)

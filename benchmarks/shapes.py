@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data.loaders import Collate, Masking, NarrationDataset
-from data.narration import Box, Mention, Narration, Regions
+from data.narration import Mention, Narration, Regions
 from data.word_pieces import load_word_pieces
 from models.build import build_from_checkpoint
 from models.coreference_model import CoreferenceModel
@@ -104,15 +104,10 @@ class GeneratedData:
                     end,
                     phrase=" ".join(words[first : last + 1]),
                     chain=str(self._random.integers(CHAINS)),
-                    boxes_xyxy=(_box(boxes[self._random.integers(REGIONS)]),),
+                    boxes_xyxy=(tuple(boxes[self._random.integers(REGIONS)]),),
                 )
             )
         return Narration(image_id, " ".join(words), tuple(mentions), image_id=image_id)
-
-
-def _box(corners: Sequence[float]) -> Box:
-    x1, y1, x2, y2 = corners
-    return x1, y1, x2, y2
 
 
 def published_config(**changed: Any) -> Config:

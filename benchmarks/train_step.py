@@ -19,14 +19,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.floor import Sizes, training_operations
-from benchmarks.measuring import (
-    Figures,
-    add_options,
-    median_time,
-    peak_gb,
-    set_up,
-    time_beside_products,
-)
+from benchmarks.measuring import add_options, measure, set_up
 from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
 from data.loaders import Masking
 from data.narration import without_labels
@@ -59,7 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device, precision = set_up(options)
     config = published_config(batch=options.batch)
     model = published_model(config).to(device)
-    sizes = Sizes.of(model)
     teacher = make_teacher(model, config.ema_decay)
     training_step = TrainingStep(model, config, precision)
     optimizer = make_optimizer(model, config)
@@ -82,19 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
     batches = make_batches(options.batch, Masking(config.mlm_probability, config.seed))
-    seconds, rate = time_beside_products(lambda: step(batches), options.repeats, device, precision)
-    peak = peak_gb(device)
     released = OneStep(as_released(batches.labelled), as_released(batches.unlabelled))
-    released_seconds = median_time(lambda: step(released), options.released_repeats, device)
     both = (batches.labelled, batches.unlabelled)
-    floor = training_operations(both, batches.unlabelled, sizes) / (rate * 1e9)
-    Figures(
-        seconds=seconds,
-        floor_ratio=seconds / floor,
-        as_published_ratio=released_seconds / seconds,
-        matmul_gflops=rate,
-        peak_gb=peak,
-        batch=options.batch,
+    measure(
+        lambda: step(batches),
+        lambda: step(released),
+        training_operations(both, batches.unlabelled, Sizes.of(model)),
+        options,
+        device,
+        precision,
     ).report("a training step", options.json)
 
 
