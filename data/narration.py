@@ -96,6 +96,21 @@ class Regions(Sequence[Region]):
 
 
 @dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a text or a turn of a dialogue, as its data set splits it.
+
+    Attributes:
+        start: first character in the text.
+        end: character after the last one.
+        speaker: who says it; None where unknown.
+    """
+
+    start: int
+    end: int
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Narration:
     """A text about a picture.
 
@@ -110,9 +125,12 @@ class Narration:
         trace_path: the file of its mouse trace, where there is one.
         words: the words of the text as the data set splits it, where it does; a trace has one box
             for each.
+        sentences: the sentences or turns of the text, in text order; they do not overlap. Empty
+            where the data set does not split it.
 
     Raises:
-        ValueError: a mention is empty or reaches over the text, or the order is wrong.
+        ValueError: a mention or sentence is empty or reaches over the text, the order is wrong, or
+            sentences overlap.
     """
 
     id: str
@@ -123,6 +141,7 @@ class Narration:
     image_path: Path | None = None
     trace_path: Path | None = None
     words: tuple[str, ...] = field(default=())
+    sentences: tuple[Sentence, ...] = ()
 
     def __post_init__(self) -> None:
         previous = 0
@@ -135,6 +154,14 @@ class Narration:
             if mention.start < previous:
                 raise ValueError(f"narration {self.id}: mention {index} starts before the last one")
             previous = mention.start
+        end = 0
+        for index, sentence in enumerate(self.sentences):
+            if not end <= sentence.start < sentence.end <= len(self.text):
+                raise ValueError(
+                    f"narration {self.id}: sentence {index} spans characters {sentence.start} to "
+                    f"{sentence.end}, after one to {end} and in a text of {len(self.text)}"
+                )
+            end = sentence.end
 
     @property
     def is_labelled(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.narration import Mention, Narration, Regions, counted_mentions
+from data.narration import Mention, Narration, Regions, Sentence, counted_mentions
 
 TEXT = "A man holds a dog."
 BOX = (0.1, 0.2, 0.3, 0.4)
@@ -25,6 +25,13 @@ def test_a_span_outside_the_text_is_refused(span: tuple[int, int]) -> None:
 def test_mentions_out_of_text_order_are_refused() -> None:
     with pytest.raises(ValueError, match="mention 1 starts before"):
         Narration("1", TEXT, (Mention(12, 17, "a dog"), Mention(0, 5, "A man")))
+
+
+@pytest.mark.parametrize("second", [(4, 18), (5, 5), (6, 19), (-2, 3)])
+def test_sentences_that_overlap_or_leave_the_text_are_refused(second: tuple[int, int]) -> None:
+    assert Narration("1", TEXT, sentences=(Sentence(0, 5), Sentence(5, 18, "her"))).sentences
+    with pytest.raises(ValueError, match="narration 1: sentence 1 spans"):
+        Narration("1", TEXT, sentences=(Sentence(0, 5), Sentence(*second)))
 
 
 def test_a_narration_is_labelled_when_every_mention_has_a_chain() -> None:

@@ -55,6 +55,12 @@ def test_turns_are_joined_and_spans_point_into_the_text(tmp_path: Path) -> None:
     assert [m.phrase for m in narration.mentions] == ["A man 's dog", "a  man 's", "He", "it"]
 
 
+def test_sentences_are_the_turns_with_words(tmp_path: Path) -> None:
+    (narration,) = read(tmp_path, DIALOGUE).narrations
+    found = [(narration.text[s.start : s.end], s.speaker) for s in narration.sentences]
+    assert found == [("A man 's dog .", "Caption"), ("He likes it .", "Answer")]
+
+
 def test_no_boxes_and_no_regions(tmp_path: Path) -> None:
     reading = read(tmp_path, DIALOGUE)
     assert not are_boxes_known(reading.narrations)
@@ -87,6 +93,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "clusters of clusters": (lambda d: d.update(clusters=[[[0]]]), "indices into text_ref"),
     "turns": (lambda d: d.update(dialog={}), "dialog {}"),
     "blank token": (lambda d: d["dialog"][0].update(text=["a", " "]), "the turn"),
+    "author": (lambda d: d["dialog"][0].update(author=3), "the author 3"),
     "half a character": (lambda d: d["dialog"][0].update(text=["\ud800"]), "the turn"),
     "no words": (lambda d: d.update(dialog=[]), "without words"),
     "id": (lambda d: d.update(id="../7"), "'../7'"),
@@ -152,3 +159,6 @@ def test_the_real_dialogues_have_the_known_counts(
         spans = [(mention.start, mention.end) for mention in narration.mentions]
         assert len(set(spans)) == len(spans)
         assert narration.is_labelled
+        turns = [narration.text[s.start : s.end] for s in narration.sentences]
+        assert " ".join(turns) == narration.text
+        assert {s.speaker for s in narration.sentences} <= {"Caption", "Question", "Answer"}

@@ -5,9 +5,10 @@ a `text` of tokens), `text_ref` (mentions: `sentence_id`, `cluster_id`, `span`, 
 `end` in tokens of the turn, the end inclusive) and `clusters` (the indices into `text_ref` of each
 chain).
 
-A narration is the tokens of all turns, joined by single spaces; who speaks is left out. Where a
-span is there more than once, the first mention is kept. The boxes are not read: they are in pixels
-of pictures whose sizes do not come with the data.
+A narration is the tokens of all turns, joined by single spaces; its sentences are the turns that
+are not empty, the authors their speakers ("Caption:" is Caption). Where a span is there more than
+once, the first mention is kept. The boxes are not read: they are in pixels of pictures whose sizes
+do not come with the data.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from data.files import BadRecord, DataError, bad_record, is_text, read_id, shown
-from data.narration import Mention, Narration
+from data.narration import Mention, Narration, Sentence
 from data.readers.report import ReadReport, Record, same_words
 from data.regions import RegionStore
 
@@ -130,6 +131,7 @@ def _narration(record: Record, seen: set[str], repeats: _Repeats) -> Narration:
         text=" ".join(words),
         mentions=tuple(sorted(mentions, key=attrgetter("start"))),
         words=tuple(words),
+        sentences=_sentences(record, turns),
     )
 
 
@@ -142,6 +144,21 @@ def _turns(record: Record) -> list[list[str]]:
             raise record.bad(f"the turn {shown(turn)}", "a text of tokens, none of them blank")
         turns.append(tokens)
     return turns
+
+
+def _sentences(record: Record, turns: list[list[str]]) -> tuple[Sentence, ...]:
+    """The turns that are not empty, with their authors."""
+    sentences = []
+    start = 0
+    for turn, tokens in zip(record.fields["dialog"], turns, strict=True):
+        author = turn.get("author")
+        if author is not None and not is_text(author):
+            raise record.bad(f"the author {shown(author)}", "text")
+        if tokens:
+            end = start + len(" ".join(tokens))
+            sentences.append(Sentence(start, end, author and author.removesuffix(":")))
+            start = end + 1  # the space between turns
+    return tuple(sentences)
 
 
 def _mentions(record: Record, turns: list[list[str]]) -> list[Mention]:
