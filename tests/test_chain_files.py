@@ -20,7 +20,8 @@ from evaluation.chain_files import (
     write_chains,
     write_gold,
 )
-from evaluation.conll_files import ConllError, read_conll
+from evaluation.conll_files import read_conll
+from utils.conll import ConllError
 
 PHRASES = ["a man", "his hat", "he", "the hat"]
 CHAINS = [[0, 2], [1, 3]]

@@ -26,7 +26,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     An option that is a field of the configuration is absent where it is not given, so that the
     configuration file or the checkpoint speaks for it.
     """
-    parser.add_argument("--dataset", default=argparse.SUPPRESS, help="cin or vd_ref")
+    parser.add_argument(
+        "--dataset", default=argparse.SUPPRESS, help="cin, vd_ref, litbank or conll"
+    )
     parser.add_argument("--data-root", default=argparse.SUPPRESS, help="the data set's folder")
     parser.add_argument(
         "--sense2vec",

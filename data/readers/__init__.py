@@ -22,11 +22,16 @@ from typing import Any
 
 from data.files import DataError
 from data.narration import Narration
-from data.readers import cin, vd_ref
+from data.readers import cin, conll, litbank, vd_ref
 from data.readers.report import ReadReport
 from data.regions import RegionStore
 
-DATASETS: dict[str, ModuleType] = {"cin": cin, "vd_ref": vd_ref}
+DATASETS: dict[str, ModuleType] = {
+    "cin": cin,
+    "vd_ref": vd_ref,
+    "litbank": litbank,
+    "conll": conll,
+}
 
 
 @dataclass(frozen=True)
