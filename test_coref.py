@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data.conll_documents import cuts_words, document_of
 from data.narration import Narration, counted_mentions
 from engine import ResolvedSplit, gold_chains, resolve_split, resolver_for_test, system_chains
 from evaluation.baselines import RULES
@@ -27,6 +29,7 @@ from evaluation.coreference_scores import (
     score_chains,
 )
 from evaluation.grounding_scores import PRONOUNS
+from utils.conll import ConllDocument, crossing_pairs, write_documents
 from utils.device import choose_device
 from utils.distributed import process_group
 from utils.errors import InputError, run_command
@@ -39,6 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Coreference of a split with a trained model.")
     add_data_options(parser)
     add_test_options(parser)
+    parser.add_argument(
+        "--conll",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="write key.conll and response.conll, for the official scorers",
+    )
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
     with process_group(device):
@@ -64,11 +74,16 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
     if not any(narration.mentions for narration in labelled):
         if options.json is not None:
             raise InputError(f"--json: {split.name} has no gold chains, so there are no scores")
+        if options.conll is not None:
+            write_conll_files(options.conll, narrations, {"response": system}, split.boxes_known)
         print(f"{split.name} has no gold chains: nothing to score")
         return
     gold = gold_chains(labelled, boxes_known=split.boxes_known)
     write_gold_files(options.output / "gold_count" / split.name, gold, phrases)
     system = {document: system[document] for document in gold}
+    if options.conll is not None:
+        sides = {"key": gold, "response": system}
+        write_conll_files(options.conll, labelled, sides, split.boxes_known)
     scores = score_chains(gold, system, also_without_singletons=True)
     rules = rule_scores(gold, phrases)
     links = link_scores_by_kind(gold, system, labelled, split.boxes_known)
@@ -109,6 +124,49 @@ def write_gold_files(
             "they are; the scores below are against the annotations, and scorch will give others; "
             "--output names a new folder"
         )
+
+
+def write_conll_files(
+    folder: Path,
+    narrations: Sequence[Narration],
+    sides: Mapping[str, Mapping[str, Chains]],
+    boxes_known: bool,
+) -> None:
+    """Write a CoNLL-2012 file of each side's chains; say what the format cannot hold of them.
+
+    Args:
+        sides: chains over the counted mentions of every narration, by the name of the file.
+    """
+    counted = []
+    for narration in narrations:
+        indices = counted_mentions(narration, boxes_known=boxes_known)
+        mentions = tuple(narration.mentions[index] for index in indices)
+        counted.append(replace(narration, mentions=mentions))
+    for side, chains in sides.items():
+        path = folder / f"{side}.conll"
+        documents = [document_of(narration, chains[narration.id]) for narration in counted]
+        write_documents(path, documents)
+        print(f"wrote {len(documents)} documents to {path}")
+        for what, count in conll_losses(counted, documents).items():
+            if count:
+                print(f"warning: {path}: {count} {what}")
+
+
+def conll_losses(
+    narrations: Sequence[Narration], documents: Sequence[ConllDocument]
+) -> dict[str, int]:
+    """How often a file of the documents says something else than the narrations' chains."""
+    spans = [[span for chain in document.chains for span in chain] for document in documents]
+    mentions, touching = sum(len(n.mentions) for n in narrations), sum(map(len, spans))
+    distinct = sum(len(set(of_document)) for of_document in spans)
+    return {
+        "mentions begin or end within a word and got all of it": sum(map(cuts_words, narrations)),
+        "mentions touch no word and are left out": mentions - touching,
+        "mentions have the words of an earlier one, which alone is scored": touching - distinct,
+        "pairs of mentions of a chain cross and are read as nested": sum(
+            map(crossing_pairs, documents)
+        ),
+    }
 
 
 def report_strangers(folder: Path, written: Mapping[str, Chains]) -> None:

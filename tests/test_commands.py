@@ -23,6 +23,7 @@ from data.narration import Mention, Narration, Regions
 from data.readers import open_regions, read_narrations
 from engine import TrainingBatches
 from evaluation.chain_files import read_chain_folder
+from evaluation.conll_files import read_conll
 from evaluation.coreference_scores import score_chains
 from resolver import Resolver
 from tests import cin_files, tiny
@@ -212,6 +213,15 @@ def test_coref_writes_every_chain_file_once_and_the_scores_of_them(
         assert scores[way]["conll"] == pytest.approx(of_files[way]["conll"])
     assert scores["links"]["pronouns"]["mentions"] == 6
     assert set(scores["rules"]) >= {"singletons", "one chain", "same head word"}
+
+
+def test_coref_writes_conll_files_that_score_the_same(
+    folder: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    scores = evaluated(folder, checkpoint, "--conll", str(tmp_path))
+    key, response = (read_conll(tmp_path / f"{side}.conll") for side in ("key", "response"))
+    assert set(key) == set(response) == {f"{image}; part 0" for image in ("201", "2010", "202")}
+    assert score_chains(key, response).to_json()["pooled"] == scores["pooled"]
 
 
 def test_existing_gold_is_compared_and_kept(folder: Path, checkpoint: Path, capsys) -> None:
@@ -635,6 +645,9 @@ def test_chains_of_found_mentions_are_written_without_scores(
     )
     with pytest.raises(InputError, match="no gold chains"):
         test_coref.main([*options, "--json", str(tmp_path / "scores.json")])
+    test_coref.main([*options, "--conll", str(tmp_path)])
+    assert len(read_conll(tmp_path / "response.conll")) == len(chains)
+    assert not (tmp_path / "key.conll").exists()
 
 
 def test_regions_of_another_size_are_refused(folder: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from utils.errors import InputError
@@ -174,8 +175,7 @@ def crossing_pairs(document: ConllDocument) -> int:
     return sum(
         first < other_first <= last < other_last
         for chain in document.chains
-        for first, last in set(chain)
-        for other_first, other_last in set(chain)
+        for (first, last), (other_first, other_last) in combinations(sorted(set(chain)), 2)
     )
 
 
