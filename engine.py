@@ -403,11 +403,15 @@ class ResolvedSplit:
     """A split as a test command sees it.
 
     Attributes:
+        dataset: the data set that it is a split of.
+        data_root: the folder that it was read from.
         name: of the split.
         boxes_known: whether any of its mentions has a box.
         resolutions: one for each narration, in their order.
     """
 
+    dataset: str
+    data_root: Path
     name: str
     boxes_known: bool
     resolutions: Sequence[Resolution]
@@ -461,4 +465,4 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     )
     if resolutions is None:
         return None
-    return ResolvedSplit(split, are_boxes_known(narrations), resolutions)
+    return ResolvedSplit(dataset, data_root, split, are_boxes_known(narrations), resolutions)

@@ -17,6 +17,7 @@ from typing import Any
 
 from data.conll_documents import cuts_words, document_of
 from data.narration import Narration, counted_mentions
+from data.readers import read_pronouns
 from engine import ResolvedSplit, gold_chains, resolve_split, resolver_for_test, system_chains
 from evaluation.baselines import RULES
 from evaluation.chain_files import ids_scorch_confuses, write_chains, write_gold
@@ -29,6 +30,7 @@ from evaluation.coreference_scores import (
     score_chains,
 )
 from evaluation.grounding_scores import PRONOUNS
+from evaluation.pronoun_scores import PronounScores, score_pronouns
 from utils.conll import ConllDocument, crossing_pairs, write_documents
 from utils.device import choose_device
 from utils.distributed import process_group
@@ -91,6 +93,9 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
     print(format_scores(scores))
     print("\n" + format_rules(scores, rules))
     print("\n" + format_links(links))
+    resolved = pronoun_scores(split, labelled, system, options.skip_bad_records)
+    if resolved is not None:
+        print("\n" + format_links(resolved.rows()))
     if options.json is not None:
         content = {
             **scores.to_json(),
@@ -98,6 +103,8 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
             "rules": {name: 100 * value for name, value in rules.items()},
             "links": {name: value.to_json() for name, value in links.items()},
         }
+        if resolved is not None:
+            content["pronoun_resolution"] = resolved.to_json()
         write_text(options.json, json.dumps(content, indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
 
@@ -212,6 +219,27 @@ def link_scores_by_kind(
                 of_kind = chosen.setdefault(f"kind: {mention.kind}", {})
                 of_kind.setdefault(narration.id, []).append(place)
     return {name: link_scores(gold, system, mentions) for name, mentions in chosen.items()}
+
+
+def pronoun_scores(
+    split: ResolvedSplit,
+    narrations: Sequence[Narration],
+    system: Mapping[str, Chains],
+    skip_bad_records: bool,
+) -> PronounScores | None:
+    """How well annotated pronouns are resolved; None where the data set has no such annotation."""
+    pronouns = read_pronouns(
+        split.dataset, split.data_root, split.name, skip_bad_records=skip_bad_records
+    )
+    if not pronouns:
+        return None
+    chains = {}
+    for narration in narrations:
+        counted = counted_mentions(narration, boxes_known=split.boxes_known)
+        spans = [(narration.mentions[i].start, narration.mentions[i].end) for i in counted]
+        chains[narration.id] = [[spans[place] for place in c] for c in system[narration.id]]
+    known = {document: pronouns[document] for document in chains if document in pronouns}
+    return score_pronouns(known, {n.id: n.text for n in narrations}, chains)
 
 
 def format_rules(scores: CoreferenceScores, rules: Mapping[str, float]) -> str:

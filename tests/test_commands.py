@@ -224,6 +224,27 @@ def test_coref_writes_conll_files_that_score_the_same(
     assert score_chains(key, response).to_json()["pooled"] == scores["pooled"]
 
 
+def test_coref_resolves_annotated_pronouns(
+    folder: Path, checkpoint: Path, tmp_path: Path, capsys
+) -> None:
+    dialogue = {
+        "doc_key": "d", "sentences": [["a", "man"], ["he"]], "speakers": [["c", "c"], ["q"]],
+        "pronoun_info": [{
+            "current_pronoun": [2, 2], "candidate_NPs": [[0, 1]], "correct_NPs": [[0, 1]],
+            "reference_type": 0, "not_discussed": False,
+        }],
+        "clusters": [[[0, 1], [2, 2]]],
+    }  # fmt: skip
+    (tmp_path / "test.vispro.1.1.jsonlines").write_text(json.dumps(dialogue))
+    options = ["--dataset", "vispro", "--data-root", str(tmp_path)]
+    options += ["--output", str(tmp_path / "coref")]
+    scores = evaluated(folder, checkpoint, *options)["pronoun_resolution"]
+    assert scores["overall"]["gold_links"] == scores["overall"]["mentions"] == 1
+    assert scores["overall"] == scores["discussed"]
+    assert "pronouns to candidates" in capsys.readouterr().out
+    assert "pronoun_resolution" not in evaluated(folder, checkpoint)
+
+
 def test_existing_gold_is_compared_and_kept(folder: Path, checkpoint: Path, capsys) -> None:
     evaluated(folder, checkpoint)
     path = folder / "coref" / "gold_count" / "test" / "202.json"

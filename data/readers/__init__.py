@@ -9,7 +9,10 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
 - `read(data_root, split, report) -> list[Narration]`;
 - `open_regions(data_root, split, **options) -> RegionStore | None`, the options `RegionStore`'s;
 - where the truth of the unlabelled split can be known, `read_truth(data_root)`;
-- where narrations can have mouse traces, `trace_folder(data_root)`.
+- where narrations can have mouse traces, `trace_folder(data_root)`;
+- where pronouns are annotated with candidates, to score their resolution by,
+  `read_pronouns(data_root, split, report) -> dict[str, tuple[AnnotatedPronoun, ...]]` by the
+  narration's id.
 """
 
 from __future__ import annotations
@@ -22,13 +25,15 @@ from typing import Any
 
 from data.files import DataError
 from data.narration import Narration
-from data.readers import cin, conll, litbank, vd_ref
+from data.readers import cin, conll, litbank, vd_ref, vispro
 from data.readers.report import ReadReport
 from data.regions import RegionStore
+from utils.pronouns import AnnotatedPronoun
 
 DATASETS: dict[str, ModuleType] = {
     "cin": cin,
     "vd_ref": vd_ref,
+    "vispro": vispro,
     "litbank": litbank,
     "conll": conll,
 }
@@ -121,6 +126,27 @@ def read_truth(dataset: str, data_root: Path) -> dict[str, Narration]:
     read: Callable[[Path], dict[str, Narration]] | None
     read = getattr(_reader(dataset), "read_truth", None)
     return {} if read is None else read(Path(data_root))
+
+
+def read_pronouns(
+    dataset: str, data_root: Path, split: str, *, skip_bad_records: bool = False
+) -> dict[str, tuple[AnnotatedPronoun, ...]]:
+    """The pronouns of a split that are annotated with candidates.
+
+    Returns:
+        Those of each narration by its id; empty where the data set has no such annotation.
+
+    Raises:
+        DataError: there is no such data set or split; the file is missing or broken.
+        BadRecord: a record is wrong.
+    """
+    reader = _reader_of(dataset, split)
+    if not hasattr(reader, "read_pronouns"):
+        return {}
+    report = ReadReport(dataset, split, skip_bad_records)
+    found: dict[str, tuple[AnnotatedPronoun, ...]]
+    found = reader.read_pronouns(Path(data_root), split, report)
+    return found
 
 
 def trace_folder(dataset: str, data_root: Path) -> Path | None:

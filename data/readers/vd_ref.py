@@ -13,15 +13,15 @@ do not come with the data.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from itertools import accumulate
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from data.files import BadRecord, DataError, bad_record, is_text, read_id, shown
+from data.files import BadRecord, is_text, read_id, shown
 from data.narration import Mention, Narration, Sentence
+from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record, same_words
 from data.regions import RegionStore
 
@@ -41,7 +41,7 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
     narrations: list[Narration] = []
     seen: set[str] = set()
     repeats = _Repeats()
-    for record in _read_lines(data_root / f"{split}.jsonlines", report):
+    for record in read_json_lines(data_root / f"{split}.jsonlines", report):
         try:
             narration = _narration(record, seen, repeats)
         except BadRecord as problem:
@@ -86,32 +86,6 @@ class _Repeats:
                 self.in_one_chain += in_one
                 self.in_several_chains += not in_one
         return [same[0] for same in by_span.values()]
-
-
-def _read_lines(path: Path, report: ReadReport) -> list[Record]:
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    records = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append(_parse_line(path, f"line {number}", line))
-        except BadRecord as problem:
-            report.refuse(problem)
-    return records
-
-
-def _parse_line(path: Path, name: str, line: bytes) -> Record:
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise bad_record(path, name, f"no JSON ({error})", "one dialogue a line") from error
-    if not isinstance(fields, dict):
-        raise bad_record(path, name, shown(fields), "an object")
-    return Record(path, name, fields)
 
 
 def _narration(record: Record, seen: set[str], repeats: _Repeats) -> Narration:

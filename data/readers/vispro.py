@@ -1,0 +1,218 @@
+"""VisPro 1.1: visual dialogues whose pronouns are resolved (Yu et al., EMNLP 2019).
+
+`<split>.vispro.1.1.jsonlines` in the data root, one dialogue a line: `doc_key`, `sentences` (the
+tokens of the caption, then of questions and answers in turn), `speakers` (one a token),
+`pronoun_info` and `clusters`. Spans are [first, last] token of the dialogue, the last one
+inclusive. A pronoun has its span, `candidate_NPs` (noun phrases before it), those of them that it
+refers to (`correct_NPs`), `reference_type` (0: it refers to noun phrases; else to none of the text)
+and `not_discussed` (the questions and answers do not name what it refers to, the caption does).
+`clusters` are the chains of the pronouns that refer to noun phrases.
+
+A narration is the tokens, joined by single spaces; its sentences are those of the file. Its
+mentions are all pronouns and candidates, nested ones too. Nobody asked which of the noun phrases
+corefer that no pronoun refers to: each is a chain of its own, and so is a pronoun that refers to
+nothing. The scores that were made for these annotations are of pronouns
+(`evaluation/pronoun_scores.py`). Detected objects are not read: there are no boxes in the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from data.files import BadRecord, is_text, read_id, shown
+from data.narration import Mention, Narration, Sentence
+from data.readers.json_lines import read_json_lines
+from data.readers.report import ReadReport, Record
+from data.regions import RegionStore
+from utils.pronouns import AnnotatedPronoun, Span
+
+SPLITS = ("train", "val", "test")
+LABELLED_SPLIT = "train"
+UNLABELLED_SPLIT = None
+TEST_SPLIT = "test"
+
+
+def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
+    """The dialogues of a split, as narrations without regions.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+        BadRecord: a line is wrong, and the report does not skip such.
+    """
+    dialogues = list(_read_dialogues(data_root, split, report))
+    narrations = [dialogue.narration for dialogue in dialogues]
+    pronouns = [pronoun for dialogue in dialogues for pronoun in dialogue.pronouns]
+    mentions = sum(len(narration.mentions) for narration in narrations)
+    chains = sum(len({m.chain for m in narration.mentions}) for narration in narrations)
+    clusters = sum(dialogue.clusters for dialogue in dialogues)
+    report.count("narrations", len(narrations))
+    report.count("mentions", mentions)
+    report.count("chains of pronouns and noun phrases", clusters)
+    report.count("mentions in none of these, chains of their own", chains - clusters)
+    report.count("pronouns", len(pronouns))
+    report.count("pronouns that refer to no noun phrase", sum(not p.refers for p in pronouns))
+    report.count("pronouns of what is not discussed", sum(not p.discussed for p in pronouns))
+    return narrations
+
+
+def read_pronouns(
+    data_root: Path, split: str, report: ReadReport
+) -> dict[str, tuple[AnnotatedPronoun, ...]]:
+    """The pronouns of every dialogue, by the narration's id; errors are those of `read`."""
+    dialogues = _read_dialogues(data_root, split, report)
+    return {dialogue.narration.id: dialogue.pronouns for dialogue in dialogues}
+
+
+def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | None:
+    """None: no regions come with this data set."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialogue:
+    """One line of a file; `clusters` is how many chains it names."""
+
+    narration: Narration
+    pronouns: tuple[AnnotatedPronoun, ...]
+    clusters: int
+
+
+def _read_dialogues(data_root: Path, split: str, report: ReadReport) -> Iterator[_Dialogue]:
+    seen: set[str] = set()
+    for record in read_json_lines(data_root / f"{split}.vispro.1.1.jsonlines", report):
+        try:
+            dialogue = _dialogue(record, seen)
+        except BadRecord as problem:
+            report.refuse(problem)
+            continue
+        seen.add(dialogue.narration.id)
+        yield dialogue
+
+
+def _dialogue(record: Record, seen: set[str]) -> _Dialogue:
+    dialogue_id = read_id(record.fields.get("doc_key"))
+    if dialogue_id is None:
+        raise record.bad(f"doc_key {shown(record.fields.get('doc_key'))}", "text fit for an id")
+    record = Record(record.path, f"{record.name} (doc_key {dialogue_id})", record.fields)
+    if dialogue_id in seen:
+        raise record.bad("its doc_key in an earlier line too", "every doc_key once")
+    tokens, sentences = _sentences(record)
+    if not tokens:
+        raise record.bad("a dialogue without words", "some")
+    places = _Places(tokens)
+    pronouns = tuple(
+        _pronoun(record, index, fields, places)
+        for index, fields in enumerate(record.take("pronoun_info", list, "a list of pronouns"))
+    )
+    clusters = [
+        places.spans(record, f"cluster {index}", cluster)
+        for index, cluster in enumerate(record.take("clusters", list, "a list of chains"))
+    ]
+    chain_of = {span: index for index, cluster in enumerate(clusters) for span in cluster}
+    if len(chain_of) < sum(map(len, clusters)):
+        raise record.bad(f"clusters {shown(record.fields['clusters'])}", "every span once")
+    for pronoun in pronouns:
+        linked = {chain_of.get(span, span) for span in (pronoun.span, *pronoun.correct)}
+        if len(linked) > 1:
+            raise record.bad(
+                f"the pronoun {places.shown(pronoun.span)} and its correct_NPs in other chains",
+                "them in one of the clusters",
+            )
+    asked = (span for pronoun in pronouns for span in (pronoun.span, *pronoun.candidates))
+    for span in asked:
+        chain_of.setdefault(span, len(chain_of))
+    narration = Narration(
+        id=dialogue_id,
+        text=places.text,
+        mentions=tuple(
+            Mention(start, end, places.text[start:end], str(chain_of[start, end]))
+            # The outer one of two that start together is first.
+            for start, end in sorted(chain_of, key=lambda span: (span[0], -span[1]))
+        ),
+        words=tuple(tokens),
+        sentences=sentences,
+    )
+    return _Dialogue(narration, pronouns, len(clusters))
+
+
+class _Places:
+    """Where the tokens of a dialogue are in its text, and spans in characters.
+
+    Attributes:
+        text: the tokens joined by single spaces.
+    """
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self.text = " ".join(tokens)
+        self._ends = [end - 1 for end in accumulate(len(token) + 1 for token in tokens)]
+        self._starts = [0, *(end + 1 for end in self._ends)]
+
+    def span(self, record: Record, where: str, value: Any) -> Span:
+        """A span [first, last] of tokens in characters."""
+        if not isinstance(value, list) or [type(number) for number in value] != [int, int]:
+            raise record.bad(f"{where} {shown(value)}", "[first token, last token]")
+        first, last = value
+        if not 0 <= first <= last < len(self._ends):
+            raise record.bad(f"{where} {shown(value)}", f"a span of {len(self._ends)} tokens")
+        return self._starts[first], self._ends[last]
+
+    def spans(self, record: Record, where: str, values: Any) -> tuple[Span, ...]:
+        """A list of such spans."""
+        if not isinstance(values, list):
+            raise record.bad(f"{where} {shown(values)}", "a list of spans")
+        return tuple(self.span(record, where, value) for value in values)
+
+    def shown(self, span: Span) -> str:
+        """The words of a span as an error may print them."""
+        return shown(self.text[span[0] : span[1]])
+
+
+def _sentences(record: Record) -> tuple[list[str], tuple[Sentence, ...]]:
+    """The tokens of the dialogue, and its sentences that are not empty, with their speakers."""
+    said = record.take("sentences", list, "a list of sentences")
+    speakers = record.take("speakers", list, "the speakers of each sentence")
+    if list(map(_length, said)) != list(map(_length, speakers)):
+        raise record.bad(f"speakers {shown(speakers)}", "one for each token of each sentence")
+    tokens: list[str] = []
+    sentences = []
+    start = 0
+    for sentence, of_sentence in zip(said, speakers, strict=True):
+        if not isinstance(sentence, list) or not all(is_text(t) and t.strip() for t in sentence):
+            raise record.bad(f"the sentence {shown(sentence)}", "tokens, none of them blank")
+        if not all(is_text(speaker) and speaker == of_sentence[0] for speaker in of_sentence):
+            raise record.bad(f"the speakers {shown(of_sentence)}", "one speaker in a sentence")
+        if sentence:
+            end = start + len(" ".join(sentence))
+            sentences.append(Sentence(start, end, of_sentence[0]))
+            start = end + 1  # the space between sentences
+        tokens += sentence
+    return tokens, tuple(sentences)
+
+
+def _length(value: Any) -> int | None:
+    return len(value) if isinstance(value, list) else None
+
+
+def _pronoun(record: Record, index: int, fields: Any, places: _Places) -> AnnotatedPronoun:
+    if not isinstance(fields, dict):
+        raise record.bad(f"pronoun_info {index}: {shown(fields)}", "an object")
+    info = Record(record.path, f"{record.name}, pronoun_info {index}", fields)
+    of_list = {
+        key: places.spans(info, key, info.take(key, list, "a list of spans"))
+        for key in ("candidate_NPs", "correct_NPs")
+    }
+    if not set(of_list["correct_NPs"]) <= set(of_list["candidate_NPs"]):
+        raise info.bad(f"correct_NPs {shown(fields['correct_NPs'])}", "some of the candidate_NPs")
+    return AnnotatedPronoun(
+        span=places.span(
+            info, "current_pronoun", info.take("current_pronoun", list, "the span of a pronoun")
+        ),
+        candidates=of_list["candidate_NPs"],
+        correct=of_list["correct_NPs"],
+        refers=info.take("reference_type", int, "0 or another kind") == 0,
+        discussed=not info.take("not_discussed", bool, "true or false"),
+    )
