@@ -24,7 +24,7 @@ from tqdm import trange
 from data.narration import Narration, are_boxes_known, counted_mentions
 from data.readers import default_test_split
 from data.regions import RegionStore
-from data.sources import look_up_words, read_split, report_left_out
+from data.sources import look_up_words, read_split
 from data.word_vectors import WordVectors
 from evaluation.chains import chains_from_labels, chains_from_similarity, restrict
 from evaluation.coreference_scores import score_chains
@@ -448,14 +448,19 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     dataset = getattr(options, "dataset", config.dataset)
     data_root = Path(getattr(options, "data_root", config.data_root))
     split = options.split or default_test_split(dataset)
-    narrations, store = read_split(
-        config, dataset, data_root, split, skip_bad_records=options.skip_bad_records
+    source = read_split(
+        config,
+        resolver.word_pieces,
+        dataset,
+        data_root,
+        split,
+        skip_bad_records=options.skip_bad_records,
     )
-    report_left_out(narrations, resolver.word_pieces, config.max_mentions)
+    narrations = source.narrations
     resolutions = resolve_on_all_ranks(
         resolver,
         narrations,
-        store,
+        source.store,
         word_vectors=look_up_words(
             config, getattr(options, "sense2vec", config.sense2vec), narrations
         ),

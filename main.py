@@ -28,18 +28,16 @@ from data.loaders import (
     Masking,
     NarrationDataset,
     OrderedBatches,
+    Source,
     make_loader,
 )
 from data.narration import with_truth
 from data.readers import read_truth
 from data.sources import (
-    Sources,
     TrainingData,
     look_up_words,
     read_training_data,
-    report_left_out,
     unlabelled_root,
-    with_checked_traces,
 )
 from data.word_pieces import load_word_pieces
 from engine import (
@@ -93,6 +91,12 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     )
     given.add_argument(
         "--unlabelled-root", help="folder of the unlabelled split, where it is not --data-root"
+    )
+    given.add_argument(
+        "--cache",
+        metavar="FOLDER",
+        help="keep the unlabelled part there as it was read, so that later runs open it at once; "
+        "all machines have to see it",
     )
     given.add_argument(
         "--no-unlabelled",
@@ -189,16 +193,18 @@ def make_batches(
         encoded, masking=masking, use_traces=config.use_traces, trace_lag=config.trace_lag
     )
 
-    def loader(sources: Sources, batch: int, seed: int) -> tuple[DataLoader[Batch] | None, int]:
+    def loader(
+        sources: Sequence[Source], batch: int, seed: int
+    ) -> tuple[DataLoader[Batch] | None, int]:
         """A loader of the sources, and its steps in an epoch."""
-        if not any(narrations for narrations, _ in sources):
+        if not any(source.narrations for source in sources):
             return None, 0
-        joined = JoinedDataset([to_train_on(*source) for source in sources])
+        joined = JoinedDataset([to_train_on(s.narrations, s.store, texts=s.texts) for s in sources])
         batches = EndlessBatches(len(joined), batch, seed, rank(), world_size())
         return make_loader(joined, batches, workers, device), batches.steps_per_epoch
 
     # Each part is shuffled by a seed of its own.
-    labelled, labelled_steps = loader([(data.labelled, data.store)], config.batch, config.seed)
+    labelled, labelled_steps = loader([data.labelled], config.batch, config.seed)
     unlabelled_batch = config.unlabelled_batch or config.batch
     unlabelled, unlabelled_steps = loader(data.unlabelled, unlabelled_batch, config.seed + 1)
     steps = config.steps_per_epoch or unlabelled_steps or labelled_steps
@@ -215,10 +221,8 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
     set_seeds(config.seed)
     # First of all: what cannot be had is said before the data are read.
     word_pieces = load_word_pieces(config.text_encoder)
-    data = read_training_data(config, skip_bad_records=options.skip_bad_records)
-    if config.use_traces:
-        data = with_checked_traces(data, config, skip_bad_records=options.skip_bad_records)
-    word_vectors = look_up_words(config, config.sense2vec, list(data.narrations()))
+    data = read_training_data(config, word_pieces, skip_bad_records=options.skip_bad_records)
+    word_vectors = look_up_words(config, config.sense2vec, data.narrations())
     if word_vectors is not None:
         # From here on the configuration, and so every checkpoint, says which vectors these are.
         config = dataclasses.replace(
@@ -226,7 +230,6 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
             word_vector_size=word_vectors.size,
             word_vector_checksum=word_vectors.checksum,
         )
-    report_left_out(list(data.narrations()), word_pieces, config.max_mentions)
     encoded = functools.partial(
         NarrationDataset,
         word_pieces=word_pieces,
@@ -257,12 +260,12 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
             device, progress=f"epoch {epoch}",
         )  # fmt: skip
         evaluation = Evaluation(PUBLISHED_THRESHOLD, {})
-        if data.held_out:
+        if data.held_out.narrations:
             resolver = Resolver(averaged, word_pieces, config, PUBLISHED_THRESHOLD, device)
             evaluation = evaluate(
                 resolver,
-                data.held_out,
-                data.store,
+                data.held_out.narrations,
+                data.held_out.store,
                 boxes_known=data.boxes_known,
                 word_vectors=word_vectors,
             )
@@ -320,10 +323,10 @@ def measured_batches(
     """
     if not (config.use_pseudo_labels and is_main()):
         return None
-    narrations, store = data.unlabelled[-1]
+    source = data.unlabelled[-1]
     truth = read_truth(config.dataset, unlabelled_root(config))
-    chosen = [with_truth(n, truth.get(n.id)) for n in narrations[:MEASURED_NARRATIONS]]
-    dataset = encoded(chosen, store)
+    chosen = [with_truth(n, truth.get(n.id)) for n in source.narrations[:MEASURED_NARRATIONS]]
+    dataset = encoded(chosen, source.store)
     return list(make_loader(dataset, OrderedBatches(len(dataset), config.batch), 0, device))
 
 

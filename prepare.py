@@ -2,14 +2,21 @@
 
 python prepare.py mention-pipeline --dataset cin --data-root datasets --out saved/mentions
 python prepare.py mentions --dataset cin --data-root datasets --spacy-model saved/mentions
+python prepare.py repack --dataset cin --data-root datasets --split train --precision float16
+    --shards 8 --out datasets/smaller_features
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
 
 from data.files import DataError
 from data.loaders import hold_out, keep_labels
@@ -33,9 +40,12 @@ from data.readers import (
     DATASETS,
     default_test_split,
     labelled_split,
+    open_regions,
     read_narrations,
     unlabelled_split,
 )
+from data.region_index import shard_name
+from data.region_writing import pictures_of, write_region_store
 from utils.errors import InputError, run_command
 from utils.files import folder_when_whole
 from utils.options import whole_number_from
@@ -45,6 +55,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 _VALIDATION_SPLIT = "val"
+_PRECISIONS = {"float16": np.float16, "float32": np.float32}
 
 
 def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -106,6 +117,25 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--treebank", type=Path, required=True, help="folder with *-ud-train and *-ud-dev .conllu"
     )
     _add_training_options(command, epochs=8)
+
+    command = commands.add_parser(
+        "repack", help="write the regions of a split anew, in 16 bits a number or in several files"
+    )
+    command.set_defaults(run=repack_regions)
+    _add_data_options(command)
+    command.add_argument("--split", required=True)
+    command.add_argument(
+        "--out", type=Path, required=True, help="a folder for the files, new or empty"
+    )
+    command.add_argument(
+        "--precision",
+        choices=sorted(_PRECISIONS),
+        default="float32",
+        help="of the features: float16 takes half the space of the published float32",
+    )
+    command.add_argument(
+        "--shards", type=whole_number_from(1), default=1, help="into how many files (1)"
+    )
 
     command = commands.add_parser(
         "score-mentions", help="compare found mentions with the gold mentions of a split"
@@ -177,6 +207,31 @@ def train_on_labelled(options: argparse.Namespace) -> None:
         else:
             _print_scores(_VALIDATION_SPLIT, pipeline, others)
     print(f"wrote the pipeline to {options.out}; --spacy-model takes it")
+
+
+def repack_regions(options: argparse.Namespace) -> None:
+    """Write the regions of a split anew, every shard with as many pictures as the next."""
+    store = open_regions(
+        options.dataset,
+        options.data_root,
+        options.split,
+        max_regions=sys.maxsize,
+        skip_bad_records=options.skip_bad_records,
+    )
+    if store is None:
+        raise InputError(f"{options.dataset} {options.split} has no regions in {options.data_root}")
+    if options.shards > len(store):
+        raise InputError(f"--shards {options.shards}: there are {len(store)} pictures")
+    for problem in store.skipped:
+        print(f"written without its regions: {problem}")
+    pictures = tqdm(pictures_of(store), desc="writing regions", total=len(store))
+    with store, folder_when_whole(options.out) as folder:
+        for number in range(options.shards):
+            begin, end = (len(store) * n // options.shards for n in (number, number + 1))
+            name = shard_name(options.split, number, options.shards)
+            of_shard = itertools.islice(pictures, end - begin)
+            write_region_store(folder, name, of_shard, _PRECISIONS[options.precision])
+    print(f"wrote the regions of {len(store)} pictures to {options.out}")
 
 
 def train_on_treebank(options: argparse.Namespace) -> None:

@@ -29,7 +29,7 @@ from benchmarks.page import Result, chosen_rate, format_section, read_results, w
 from benchmarks.rows import ROWS, Row, choose_rows
 from data.loaders import hold_out, keep_labels
 from data.readers import labelled_split, read_narrations, unlabelled_split
-from data.regions import region_paths
+from data.region_index import region_files
 from utils.checkpoint import load_checkpoint
 from utils.config import Config, config_to_dict, make_config, read_config_file
 from utils.errors import InputError, run_command
@@ -459,7 +459,7 @@ def patience(labels: float) -> int:
 def remove_region_labels(folder: Path) -> None:
     """Give all regions of a store the same label; features and boxes stay as they are."""
     for split in SPLITS:
-        path = region_paths(folder, split)[-1]
+        path = region_files(folder, split).detections
         detections = json.loads(path.read_text(encoding="utf-8"))
         for picture in detections.values():
             picture["classes"] = [NO_LABEL] * len(picture["classes"])

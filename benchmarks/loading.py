@@ -27,7 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.shapes import RELEASED_MENTIONS, GeneratedData
 from data.loaders import EndlessBatches, Masking, NarrationDataset, make_loader
-from data.regions import PictureRegions, RegionStore, region_paths, write_region_store
+from data.region_index import region_files
+from data.region_writing import PictureRegions, write_region_store
+from data.regions import RegionStore
 from utils.errors import run_command
 from utils.files import write_text
 from utils.options import whole_number_from
@@ -76,13 +78,13 @@ def measure(folder: Path, pictures: int, workers: int, epochs: int) -> dict[str,
             for place, r in enumerate(tqdm(regions, desc="writing", total=pictures, leave=False))
         ),
     )
-    file_gb = region_paths(folder, _SPLIT)[0].stat().st_size / 1e9
+    file_gb = region_files(folder, _SPLIT).features.stat().st_size / 1e9
     narrations = [
         dataclasses.replace(generated[place % len(generated)], id=str(place), image_id=str(place))
         for place in range(pictures)
     ]
     before = memory_gb()
-    with RegionStore(*region_paths(folder, _SPLIT)) as store:
+    with RegionStore.read_files([region_files(folder, _SPLIT)]) as store:
         dataset = NarrationDataset(
             narrations, store, data.word_pieces, RELEASED_MENTIONS, Masking(0.15, seed=0)
         )

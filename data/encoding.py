@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class EncodedText:
 
     Attributes:
         token_ids: [T] int64.
+        offsets: [T, 2] int64, the characters of each word-piece, end exclusive.
         special: [T] bool, True where the tokenizer added a word-piece.
         mention_indices: the narration's mentions that are in, in text order.
         mention_spans: [M, 2] int64, word-pieces of each, end exclusive.
@@ -27,6 +29,7 @@ class EncodedText:
     """
 
     token_ids: np.ndarray
+    offsets: np.ndarray
     special: np.ndarray
     mention_indices: tuple[int, ...]
     mention_spans: np.ndarray
@@ -51,12 +54,7 @@ class MaskedWords:
     targets: np.ndarray
 
 
-def encode_text(
-    narration: Narration,
-    word_pieces: WordPieces,
-    max_mentions: int,
-    word_vectors: WordVectors | None = None,
-) -> EncodedText:
+def encode_text(narration: Narration, word_pieces: WordPieces, max_mentions: int) -> EncodedText:
     """Cut a narration into word-pieces and align its mentions by their characters.
 
     A mention's word-pieces are those that share a character with it. Mentions beyond the encoder's
@@ -64,7 +62,6 @@ def encode_text(
 
     Args:
         max_mentions: the most mentions to keep; the first ones are.
-        word_vectors: of whole words; None where the model reads none.
     """
     token_ids, offsets, special = word_pieces.encode(narration.text)
     spans = align_spans([(m.start, m.end) for m in narration.mentions], offsets, special)
@@ -76,10 +73,30 @@ def encode_text(
         order = np.r_[:reach, len(token_ids) - after : len(token_ids)]
         token_ids, offsets, special = token_ids[order], offsets[order], special[order]
     kept = [i for i, (first, end) in enumerate(spans) if first < end <= reach][:max_mentions]
-    vectors = None
-    if word_vectors is not None:
-        vectors = word_vectors.of_word_pieces(narration.text, offsets, special)
-    return EncodedText(token_ids, special, tuple(kept), spans[kept], vectors)
+    return EncodedText(token_ids, offsets, special, tuple(kept), spans[kept])
+
+
+def count_left_out(
+    narrations: Iterable[Narration], word_pieces: WordPieces, max_mentions: int
+) -> dict[str, int]:
+    """Narrations with mentions that no batch will hold, and how many of each.
+
+    They lie beyond the encoder's limit, have no word-piece, or are over the cap.
+    """
+    counts = {
+        narration.id: len(narration.mentions)
+        - len(encode_text(narration, word_pieces, max_mentions).mention_indices)
+        for narration in narrations
+    }
+    return {narration_id: count for narration_id, count in counts.items() if count}
+
+
+def with_word_vectors(
+    encoded: EncodedText, narration: Narration, vectors: WordVectors
+) -> EncodedText:
+    """An encoded narration with the vectors of its words."""
+    of_pieces = vectors.of_word_pieces(narration.text, encoded.offsets, encoded.special)
+    return replace(encoded, word_vectors=of_pieces)
 
 
 def align_spans(

@@ -22,6 +22,7 @@ from data.encoding import (
     encode_text,
     mask_words,
     masking_generator,
+    with_word_vectors,
 )
 from data.narration import Narration, Regions
 from data.regions import RegionStore
@@ -37,6 +38,23 @@ class Masking:
 
     probability: float
     seed: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Narrations, and what is known of them.
+
+    Attributes:
+        narrations: in the order of their files.
+        store: the regions of their pictures; None where there are none to read.
+        texts: the narrations cut into word-pieces, where that was done already.
+        traced: how many have a mouse trace that is read.
+    """
+
+    narrations: Sequence[Narration]
+    store: RegionStore | None
+    texts: Sequence[EncodedText] | None = None
+    traced: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +81,7 @@ class NarrationDataset(Dataset[Example]):
         word_vectors: of the narrations' words; None where the model reads none.
         use_traces: whether to read the mouse traces of the narrations that have one.
         trace_lag: by how many words the mouse follows what is spoken of.
+        texts: the narrations cut into word-pieces, where that was done already.
     """
 
     def __init__(
@@ -75,6 +94,7 @@ class NarrationDataset(Dataset[Example]):
         word_vectors: WordVectors | None = None,
         use_traces: bool = False,
         trace_lag: int = 0,
+        texts: Sequence[EncodedText] | None = None,
     ) -> None:
         self.narrations = narrations
         self.store = store
@@ -84,6 +104,7 @@ class NarrationDataset(Dataset[Example]):
         self.word_vectors = word_vectors
         self.use_traces = use_traces
         self.trace_lag = trace_lag
+        self.texts = texts
 
     def __len__(self) -> int:
         return len(self.narrations)
@@ -91,7 +112,12 @@ class NarrationDataset(Dataset[Example]):
     def __getitem__(self, key: tuple[int, int]) -> Example:
         epoch, place = key
         narration = self.narrations[place]
-        text = encode_text(narration, self.word_pieces, self.max_mentions, self.word_vectors)
+        if self.texts is None:
+            text = encode_text(narration, self.word_pieces, self.max_mentions)
+        else:
+            text = self.texts[place]
+        if self.word_vectors is not None:
+            text = with_word_vectors(text, narration, self.word_vectors)
         regions = None
         if self.store is not None and narration.image_id is not None:
             regions = self.store.read(narration.image_id, narration.image_size)
@@ -127,21 +153,6 @@ class JoinedDataset(Dataset[Example]):
         number = bisect.bisect_right(self._ends, place)
         start = self._ends[number] - len(self.datasets[number])
         return self.datasets[number][epoch, place - start]
-
-
-def count_left_out(
-    narrations: Sequence[Narration], word_pieces: WordPieces, max_mentions: int
-) -> dict[str, int]:
-    """Narrations with mentions that no batch will hold, and how many of each.
-
-    They lie beyond the encoder's limit, have no word-piece, or are over the cap.
-    """
-    counts = {
-        narration.id: len(narration.mentions)
-        - len(encode_text(narration, word_pieces, max_mentions).mention_indices)
-        for narration in narrations
-    }
-    return {narration_id: count for narration_id, count in counts.items() if count}
 
 
 class OrderedBatches(Sampler[list[tuple[int, int]]]):

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.loaders import count_left_out, hold_out, keep_labels
+from data.encoding import count_left_out, encode_text
+from data.loaders import Source, hold_out, keep_labels
 from data.mentions import cache_path, with_found_mentions
 from data.narration import Narration, are_boxes_known, without_labels
+from data.prepared import open_prepared, state_of_files
 from data.readers import (
+    files_of_split,
     labelled_split,
     open_regions,
     read_narrations,
@@ -30,80 +34,92 @@ from utils.config import Config
 from utils.distributed import is_main
 from utils.errors import InputError
 
-# Narrations and the regions of their pictures.
-Source = tuple[Sequence[Narration], RegionStore | None]
-Sources = Sequence[Source]
-
 
 @dataclass(frozen=True)
 class TrainingData:
     """What a run reads.
 
     Attributes:
-        labelled: to train on with their labels; with the regions of their pictures.
+        labelled: to train on with their labels.
         held_out: labelled, never trained on; scores and threshold come from these.
-        unlabelled: each part with the regions of its pictures.
+        unlabelled: the parts to train on without labels.
         boxes_known: whether any mention of the labelled ones has a box.
     """
 
-    labelled: Sequence[Narration]
-    held_out: Sequence[Narration]
-    store: RegionStore | None
-    unlabelled: Sources
+    labelled: Source
+    held_out: Source
+    unlabelled: Sequence[Source]
     boxes_known: bool
 
     def narrations(self) -> Iterator[Narration]:
         """Every narration of every part."""
-        parts = (of_part for of_part, _ in self.unlabelled)
-        return itertools.chain(self.labelled, self.held_out, *parts)
+        parts = (self.labelled, self.held_out, *self.unlabelled)
+        return itertools.chain.from_iterable(part.narrations for part in parts)
 
 
-def read_training_data(config: Config, *, skip_bad_records: bool) -> TrainingData:
+def read_training_data(
+    config: Config, word_pieces: WordPieces, *, skip_bad_records: bool
+) -> TrainingData:
     """Read what the configuration asks for, and say what was found.
+
+    Args:
+        word_pieces: the text encoder's.
 
     Raises:
         InputError: the data cannot be read, or leaves nothing to train on.
     """
-    read = functools.partial(read_split, config, config.dataset, skip_bad_records=skip_bad_records)
-    labelled: list[Narration] = []
-    held_out: list[Narration] = []
+    read = functools.partial(
+        read_split,
+        config,
+        word_pieces,
+        config.dataset,
+        traces=config.use_traces,
+        skip_bad_records=skip_bad_records,
+    )
+    labelled = held_out = Source([], None)
     unlabelled: list[Source] = []
-    store = None
     if config.use_labelled:
         split = labelled_split(config.dataset)
-        narrations, store = read(Path(config.data_root), split)
-        labelled, held_out, others = split_labelled(narrations, config)
-        print(f"{len(labelled)} narrations to train on, {len(held_out)} held out")
-        if config.held_out > 0 and not held_out:
+        source = read(Path(config.data_root), split)
+        kept, held, others = split_labelled(source.narrations, config)
+        labelled = dataclasses.replace(source, narrations=kept)
+        held_out = dataclasses.replace(source, narrations=held)
+        print(f"{len(kept)} narrations to train on, {len(held)} held out")
+        if config.held_out > 0 and not held:
             print(
                 f"warning: no narration is held out: --held-out {config.held_out:g} of so few is "
                 "none; there are no scores, and the threshold stays the published one"
             )
         if config.use_unlabelled and others:
-            unlabelled.append((others, store))
+            unlabelled.append(dataclasses.replace(source, narrations=others))
             print(f"{len(others)} narrations of {split} without their labels")
     split = unlabelled_split(config.dataset)
     if split is None and config.unlabelled_root:
         raise InputError(f"--unlabelled-root: {config.dataset} has no unlabelled split")
     if config.use_unlabelled and split is not None:
-        unlabelled.append(read(unlabelled_root(config), split))
+        root = unlabelled_root(config)
+        if config.cache:
+            unlabelled.append(
+                _read_prepared(config, word_pieces, root, split, read, skip_bad_records)
+            )
+        else:
+            unlabelled.append(read(root, split))
     if config.use_pseudo_labels and not unlabelled:
         raise InputError(
             f"--label-prop: {config.dataset} has no unlabelled narrations; --label-fraction makes "
             "some of the labelled ones such"
         )
-    if not labelled and not unlabelled:
+    if not labelled.narrations and not unlabelled:
         raise InputError(
             f"nothing to train on: {config.dataset} has no unlabelled narrations, and --use-ssl "
             "adds the labelled ones"
         )
-    if (config.grounding or config.box_regression) and store is None:
+    if (config.grounding or config.box_regression) and labelled.store is None:
         raise InputError("--grounding and --bbox-reg need regions, and there are none")
-    stores = [store, *(its_store for _, its_store in unlabelled)]
-    if config.use_traces and all(its_store is None for its_store in stores):
-        raise InputError("--traces needs regions, and there are none")
-    boxes_known = are_boxes_known([*labelled, *held_out])
-    return TrainingData(labelled, held_out, store, unlabelled, boxes_known)
+    if config.use_traces:
+        _check_traces([labelled, *unlabelled], config)
+    boxes_known = are_boxes_known([*labelled.narrations, *held_out.narrations])
+    return TrainingData(labelled, held_out, unlabelled, boxes_known)
 
 
 def unlabelled_root(config: Config) -> Path:
@@ -134,38 +150,30 @@ def split_labelled(
     return trained_on, held_out, others
 
 
-def with_checked_traces(
-    data: TrainingData, config: Config, *, skip_bad_records: bool
-) -> TrainingData:
-    """The same data, once every trace to train on is known to be usable; says how many there are.
-
-    Raises:
-        InputError: there is no trace, or one is broken and such are not skipped.
-    """
-    parts = [data.labelled, *(of_part for of_part, _ in data.unlabelled)]
-    checked = [with_usable_traces(of_part, skip_bad_records=skip_bad_records) for of_part in parts]
-    problems = [problem for _, of_part in checked for problem in of_part]
-    if problems:
-        print(f"{len(problems)} traces are left out, the first because {problems[0]}")
-    labelled, *unlabelled = (of_part for of_part, _ in checked)
-    narrations = [narration for of_part, _ in checked for narration in of_part]
-    traced = sum(narration.trace_path is not None for narration in narrations)
-    if not traced:
+def _check_traces(sources: Sequence[Source], config: Config) -> None:
+    """Refuse to train on traces where there are none, or no regions for them."""
+    if all(source.store is None for source in sources):
+        raise InputError("--traces needs regions, and there are none")
+    if not any(source.traced for source in sources):
         roots = dict.fromkeys([Path(config.data_root), unlabelled_root(config)])
         folders = [str(f) for root in roots if (f := trace_folder(config.dataset, root))]
         looked_for = f"has them in {' and '.join(folders)}" if folders else "has none"
         raise InputError(
-            f"--traces: found no trace of the {len(narrations)} narrations to train on; the data "
-            f"set {config.dataset} {looked_for}"
+            f"--traces: found no trace of the narrations to train on; the data set "
+            f"{config.dataset} {looked_for}"
         )
-    print(f"{traced} of {len(narrations)} narrations to train on have a mouse trace")
-    stores = (store for _, store in data.unlabelled)
-    sources = list(zip(unlabelled, stores, strict=True))
-    return dataclasses.replace(data, labelled=labelled, unlabelled=sources)
 
 
 def read_split(
-    config: Config, dataset: str, data_root: Path, split: str, *, skip_bad_records: bool
+    config: Config,
+    word_pieces: WordPieces,
+    dataset: str,
+    data_root: Path,
+    split: str,
+    *,
+    traces: bool = False,
+    skip_bad_records: bool,
+    say: Callable[[str], None] = print,
 ) -> Source:
     """The narrations of a split, and their regions; says what was found.
 
@@ -173,6 +181,8 @@ def read_split(
 
     Args:
         config: what the model reads; data set and folder may be others than its own.
+        word_pieces: the model's.
+        traces: whether the mouse traces are read, so that a broken one is found now.
 
     Returns:
         No regions where there are none, and where the model reads the texts alone.
@@ -182,12 +192,33 @@ def read_split(
             mentions are to be found first.
     """
     reading = read_narrations(dataset, data_root, split, skip_bad_records=skip_bad_records)
-    print("\n".join(reading.report.lines()))
+    say("\n".join(reading.report.lines()))
     narrations = list(reading.narrations)
     if split == unlabelled_split(dataset):
         narrations = with_found_mentions(narrations, cache_path(data_root, split))
+    traced = 0
+    if traces:
+        narrations, problems = with_usable_traces(narrations, skip_bad_records=skip_bad_records)
+        if problems:
+            say(f"{len(problems)} traces are left out, the first because {problems[0]}")
+        traced = sum(narration.trace_path is not None for narration in narrations)
+        say(f"{traced} of {len(narrations)} narrations of {split} have a mouse trace")
+    _say_left_out(narrations, word_pieces, config.max_mentions, say)
+    store = _open_regions(config, dataset, data_root, split, narrations, skip_bad_records, say)
+    return Source(narrations, store, traced=traced)
+
+
+def _open_regions(
+    config: Config,
+    dataset: str,
+    data_root: Path,
+    split: str,
+    narrations: Sequence[Narration],
+    skip_bad_records: bool,
+    say: Callable[[str], None],
+) -> RegionStore | None:
     if not config.use_regions:
-        return narrations, None
+        return None
     store = open_regions(
         dataset,
         data_root,
@@ -197,19 +228,49 @@ def read_split(
         skip_bad_records=skip_bad_records,
     )
     if store is None:
-        print(f"{dataset} {split} has no regions: the texts are read alone")
-        return narrations, None
+        say(f"{dataset} {split} has no regions: the texts are read alone")
+        return None
     if store.feature_size != config.region_feature_size:
         raise InputError(
             f"{data_root}: the regions of {split} have features of {store.feature_size} numbers, "
             f"the model takes {config.region_feature_size} (region_feature_size)"
         )
     if store.skipped:
-        print(
+        say(
             f"{len(store.skipped)} pictures of {split} are read without their regions, the first "
             f"because {store.skipped[0]}"
         )
-    return narrations, store
+    return store
+
+
+def _read_prepared(
+    config: Config,
+    word_pieces: WordPieces,
+    data_root: Path,
+    split: str,
+    read: Callable[..., Source],
+    skip_bad_records: bool,
+) -> Source:
+    """A split as `read` reads it, kept in the cache."""
+    files = [*files_of_split(config.dataset, data_root, split), cache_path(data_root, split)]
+    made_from = {
+        "dataset": config.dataset,
+        "split": split,
+        "files": state_of_files(files),
+        "word_pieces": hashlib.sha256(word_pieces.to_json().encode()).hexdigest(),
+        "max_mentions": config.max_mentions,
+        "max_regions": config.max_regions if config.use_regions else 0,
+        "region_feature_size": config.region_feature_size,
+        "use_traces": config.use_traces,
+        "skip_bad_records": skip_bad_records,
+    }
+    return open_prepared(
+        Path(config.cache),
+        f"{config.dataset}-{split}",
+        made_from,
+        lambda say: read(data_root, split, say=say),
+        lambda narration: encode_text(narration, word_pieces, config.max_mentions),
+    )
 
 
 def look_up_words(
@@ -243,15 +304,18 @@ def look_up_words(
     return vectors
 
 
-def report_left_out(
-    narrations: Sequence[Narration], word_pieces: WordPieces, max_mentions: int
+def _say_left_out(
+    narrations: Sequence[Narration],
+    word_pieces: WordPieces,
+    max_mentions: int,
+    say: Callable[[str], None],
 ) -> None:
     """Say how many mentions the model will not see; all texts are cut for it, so on one rank."""
     if not is_main():
         return
     left_out = count_left_out(narrations, word_pieces, max_mentions)
     if left_out:
-        print(
+        say(
             f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations lie beyond "
             f"the encoder's {word_pieces.limit} word-pieces, are over the cap of {max_mentions} "
             "mentions, or have no word-piece; the model does not see them, and each is a chain of "

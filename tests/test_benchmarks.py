@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import inference, loading, scoring, train_step
+from benchmarks import index, inference, loading, scoring, train_step
 from benchmarks.floor import Sizes, forward_operations, training_operations
 from benchmarks.shapes import (
     RELEASED_MENTIONS,
@@ -122,6 +122,13 @@ def test_the_benchmark_of_loading_measures(tmp_path: Path) -> None:
     figures = loading.measure(tmp_path, pictures=7, workers=0, epochs=2)
     assert figures["file_gb"] > 7 * 100 * 2048 * 4 / 1e9
     assert figures["item_ms"] > 0 and figures["items_per_second"] > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process holds")
+def test_the_benchmark_of_the_index_measures(tmp_path: Path) -> None:
+    figures = index.measure(tmp_path, narrations=1200, shards=2)
+    assert figures["disk_gb"] > 1200 * 100 * 24 / 1e9
+    assert figures["open_seconds"] > 0 and figures["item_ms"] > 0
 
 
 def test_the_benchmark_of_scoring_measures(tmp_path: Path) -> None:

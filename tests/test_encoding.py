@@ -12,6 +12,7 @@ import torch
 from data.encoding import (
     align_spans,
     chain_numbers,
+    count_left_out,
     encode_text,
     mask_words,
     masking_generator,
@@ -22,7 +23,6 @@ from data.loaders import (
     Masking,
     NarrationDataset,
     OrderedBatches,
-    count_left_out,
     hold_out,
     keep_labels,
     make_loader,

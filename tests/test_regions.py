@@ -17,22 +17,29 @@ import numpy as np
 import pytest
 
 from data.files import BadRecord, DataError, read_image_rows
-from data.regions import PictureRegions, RegionStore, region_paths, write_region_store
-from tests.cin_files import DEFAULT_REGIONS, PictureNote, write_regions
+from data.region_index import RegionFiles, find_region_files, region_files, shard_name
+from data.region_writing import PictureRegions, pictures_of, write_region_store
+from data.regions import RegionStore
+from prepare import main as prepare
+from tests.cin_files import DEFAULT_REGIONS, PictureNote, write_cin_folder, write_regions
+from utils.errors import InputError
 
 SIZE = (200, 100)
 FOLDER = "faster_rcnn_image_features"
 
 
-def written(folder: Path, pictures: dict[str, PictureNote] | None = None) -> tuple[Path, ...]:
+def written(folder: Path, pictures: dict[str, PictureNote] | None = None) -> RegionFiles:
     """The three files of a `val` store, in the published formats."""
     write_regions(folder, "val", DEFAULT_REGIONS["val"] if pictures is None else pictures)
-    return region_paths(folder / FOLDER, "val")
+    return region_files(folder / FOLDER, "val")
 
 
 def test_a_picture_has_its_rows_of_the_file(tmp_path: Path) -> None:
     features_path, *others = written(tmp_path)
-    with h5py.File(features_path) as file, RegionStore(features_path, *others) as store:
+    with (
+        h5py.File(features_path) as file,
+        RegionStore.read_files([RegionFiles(features_path, *others)]) as store,
+    ):
         assert store.image_ids == ("101", "102")
         assert len(store) == 2
         assert "101" in store
@@ -46,7 +53,7 @@ def test_a_picture_has_its_rows_of_the_file(tmp_path: Path) -> None:
 
 def test_boxes_become_relative_and_are_clipped(tmp_path: Path) -> None:
     note = PictureNote([[20, 20, 80, 60], [-5, 50, 150, 120]], ["man", "dog"])
-    with RegionStore(*written(tmp_path, {"101": note})) as store:
+    with RegionStore.read_files([written(tmp_path, {"101": note})]) as store:
         boxes = store.read("101", SIZE).boxes_xyxy
         assert boxes.dtype == np.float32
         assert boxes == pytest.approx(np.array([[0.1, 0.2, 0.4, 0.6], [0, 0.5, 0.75, 1]]))
@@ -56,14 +63,17 @@ def test_boxes_become_relative_and_are_clipped(tmp_path: Path) -> None:
 
 
 def test_attributes_are_there_where_the_detector_gives_them(tmp_path: Path) -> None:
-    with RegionStore(*written(tmp_path)) as store:
+    with RegionStore.read_files([written(tmp_path)]) as store:
         assert store.read("101", SIZE).attributes == ("tall", "brown", "green")
         assert store.read("102", SIZE).attributes == ()
 
 
 def test_the_first_regions_are_kept_and_all_tell_the_size(tmp_path: Path) -> None:
     paths = written(tmp_path)
-    with RegionStore(*paths) as whole, RegionStore(*paths, max_regions=2) as store:
+    with (
+        RegionStore.read_files([paths]) as whole,
+        RegionStore.read_files([paths], max_regions=2) as store,
+    ):
         every, first = whole.read("101", None), store.read("101", None)
         assert len(first) == 2
         assert np.array_equal(first.features, every.features[:2])
@@ -73,7 +83,7 @@ def test_the_first_regions_are_kept_and_all_tell_the_size(tmp_path: Path) -> Non
 
 def test_a_picture_may_have_no_regions(tmp_path: Path) -> None:
     pictures = {"101": PictureNote([], []), **DEFAULT_REGIONS["train"]}
-    with RegionStore(*written(tmp_path, pictures)) as store:
+    with RegionStore.read_files([written(tmp_path, pictures)]) as store:
         assert len(store.read("101", None)) == 0
         assert store.read("101", SIZE).features.shape == (0, 8)
         assert len(store.read("301", None)) == 3
@@ -87,7 +97,7 @@ def test_reading_a_picture_does_not_read_the_file(tmp_path: Path) -> None:
         features = file.create_dataset("features", (rows, 2048), np.float32, chunks=(64, 2048))
         file["pos_bboxes"] = [[rows - 5, rows - 2], [7, 9]]
         features[rows - 5] = 1
-    with RegionStore(features_path, *others) as store:
+    with RegionStore.read_files([RegionFiles(features_path, *others)]) as store:
         features = store.read("101", SIZE).features
         assert features.shape == (3, 2048)
         assert features[:2].mean(axis=1).tolist() == [1, 0]
@@ -103,7 +113,7 @@ def test_any_layout_and_floats_give_the_same_features(
         features = file["features"][:].astype(np.float16)
         del file["features"]
         file.create_dataset("features", data=features.astype(dtype), **layout)
-    with RegionStore(features_path, *others) as store:
+    with RegionStore.read_files([RegionFiles(features_path, *others)]) as store:
         read = store.read("101", SIZE).features
         assert read.dtype == np.float32
         assert np.array_equal(read, features[:3].astype(np.float32))
@@ -119,7 +129,7 @@ def put_sums(
 def test_workers_read_what_their_parent_reads(tmp_path: Path, method: str) -> None:
     context = multiprocessing.get_context(method)
     image_ids = ["102", "101", "102"]
-    with RegionStore(*written(tmp_path)) as store:
+    with RegionStore.read_files([written(tmp_path)]) as store:
         # The parent has the file open by now, and goes on reading beside its workers.
         before = [store.read(image_id, SIZE).features.tobytes() for image_id in image_ids]
         answers = [context.SimpleQueue() for _ in range(2)]
@@ -134,7 +144,7 @@ def test_workers_read_what_their_parent_reads(tmp_path: Path, method: str) -> No
 
 
 def test_a_closed_store_opens_again(tmp_path: Path) -> None:
-    store = RegionStore(*written(tmp_path))
+    store = RegionStore.read_files([written(tmp_path)])
     before = store.read("101", SIZE).features
     store.close()
     store.close()
@@ -143,7 +153,10 @@ def test_a_closed_store_opens_again(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with RegionStore(*written(tmp_path)) as store, pytest.raises(DataError, match="'103'"):
+    with (
+        RegionStore.read_files([written(tmp_path)]) as store,
+        pytest.raises(DataError, match="'103'"),
+    ):
         store.read("103", SIZE)
 
 
@@ -151,7 +164,7 @@ def test_features_that_are_not_finite_are_named(tmp_path: Path) -> None:
     features_path, *others = written(tmp_path)
     with h5py.File(features_path, "r+") as file:
         file["features"][4, 2] = np.nan
-    with RegionStore(features_path, *others) as store:
+    with RegionStore.read_files([RegionFiles(features_path, *others)]) as store:
         store.read("101", SIZE)
         with pytest.raises(DataError, match=r"val_features_compress\.hdf5: the features of 102"):
             store.read("102", SIZE)
@@ -162,14 +175,14 @@ def test_a_missing_file_is_named(tmp_path: Path, place: int) -> None:
     paths = written(tmp_path)
     paths[place].unlink()
     with pytest.raises(DataError, match=paths[place].name):
-        RegionStore(*paths)
+        RegionStore.read_files([paths])
 
 
 def test_a_truncated_file_of_features_is_named(tmp_path: Path) -> None:
     paths = written(tmp_path)
     paths[0].write_bytes(paths[0].read_bytes()[:-100])
     with pytest.raises(DataError, match=r"val_features_compress\.hdf5 cannot be read as HDF5"):
-        RegionStore(*paths)
+        RegionStore.read_files([paths])
 
 
 @pytest.mark.parametrize(
@@ -194,7 +207,7 @@ def test_rows_that_do_not_fit_are_named(
         del file[name]
         file[name] = values
     with pytest.raises(DataError, match=message):
-        RegionStore(*paths)
+        RegionStore.read_files([paths])
 
 
 def test_a_file_without_rows_is_named(tmp_path: Path) -> None:
@@ -202,7 +215,7 @@ def test_a_file_without_rows_is_named(tmp_path: Path) -> None:
     with h5py.File(paths[0], "r+") as file:
         del file["pos_bboxes"]
     with pytest.raises(DataError, match=r"val_features_compress\.hdf5.*pos_bboxes"):
-        RegionStore(*paths)
+        RegionStore.read_files([paths])
 
 
 BOX = [1, 2, 3, 4]
@@ -235,7 +248,7 @@ def test_bad_detections_are_named(tmp_path: Path, kind: str) -> None:
     with pytest.raises(
         BadRecord, match=r"val_detection_dict\.json: 102: found .*, expected"
     ) as raised:
-        RegionStore(*paths)
+        RegionStore.read_files([paths])
     assert str(raised.value).isprintable()
 
 
@@ -243,25 +256,25 @@ def test_boxes_of_another_scale_than_the_picture_are_named(tmp_path: Path) -> No
     paths = written(tmp_path)
     largest = json.loads(paths[2].read_text())["102"]["bboxes"]
     width, height = (int(max(box[axis] for box in largest)) for axis in (2, 3))
-    RegionStore(*paths, image_sizes={"102": (width, height), "elsewhere": (1, 1)})
+    RegionStore.read_files([paths], image_sizes={"102": (width, height), "elsewhere": (1, 1)})
     sizes = {"102": (width // 2, height)}
     expected = (
         rf"json: 102: found boxes up to x {width} .*inside its {width // 2} x {height} pixels"
     )
     with pytest.raises(BadRecord, match=expected):
-        RegionStore(*paths, image_sizes=sizes)
-    store = RegionStore(*paths, image_sizes=sizes, skip_bad_records=True)
+        RegionStore.read_files([paths], image_sizes=sizes)
+    store = RegionStore.read_files([paths], image_sizes=sizes, skip_bad_records=True)
     assert len(store.skipped) == 1
     assert not store.read("102", sizes["102"]).labels
 
 
 def test_a_picture_of_bad_detections_can_be_read_without_regions(tmp_path: Path) -> None:
     paths = written(tmp_path)
-    whole = RegionStore(*paths)
+    whole = RegionStore.read_files([paths])
     detections = json.loads(paths[2].read_text())
     detections["102"] = BAD_DETECTIONS["NaN"]
     paths[2].write_text(json.dumps(detections))
-    store = RegionStore(*paths, skip_bad_records=True)
+    store = RegionStore.read_files([paths], skip_bad_records=True)
     assert [message.split(": ")[1] for message in store.skipped] == ["102"]
     for image_id in whole.image_ids:
         regions = store.read(image_id, None)
@@ -285,7 +298,7 @@ def test_a_broken_file_of_detections_is_named(tmp_path: Path, content: str, mess
     paths = written(tmp_path)
     paths[2].write_text(content)
     with pytest.raises(DataError, match=rf"val_detection_dict\.json.* {message}"):
-        RegionStore(*paths)
+        RegionStore.read_files([paths])
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -373,7 +386,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     pictures = [picture(900 + count, count, seed=count) for count in (3, 0, 70, 2)]
     write_region_store(tmp_path / "new", "train", iter(pictures))
     size = (300, 300)
-    with RegionStore(*region_paths(tmp_path / "new", "train")) as store:
+    with RegionStore.read_files([region_files(tmp_path / "new", "train")]) as store:
         assert store.image_ids == ("903", "900", "970", "902")
         for given in pictures:
             regions = store.read(str(given.image_id), size)
@@ -386,11 +399,91 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_ids_are_written_as_the_release_has_them(tmp_path: Path) -> None:
     ids = ["17", "017", "name", "٣", "9" * 30]
     write_region_store(tmp_path, "val", [picture(image_id) for image_id in ids])
-    _, index_path, detections_path = region_paths(tmp_path, "val")
+    _, index_path, detections_path = region_files(tmp_path, "val")
     written_ids = [17, *ids[1:]]
     assert pickle.loads(index_path.read_bytes()) == {i: row for row, i in enumerate(written_ids)}
     assert list(json.loads(detections_path.read_text())) == ids
     assert list(read_image_rows(index_path)) == ids
+
+
+def test_shards_hold_what_the_whole_holds(tmp_path: Path) -> None:
+    pictures = [picture(900 + count, count, seed=count) for count in (3, 0, 70, 2, 5)]
+    write_region_store(tmp_path / "whole", "train", pictures)
+    for number in range(2):
+        write_region_store(tmp_path / "parts", shard_name("train", number, 2), pictures[number::2])
+    found = [find_region_files(tmp_path / name, "train") for name in ("whole", "parts")]
+    assert list(map(len, found)) == [1, 2]
+    with RegionStore.read_files(found[0]) as whole, RegionStore.read_files(found[1]) as parts:
+        assert set(parts.image_ids) == set(whole.image_ids)
+        for image_id in whole.image_ids:
+            expected, regions = whole.read(image_id, SIZE), parts.read(image_id, SIZE)
+            assert np.array_equal(regions.features, expected.features)
+            assert np.array_equal(regions.boxes_xyxy, expected.boxes_xyxy)
+            assert regions.labels == expected.labels
+            assert regions.attributes == expected.attributes
+    # A split whose name begins another's is not taken for it.
+    assert find_region_files(tmp_path / "parts", "tra") == []
+
+
+def test_shards_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+    first, second = (shard_name("val", number, 2) for number in range(2))
+    write_region_store(tmp_path, first, [picture("1")])
+    with pytest.raises(DataError, match="missing: .*val-00001-of-00002"):
+        find_region_files(tmp_path, "val")
+    write_region_store(tmp_path, second, [picture("1")])
+    with pytest.raises(DataError, match="00001-of-00002.* holds 1, which an earlier shard has"):
+        RegionStore.read_files(find_region_files(tmp_path, "val"))
+    write_region_store(tmp_path, second, [picture("2", feature_size=6)])
+    with pytest.raises(DataError, match="features of 6 numbers, expected 5"):
+        RegionStore.read_files(find_region_files(tmp_path, "val"))
+    write_region_store(tmp_path, "val", [picture("2")])
+    with pytest.raises(DataError, match="in 1 and in 2 parts"):
+        find_region_files(tmp_path, "val")
+
+
+def test_half_precision_takes_half_the_space_and_rounds(tmp_path: Path) -> None:
+    pictures = [picture(number, 64, seed=number, feature_size=256) for number in range(4)]
+    write_region_store(tmp_path / "whole", "val", pictures)
+    with RegionStore.read_files([region_files(tmp_path / "whole", "val")]) as whole:
+        write_region_store(tmp_path / "half", "val", pictures_of(whole), np.float16)
+    files = [region_files(tmp_path / name, "val") for name in ("whole", "half")]
+    sizes = [of_store.features.stat().st_size for of_store in files]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert files[0].detections.read_text() == files[1].detections.read_text()
+    with RegionStore.read_files(files[1:]) as half:
+        for given in pictures:
+            features = half.read(str(given.image_id), SIZE).features
+            assert features.dtype == np.float32
+            assert np.array_equal(features, given.features.astype(np.float16).astype(np.float32))
+    too_large = [picture()._replace(features=np.full((3, 5), 1e5))]
+    with pytest.raises(DataError, match="a feature of 7 is larger than 65504"):
+        write_region_store(tmp_path / "other", "val", too_large, np.float16)
+
+
+def test_the_command_writes_regions_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_cin_folder(tmp_path)
+    command = ["repack", "--dataset", "cin", "--data-root", str(tmp_path), "--split", "val"]
+    out = tmp_path / "anew"
+    prepare([*command, "--precision", "float16", "--shards", "2", "--out", str(out)])
+    assert "regions of 2 pictures" in capsys.readouterr().out
+    files = find_region_files(out, "val")
+    assert [h5py.File(of_shard.features)["features"].dtype for of_shard in files] == ["f2", "f2"]
+    before = RegionStore.read_files(find_region_files(tmp_path / FOLDER, "val"))
+    with before, RegionStore.read_files(files) as after:
+        assert after.image_ids == before.image_ids
+        for image_id in before.image_ids:
+            given, regions = before.read(image_id, SIZE), after.read(image_id, SIZE)
+            assert np.allclose(regions.features, given.features, rtol=1e-3)
+            assert np.array_equal(regions.boxes_xyxy, given.boxes_xyxy)
+            assert (regions.labels, regions.attributes) == (given.labels, given.attributes)
+    for wrong, message in (
+        (["--shards", "3", "--out", str(tmp_path / "new")], "there are 2 pictures"),
+        (["--out", str(out)], "not an empty folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            prepare([*command, *wrong])
 
 
 WRONG_PICTURES: dict[str, Callable[[], list[PictureRegions]]] = {
@@ -409,7 +502,7 @@ WRONG_PICTURES: dict[str, Callable[[], list[PictureRegions]]] = {
 def test_a_wrong_picture_leaves_what_was_there(tmp_path: Path, kind: str) -> None:
     write_region_store(tmp_path, "val", [picture("1")])
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    assert set(before) == set(region_paths(tmp_path, "val"))
+    assert set(before) == set(region_files(tmp_path, "val"))
     with pytest.raises(DataError):
         write_region_store(tmp_path, "val", WRONG_PICTURES[kind]())
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -448,7 +541,7 @@ def test_real_region_features_are_read_back_unchanged(real_data: Path, tmp_path:
     pictures = real_pictures(real_data / "bua_features")
     assert len(pictures) == 10
     write_region_store(tmp_path, "train", (regions for regions, _ in pictures.values()))
-    with RegionStore(*region_paths(tmp_path, "train")) as store:
+    with RegionStore.read_files([region_files(tmp_path, "train")]) as store:
         assert store.image_ids == tuple(pictures)
         assert store.feature_size == 2048
         for image_id, (given, (width, height)) in pictures.items():

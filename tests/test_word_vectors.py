@@ -13,7 +13,7 @@ import torch
 from scipy import sparse
 from sense2vec import Sense2Vec
 
-from data.encoding import encode_text
+from data.encoding import encode_text, with_word_vectors
 from data.files import BadRecord, DataError
 from data.narration import Narration
 from data.sources import look_up_words
@@ -61,7 +61,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pieces_and_numbers(text: str, folder: Path) -> list[tuple[str, float]]:
     """The word-pieces of a text, each with the first number of its vector."""
     vectors = read_word_vectors(folder, [text])
-    encoded = encode_text(Narration("n", text), tiny.word_pieces(), 128, vectors)
+    narration = Narration("n", text)
+    encoded = encode_text(narration, tiny.word_pieces(), 128)
+    encoded = with_word_vectors(encoded, narration, vectors)
     assert encoded.word_vectors.shape == (len(encoded), SIZE)
     assert encoded.word_vectors.dtype == np.float32
     tokens = map(tiny.word_pieces().tokenizer.id_to_token, encoded.token_ids.tolist())

@@ -13,7 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data.encoding import chain_numbers, encode_text, mask_words, masking_generator
+from data.encoding import (
+    chain_numbers,
+    encode_text,
+    mask_words,
+    masking_generator,
+    with_word_vectors,
+)
 from data.loaders import Collate, Example
 from data.narration import Mention, Narration, Regions
 from data.traces import mention_traces
@@ -151,7 +157,9 @@ def example(
     trace: np.ndarray | None = None,
 ) -> Example:
     """An encoded narration with its regions, and its trace where there is one."""
-    text = encode_text(narration, word_pieces(), max_mentions=128, word_vectors=vectors)
+    text = encode_text(narration, word_pieces(), max_mentions=128)
+    if vectors is not None:
+        text = with_word_vectors(text, narration, vectors)
     words = None
     if masked:
         words = mask_words(text, word_pieces(), 0.3, masking_generator(0, 0, narration.id))

@@ -55,6 +55,8 @@ class Config:
     data_root: str = _part("data", "datasets/")
     # Where the unlabelled split lies; empty: in the data root.
     unlabelled_root: str = _part("data", "")
+    # Where the unlabelled split is kept once it is read and cut into word-pieces; empty: nowhere.
+    cache: str = _part("data", "")
     max_mentions: int = _part("data", 128)
     max_regions: int = _part("data", 100)
     # A folder of sense2vec vectors for the words of the narrations; empty for none.

@@ -7,7 +7,10 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
 - `UNLABELLED_SPLIT`: the one that is trained on without chains; None where there is none;
 - `TEST_SPLIT`: the one that is tested on where nobody says otherwise;
 - `read(data_root, split, report) -> list[Narration]`;
-- `open_regions(data_root, split, **options) -> RegionStore | None`, the options `RegionStore`'s;
+- `open_regions(data_root, split, **options) -> RegionStore | None`, the options those of
+  `RegionStore.read_files`;
+- where there is an unlabelled split, `files(data_root, split)`, all files and folders that it is
+  read from;
 - where the truth of the unlabelled split can be known, `read_truth(data_root)`;
 - where narrations can have mouse traces, `trace_folder(data_root)`;
 - where pronouns are annotated with candidates, to score their resolution by,
@@ -80,7 +83,7 @@ def open_regions(dataset: str, data_root: Path, split: str, **options: Any) -> R
     """Open the regions of a split's pictures.
 
     Args:
-        options: of `RegionStore`.
+        options: of `RegionStore.read_files`.
 
     Returns:
         None where the data set has no regions, or where none of the split's region files is there:
@@ -91,6 +94,16 @@ def open_regions(dataset: str, data_root: Path, split: str, **options: Any) -> R
         BadRecord: a picture's detections are wrong.
     """
     return _reader_of(dataset, split).open_regions(Path(data_root), split, **options)
+
+
+def files_of_split(dataset: str, data_root: Path, split: str) -> list[Path]:
+    """The files and folders that a data set's unlabelled split is read from, there or not.
+
+    Raises:
+        DataError: there is no such data set or split.
+    """
+    files: list[Path] = _reader_of(dataset, split).files(data_root, split)
+    return files
 
 
 def labelled_split(dataset: str) -> str:

@@ -19,6 +19,7 @@ A narration has the id of its picture. Where the picture is not in the region st
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from typing import Any
 
 from PIL import Image
 
+from data.detections import LARGEST_COORDINATE
 from data.files import (
     BadRecord,
     DataError,
@@ -41,7 +43,8 @@ from data.files import (
 from data.narration import Box, Mention, Narration
 from data.readers.caption_files import read_first_captions
 from data.readers.report import ReadReport, Record, same_words
-from data.regions import LARGEST_COORDINATE, RegionStore, region_paths
+from data.region_index import find_region_files, region_files
+from data.regions import RegionStore
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "val"
@@ -80,19 +83,14 @@ def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | N
     """The regions of a split, or None where none of its region files is there.
 
     Args:
-        options: of `RegionStore`.
+        options: of `RegionStore.read_files`.
 
     Raises:
         DataError: some of the files are missing, or broken.
         BadRecord: a picture's detections are wrong, and such are not skipped.
     """
-    paths = region_paths(_region_folder(data_root), split)
-    missing = [path for path in paths if not path.exists()]
-    if len(missing) == len(paths):
-        return None
-    if missing:
-        raise DataError(f"region files are missing: {', '.join(map(str, missing))}")
-    return RegionStore(*paths, **options)
+    files = find_region_files(_region_folder(data_root), split)
+    return RegionStore.read_files(files, **options) if files else None
 
 
 def read_truth(data_root: Path) -> dict[str, Narration]:
@@ -113,9 +111,21 @@ def read_truth(data_root: Path) -> dict[str, Narration]:
     return {record.name: _labelled(record, None, beside) for record in records}
 
 
+def files(data_root: Path, split: str) -> list[Path]:
+    """The files and folders that the unlabelled split is read from, there or not."""
+    regions = find_region_files(_region_folder(data_root), split)
+    captions = [data_root / "flk30k_LN.json", data_root / "flk30k_LN_label.h5"]
+    beside = [trace_folder(data_root), _picture_folder(data_root)]
+    return [*itertools.chain.from_iterable(regions), *captions, *beside]
+
+
 def trace_folder(data_root: Path) -> Path:
     """Where the mouse traces lie, one file a narration; they are optional."""
     return data_root / "flk30k_LN_trace_box"
+
+
+def _picture_folder(data_root: Path) -> Path:
+    return data_root / "flickr30k-images"
 
 
 def _region_folder(data_root: Path) -> Path:
@@ -126,17 +136,17 @@ def _region_folder(data_root: Path) -> Path:
 class _Beside:
     """What lies beside the texts of a split, by image id: regions, traces, pictures."""
 
-    region_rows: dict[str, int]
+    with_regions: dict[str, None]
     traces: dict[str, Path]
     pictures: dict[str, Path]
 
     @staticmethod
     def of(data_root: Path, split: str) -> _Beside:
-        _, index_path, _ = region_paths(_region_folder(data_root), split)
+        files = find_region_files(_region_folder(data_root), split)
         return _Beside(
-            region_rows=read_image_rows(index_path) if index_path.exists() else {},
+            with_regions={key: None for of in files for key in read_image_rows(of.index)},
             traces=_files_by_id(trace_folder(data_root), ".npy"),
-            pictures=_files_by_id(data_root / "flickr30k-images", ".jpg"),
+            pictures=_files_by_id(_picture_folder(data_root), ".jpg"),
         )
 
     def narration(
@@ -152,7 +162,7 @@ class _Beside:
             id=image_id,
             text=text,
             mentions=tuple(mentions),
-            image_id=image_id if image_id in self.region_rows else None,
+            image_id=image_id if image_id in self.with_regions else None,
             image_size=image_size,
             image_path=self.pictures.get(image_id),
             trace_path=self.traces.get(image_id),
@@ -395,12 +405,12 @@ def _count_both_splits(annotations: list[Any]) -> tuple[int, int]:
 
 def _read_unlabelled(data_root: Path, beside: _Beside, report: ReadReport) -> list[Narration]:
     """The pictures of the region index, each with its first caption."""
-    _, index_path, _ = region_paths(_region_folder(data_root), UNLABELLED_SPLIT)
-    if not index_path.exists():
-        raise DataError(f"{index_path} is missing; it lists the unlabelled pictures")
-    captions = read_first_captions(data_root, beside.region_rows, report)
+    index = region_files(_region_folder(data_root), UNLABELLED_SPLIT).index
+    if not beside.with_regions and not index.exists():
+        raise DataError(f"{index} is missing; it lists the unlabelled pictures")
+    captions = read_first_captions(data_root, beside.with_regions, report)
     narrations = []
-    for image_id in beside.region_rows:
+    for image_id in beside.with_regions:
         if image_id not in captions:
             continue
         words = captions[image_id]
@@ -411,7 +421,7 @@ def _read_unlabelled(data_root: Path, beside: _Beside, report: ReadReport) -> li
             continue
         narrations.append(beside.narration(image_id, " ".join(words), words, image_size))
     report.count("narrations", len(narrations))
-    report.count("pictures without a caption", len(beside.region_rows) - len(captions))
+    report.count("pictures without a caption", len(beside.with_regions) - len(captions))
     return narrations
 
 

@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from data.regions import PictureRegions
+from data.region_writing import PictureRegions
 from data.sample_world.drawing import SETTING, Drawing, PixelBox
 from data.sample_world.scenes import HEIGHT, SETTINGS, WIDTH
 

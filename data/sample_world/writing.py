@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from data.regions import PictureRegions, write_region_store
+from data.region_writing import PictureRegions, write_region_store
 from data.sample_world.detecting import detect
 from data.sample_world.drawing import Drawing, draw_scene
 from data.sample_world.narrating import Told, ToldMention, narrate

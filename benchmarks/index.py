@@ -1,0 +1,196 @@
+"""Time how a prepared split opens that has a million narrations, and what memory it takes.
+
+    python benchmarks/index.py
+
+Narrations, their word-pieces and the index of their pictures' regions are generated and written to
+a folder for the time of the measurement, 6 GB for a million; the features are promised to several
+HDF5 files and take no space. A process of its own opens them, so that nothing is known to it, and
+reads narrations with their regions at random places. Linux tells its memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.loading import memory_gb
+from benchmarks.shapes import FEATURE_SIZE, REGIONS, RELEASED_MENTIONS, GeneratedData
+from data.detections import NO_ATTRIBUTE
+from data.encoding import EncodedText, encode_text
+from data.loaders import EndlessBatches, Masking, NarrationDataset, Source
+from data.narration import Narration
+from data.prepared import open_prepared
+from data.region_index import RegionIndex, shard_name
+from data.region_writing import ROWS_PER_CHUNK
+from data.regions import RegionStore
+from data.word_pieces import WordPieces, load_word_pieces
+from utils.errors import run_command
+from utils.files import write_text
+from utils.options import whole_number_from
+from utils.pretrained import PACKAGED_ENCODER
+
+_DISTINCT = 50  # narrations; the others have the same words and regions
+_READ = 1000  # at random places
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what the command line says."""
+    number = whole_number_from(1)
+    parser = argparse.ArgumentParser(prog="index.py", description="Time the opening of a split.")
+    parser.add_argument("--narrations", type=number, default=1_000_000)
+    parser.add_argument("--shards", type=number, default=8, help="files of features")
+    parser.add_argument("--folder", type=Path, help="where to write (the system's, for such)")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        figures = measure(Path(folder), options.narrations, options.shards)
+    print(
+        f"{options.narrations} narrations in {figures['disk_gb']:.2f} GB open in "
+        f"{figures['open_seconds']:.2f} s and {figures['open_gb']:.3f} GB\n"
+        f"the first step's places are drawn in {figures['shuffle_seconds']:.2f} s; an item takes "
+        f"{figures['item_ms']:.2f} ms, and {_READ} of them {figures['read_gb']:.3f} GB"
+    )
+    if options.json is not None:
+        write_text(options.json, json.dumps(figures, indent=2) + "\n")
+
+
+def measure(folder: Path, narrations: int, shards: int) -> dict[str, float]:
+    """The figures of a split that is written into an empty folder."""
+    data = GeneratedData(_DISTINCT)
+
+    def read(say: object) -> Source:
+        store = make_store(folder, data, narrations, shards)
+        return Source(Repeated(data.narrations, narrations), store)
+
+    texts = {n.text: encode_text(n, data.word_pieces, RELEASED_MENTIONS) for n in data.narrations}
+
+    def encode(narration: Narration) -> EncodedText:
+        return texts[narration.text]
+
+    open_prepared(folder, "generated", {}, read, encode)
+    disk = sum(path.stat().st_size for path in folder.glob("generated-*/**/*"))
+    # A new interpreter, not a copy of this one with all that it has in memory.
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    process = context.Process(target=put_figures, args=(folder, answers))
+    process.start()
+    figures = answers.get()
+    process.join()
+    return {"disk_gb": disk / 1e9, **figures}
+
+
+class Repeated(Sequence[Narration]):
+    """Some narrations again and again, each time of another picture."""
+
+    def __init__(self, narrations: Sequence[Narration], count: int) -> None:
+        self._narrations = narrations
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: int) -> Narration:  # type: ignore[override]
+        narration = self._narrations[place % len(self._narrations)]
+        if place >= self._count:
+            raise IndexError(place)
+        return dataclasses.replace(narration, id=str(place), image_id=str(place))
+
+
+def make_store(folder: Path, data: GeneratedData, pictures: int, shards: int) -> RegionStore:
+    """A store whose features are promised and not written."""
+    of_shard = -(-pictures // shards)
+    paths = []
+    for number in range(shards):
+        paths.append(folder / f"{shard_name('train', number, shards)}_features_compress.hdf5")
+        with h5py.File(paths[-1], "w") as file:
+            file.create_dataset(
+                "features",
+                (of_shard * REGIONS, FEATURE_SIZE),
+                np.float32,
+                chunks=(ROWS_PER_CHUNK, FEATURE_SIZE),
+            )
+    places = np.arange(pictures)
+    ids = places.astype(np.bytes_)
+    regions = [data.read(narration.image_id, None) for narration in data.narrations]
+    words = sorted({label for of_picture in regions for label in of_picture.labels})
+    boxes = np.stack([of_picture.boxes_xyxy for of_picture in regions])
+    labels = np.asarray([[words.index(label) for label in r.labels] for r in regions], np.int32)
+    index = RegionIndex(
+        image_ids=ids,
+        order=np.argsort(ids, kind="stable"),
+        files=(places // of_shard).astype(np.int32),
+        first_rows=places % of_shard * REGIONS,
+        offsets=np.arange(pictures + 1) * REGIONS,
+        extents=np.ones((pictures, 2), dtype=np.float32),
+        boxes_xyxy=np.resize(boxes, (pictures * REGIONS, 4)),
+        labels=np.resize(labels, pictures * REGIONS),
+        attributes=np.full(pictures * REGIONS, NO_ATTRIBUTE, dtype=np.int32),
+        words=tuple(words),
+    )
+    return RegionStore(paths, index, FEATURE_SIZE)
+
+
+def put_figures(folder: Path, answers: multiprocessing.SimpleQueue) -> None:
+    """Open what is there and answer with what that takes."""
+    word_pieces = load_word_pieces(PACKAGED_ENCODER)
+    before = memory_gb()
+    start = time.perf_counter()
+    source = open_prepared(folder, "generated", {}, _unread, _unread)
+    opened = time.perf_counter()
+    with_index = memory_gb()
+    batches = EndlessBatches(len(source.narrations), batch=_READ, seed=0)
+    begin = time.perf_counter()
+    places = next(iter(batches))
+    drawn = time.perf_counter()
+    before_reading = memory_gb()
+    times = list(times_of_items(source, word_pieces, places))
+    answers.put(
+        {
+            "open_seconds": opened - start,
+            "open_gb": with_index - before,
+            "shuffle_seconds": drawn - begin,
+            "item_ms": 1000 * median(times),
+            "read_gb": memory_gb() - before_reading,
+        }
+    )
+
+
+def times_of_items(
+    source: Source, word_pieces: WordPieces, keys: Sequence[tuple[int, int]]
+) -> Iterator[float]:
+    """Seconds that each item takes."""
+    masking = Masking(0.15, seed=0)
+    dataset = NarrationDataset(
+        source.narrations,
+        source.store,
+        word_pieces,
+        RELEASED_MENTIONS,
+        masking,
+        texts=source.texts,
+    )
+    for key in tqdm(keys, desc="reading", leave=False):
+        start = time.perf_counter()
+        dataset[key]
+        yield time.perf_counter() - start
+
+
+def _unread(*_: object) -> None:
+    raise AssertionError("what is there is not made again")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,224 @@
+"""Splits that were read, checked and cut into word-pieces once, and open at once from then on.
+
+A prepared split is a folder of its own in the cache:
+
+- `about.json`: what it was made from, and what the reading said;
+- `narrations`: each narration as JSON;
+- `word_pieces` and `mentions`: each text as the encoder reads it;
+- `regions/`: where the pictures' regions stand, their boxes and labels; the features stay in the
+  files that they were read from.
+
+Its name is a hash of what it was made from: where a file, the tokenizer or a setting is another
+one, it is not found, and made anew. Folders that are no longer used may be deleted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from tqdm import tqdm
+
+from data.encoding import EncodedText
+from data.files import DataError, read_json, shown
+from data.loaders import Source
+from data.mapped_rows import MappedRows, write_rows
+from data.narration import Mention, Narration
+from data.region_index import RegionIndex
+from data.regions import RegionStore
+from utils.distributed import is_main
+from utils.files import folder_when_whole
+
+FORMAT = 1  # of the files; another number finds none of the folders that were made before
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def open_prepared(
+    cache: Path,
+    name: str,
+    made_from: Mapping[str, Any],
+    read: Callable[[Callable[[str], None]], Source],
+    encode: Callable[[Narration], EncodedText],
+) -> Source:
+    """A prepared split; it is made where it is not there.
+
+    Where there are several ranks the first one makes it and the others wait, so the cache has to
+    be a folder that all of them see.
+
+    Args:
+        cache: the folder of prepared splits.
+        name: begins the name of the split's folder.
+        made_from: plain values, all that decides what is prepared.
+        read: reads the split from its own files, and hands what is to be said to its argument.
+        encode: cuts a narration into word-pieces.
+
+    Raises:
+        InputError: the split cannot be read.
+        DataError: the prepared split is broken.
+    """
+    identity = json.dumps({"format": FORMAT, **made_from}, sort_keys=True)
+    folder = cache / f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    if is_main():
+        if not folder.exists():
+            _prepare(folder, made_from, read, encode)
+    else:
+        while not folder.exists():
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return _open(folder)
+
+
+def state_of_files(paths: Iterable[Path]) -> list[list[Any]]:
+    """What tells whether files were changed: path, size and time of the last change.
+
+    Of a folder it is what it lists, not what is in its files; None stands for what is not there.
+    """
+    states: list[list[Any]] = []
+    for path in sorted(paths):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            states.append([str(path.resolve()), None])
+        else:
+            size = found.st_size if path.is_file() else 0
+            states.append([str(path.resolve()), size, found.st_mtime_ns])
+    return states
+
+
+def _prepare(
+    folder: Path,
+    made_from: Mapping[str, Any],
+    read: Callable[[Callable[[str], None]], Source],
+    encode: Callable[[Narration], EncodedText],
+) -> None:
+    said: list[str] = []
+    source = read(said.append)
+    store = source.store
+    about = {
+        "made_from": made_from,
+        "said": said,
+        "traced": source.traced,
+        "features": None if store is None else [str(p.resolve()) for p in store.features_paths],
+        "feature_size": None if store is None else store.feature_size,
+    }
+    with folder_when_whole(folder) as unfinished:
+        unfinished.mkdir()
+        progress = tqdm(source.narrations, desc=f"preparing {folder.name}", leave=False)
+        write_prepared(unfinished, ((n, encode(n)) for n in progress))
+        if store is not None:
+            (unfinished / "regions").mkdir()
+            store.index.save(unfinished / "regions")
+        (unfinished / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+
+
+def write_prepared(folder: Path, examples: Iterable[tuple[Narration, EncodedText]]) -> None:
+    """Write narrations and their texts into a folder that is there."""
+    with (
+        write_rows(folder, "narrations") as narrations,
+        write_rows(folder, "word_pieces") as word_pieces,
+        write_rows(folder, "mentions") as mentions,
+    ):
+        for narration, text in examples:
+            content = json.dumps(_without_defaults(narration), default=_plain).encode()
+            narrations.append(np.frombuffer(content, np.uint8))
+            columns = (text.token_ids, *text.offsets.T, text.special)
+            word_pieces.append(np.stack(columns, axis=1).astype(np.int32))
+            indices = np.asarray(text.mention_indices, dtype=np.int32)
+            mentions.append(np.column_stack([indices, text.mention_spans]).astype(np.int32))
+
+
+def _open(folder: Path) -> Source:
+    about = read_json(folder / "about.json")
+    if not isinstance(about, dict):
+        raise DataError(f"{folder / 'about.json'} holds {shown(about)}, expected an object")
+    for line in about["said"]:
+        print(line)
+    print(f"read from {folder}")
+    store = None
+    if about["features"] is not None:
+        index = RegionIndex.open(folder / "regions")
+        store = RegionStore(list(map(Path, about["features"])), index, about["feature_size"])
+    return Source(PreparedNarrations(folder), store, PreparedTexts(folder), about["traced"])
+
+
+class PreparedNarrations(Sequence[Narration]):
+    """The narrations of a prepared split, each read when it is asked for.
+
+    Args:
+        folder: of the prepared split.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._rows = MappedRows(folder, "narrations", np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Narration: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Narration]: ...
+    def __getitem__(self, place: int | slice) -> Narration | list[Narration]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        if not 0 <= place < len(self):
+            raise IndexError(f"narration {place} of {len(self)}")
+        return _narration(json.loads(self._rows[place].tobytes()))
+
+
+class PreparedTexts(Sequence[EncodedText]):
+    """The narrations of a prepared split as the encoder reads them.
+
+    Args:
+        folder: of the prepared split.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._word_pieces = MappedRows(folder, "word_pieces", np.int32, width=4)
+        self._mentions = MappedRows(folder, "mentions", np.int32, width=3)
+
+    def __len__(self) -> int:
+        return len(self._word_pieces)
+
+    def __getitem__(self, place: int) -> EncodedText:  # type: ignore[override]
+        word_pieces = self._word_pieces[place].astype(np.int64)
+        mentions = self._mentions[place]
+        return EncodedText(
+            token_ids=word_pieces[:, 0],
+            offsets=word_pieces[:, 1:3],
+            special=word_pieces[:, 3].astype(bool),
+            mention_indices=tuple(mentions[:, 0].tolist()),
+            mention_spans=mentions[:, 1:].astype(np.int64),
+        )
+
+
+def _without_defaults(value: Narration | Mention) -> dict[str, Any]:
+    """The fields that say something."""
+    named = ((f.name, f.default, getattr(value, f.name)) for f in dataclasses.fields(value))
+    return {name: found for name, default, found in named if found != default}
+
+
+def _plain(value: object) -> Any:
+    return str(value) if isinstance(value, Path) else _without_defaults(value)
+
+
+def _narration(fields: dict[str, Any]) -> Narration:
+    for name in ("image_path", "trace_path"):
+        if name in fields:
+            fields[name] = Path(fields[name])
+    if "image_size" in fields:
+        fields["image_size"] = tuple(fields["image_size"])
+    fields["words"] = tuple(fields.get("words", ()))
+    fields["mentions"] = tuple(map(_mention, fields.get("mentions", ())))
+    return Narration(**fields)
+
+
+def _mention(fields: dict[str, Any]) -> Mention:
+    if "boxes_xyxy" in fields:
+        fields["boxes_xyxy"] = tuple(map(tuple, fields["boxes_xyxy"]))
+    return Mention(**fields)

@@ -1,0 +1,321 @@
+"""Where the regions of a split's pictures stand: the published files, checked against each other.
+
+Three files a split, side by side in one folder:
+
+- `<split>_features_compress.hdf5`: `features` [regions of all pictures, feature size], and
+  `pos_bboxes` [pictures, 2], the first row of each picture and the row after its last;
+- `<split>_imgid2idx.pkl`: image id -> row of `pos_bboxes`;
+- `<split>_detection_dict.json`: image id -> `bboxes`, `classes` and `attrs`.
+
+Or as many such threes as there are shards, `<split>-00000-of-00008_features_compress.hdf5` and so
+on, each with pictures of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from data.detections import NO_DETECTIONS, Detections, Wrong, read_detections
+from data.files import BadRecord, DataError, bad_record, read_image_rows, read_json
+
+# How far a box may reach over the picture before it is of another scale, as a share of its side.
+_SCALE_TOLERANCE = 0.02
+_WORDS = "words.json"
+
+
+class RegionFiles(NamedTuple):
+    """The files of a split's regions, or of one shard."""
+
+    features: Path
+    index: Path
+    detections: Path
+
+
+def region_files(folder: Path, split: str) -> RegionFiles:
+    """The names of a split's files, or of one shard's where `split` is its name."""
+    return RegionFiles(
+        folder / f"{split}_features_compress.hdf5",
+        folder / f"{split}_imgid2idx.pkl",
+        folder / f"{split}_detection_dict.json",
+    )
+
+
+def shard_name(split: str, number: int, count: int) -> str:
+    """What stands for the split in the names of a shard's files; all shards have the same count."""
+    return split if count == 1 else f"{split}-{number:05d}-of-{count:05d}"
+
+
+def find_region_files(folder: Path, split: str) -> list[RegionFiles]:
+    """The files of a split's regions, one three for each shard; none where there is no file.
+
+    Raises:
+        DataError: some are missing, or there is a whole as well as shards, or shards of two kinds.
+    """
+    pattern = glob.escape(split) + "-[0-9]*-of-[0-9]*_*"
+    names = {path.name.rpartition("-of-")[2].partition("_")[0] for path in folder.glob(pattern)}
+    counts = {int(name) for name in names if name.isdecimal()}
+    if any(path.exists() for path in region_files(folder, split)):
+        counts.add(1)
+    if not counts:
+        return []
+    if len(counts) > 1:
+        raise DataError(
+            f"{folder} holds the regions of {split} in {' and in '.join(map(str, sorted(counts)))} "
+            "parts, expected them once"
+        )
+    count = counts.pop()
+    found = [region_files(folder, shard_name(split, n, count)) for n in range(count)]
+    missing = [path for files in found for path in files if not path.exists()]
+    if missing:
+        raise DataError(f"region files are missing: {', '.join(map(str, missing))}")
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class RegionIndex:
+    """The pictures of a region store: where their features stand, their boxes and labels.
+
+    The regions of picture p are the rows from `offsets[p]` to `offsets[p + 1]` of what is kept for
+    each region. Everything but `words` may be mapped from files (`open`): then it takes no memory
+    but for what is read, and processes share that.
+    """
+
+    image_ids: np.ndarray  # [pictures] bytes, UTF-8
+    order: np.ndarray  # [pictures] int64, the pictures in the order of their ids
+    files: np.ndarray  # [pictures] int32, which of the store's files has the features
+    first_rows: np.ndarray  # [pictures] int64, of the features in that file
+    offsets: np.ndarray  # [pictures + 1] int64
+    extents: np.ndarray  # [pictures, 2] float32, largest x2 and y2 in pixels, at least 1
+    boxes_xyxy: np.ndarray  # [rows, 4] float32, pixels
+    labels: np.ndarray  # [rows] int32, numbers of words
+    attributes: np.ndarray  # [rows] int32, numbers of words; NO_ATTRIBUTE where there are none
+    words: tuple[str, ...]
+    folder: Path | None = None  # where it is mapped from
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.folder is not None:
+            # Another process maps the files for itself.
+            return RegionIndex.open, (self.folder,)
+        return RegionIndex, tuple(getattr(self, f.name) for f in fields(self))
+
+    def place_of(self, image_id: object) -> int | None:
+        """The picture's place; None where there is none of this id."""
+        key = image_id.encode("utf-8", "surrogatepass") if isinstance(image_id, str) else b""
+        if not 0 < len(key) <= self.image_ids.dtype.itemsize:
+            return None
+        rank = int(np.searchsorted(self.image_ids, np.bytes_(key), sorter=self.order))
+        if rank == len(self):
+            return None
+        place = int(self.order[rank])
+        return place if self.image_ids[place] == key else None
+
+    def save(self, folder: Path) -> None:
+        """Write files that `open` maps into a folder that is there."""
+        for name in _ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+        (folder / _WORDS).write_text(json.dumps(self.words), encoding="utf-8")
+
+    @classmethod
+    def open(cls, folder: Path) -> RegionIndex:
+        """What `save` wrote, mapped.
+
+        Raises:
+            DataError: a file is missing or broken.
+        """
+        try:
+            arrays = {name: _mapped(folder / f"{name}.npy") for name in _ARRAYS}
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder} does not hold an index of regions: {error}") from error
+        return cls(**arrays, words=tuple(read_json(folder / _WORDS)), folder=folder)
+
+
+_ARRAYS = tuple(f.name for f in fields(RegionIndex) if f.type == "np.ndarray")
+
+
+def _mapped(path: Path) -> np.ndarray:
+    # As a plain array: a slice of a memmap costs several times as much.
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+class ReadIndex(NamedTuple):
+    """What reading the files of a store found.
+
+    Attributes:
+        index: of all its pictures.
+        feature_size: how many numbers describe a region.
+        skipped: what is wrong with each picture that is read as one without regions.
+    """
+
+    index: RegionIndex
+    feature_size: int
+    skipped: list[str]
+
+
+def read_region_index(
+    files: Sequence[RegionFiles],
+    *,
+    max_regions: int,
+    image_sizes: Mapping[str, tuple[int, int]],
+    skip_bad_records: bool,
+) -> ReadIndex:
+    """Read everything but the features; the arguments are those of `RegionStore`.
+
+    Raises:
+        DataError: a file is missing or broken, or the files do not fit together.
+        BadRecord: a picture's detections are wrong, and such are not skipped.
+    """
+    words: dict[str, int] = {}
+    places: dict[str, int] = {}
+    skipped: list[str] = []
+    file_numbers, first_rows, pictures = [], [], []
+    feature_size = 0
+    for number, of_shard in enumerate(files):
+        rows = read_image_rows(of_shard.index)
+        for image_id in rows:
+            if image_id in places:
+                raise DataError(f"{of_shard.index} holds {image_id}, which an earlier shard has")
+            places[image_id] = len(places)
+        starts, counts, size = _row_spans(of_shard, rows)
+        if number and size != feature_size:
+            raise DataError(
+                f"{of_shard.features} has features of {size} numbers, expected {feature_size} as "
+                f"in {files[0].features}"
+            )
+        feature_size = size
+        detections = read_detections(of_shard.detections, words)
+        for image_id, count in zip(rows, counts.tolist(), strict=True):
+            found = detections.pop(image_id, None)
+            try:
+                picture = _checked(of_shard, image_id, found, count, image_sizes.get(image_id))
+            except BadRecord as problem:
+                if not skip_bad_records:
+                    raise
+                skipped.append(str(problem))
+                picture = NO_DETECTIONS
+            pictures.append(picture)
+        first_rows.append(starts)
+        file_numbers.append(np.full(len(rows), number, dtype=np.int32))
+    index = _joined(pictures, tuple(words), max_regions, list(places), file_numbers, first_rows)
+    return ReadIndex(index, feature_size, skipped)
+
+
+def _joined(
+    pictures: list[Detections],
+    words: tuple[str, ...],
+    max_regions: int,
+    image_ids: list[str],
+    file_numbers: list[np.ndarray],
+    first_rows: list[np.ndarray],
+) -> RegionIndex:
+    kept = [min(len(picture.boxes_xyxy), max_regions) for picture in pictures]
+    extents = [picture.boxes_xyxy[:, 2:].max(axis=0, initial=1.0) for picture in pictures]
+    ids = np.asarray([image_id.encode() for image_id in image_ids], dtype=np.bytes_)
+
+    def rows(name: str) -> np.ndarray:
+        empty = getattr(NO_DETECTIONS, name)
+        return np.concatenate([empty, *(getattr(p, name)[:max_regions] for p in pictures)])
+
+    return RegionIndex(
+        image_ids=ids,
+        order=np.argsort(ids, kind="stable"),
+        files=np.concatenate([np.zeros(0, np.int32), *file_numbers]),
+        first_rows=np.concatenate([np.zeros(0, np.int64), *first_rows]),
+        offsets=np.cumsum([0, *kept]),
+        extents=np.reshape(np.asarray(extents, dtype=np.float32), (-1, 2)),
+        boxes_xyxy=rows("boxes_xyxy"),
+        labels=rows("labels"),
+        attributes=rows("attributes"),
+        words=words,
+    )
+
+
+def _row_spans(files: RegionFiles, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarray, int]:
+    """First row [pictures] and number of rows [pictures] of each picture; the feature size."""
+    features_shape, spans = _read_layout(files.features)
+    image_ids = list(rows)
+    places = np.fromiter(rows.values(), dtype=np.int64, count=len(rows))
+    _refuse_first(
+        (places < 0) | (places >= len(spans)),
+        image_ids,
+        lambda image_id: (
+            f"{files.index}: {image_id} has row {rows[image_id]}, but pos_bboxes of "
+            f"{files.features} has {len(spans)} rows"
+        ),
+    )
+    starts, ends = spans[places].T
+    _refuse_first(
+        (starts < 0) | (ends < starts) | (ends > features_shape[0]),
+        image_ids,
+        lambda image_id: (
+            f"{files.features}: the regions of {image_id} are rows "
+            f"{spans[rows[image_id]].tolist()} of {features_shape[0]}"
+        ),
+    )
+    return starts, ends - starts, features_shape[1]
+
+
+def _checked(
+    files: RegionFiles,
+    image_id: str,
+    picture: Detections | Wrong | None,
+    count: int,
+    size: tuple[int, int] | None,
+) -> Detections:
+    """The detections of a picture, known to be as many as its features, and inside it."""
+    bad = functools.partial(bad_record, files.detections, image_id)
+    if picture is None:
+        raise bad("nothing", f"its regions: it is in {files.index}")
+    if isinstance(picture, Wrong):
+        raise bad(picture.found, picture.expected)
+    boxes = picture.boxes_xyxy
+    if len(boxes) != count:
+        raise bad(f"{len(boxes)} regions", f"{count}, as many as in {files.features}")
+    if size is not None:
+        x, y = boxes[:, 2:].max(axis=0, initial=0.0)
+        width, height = size
+        if max(x / width, y / height) > 1 + _SCALE_TOLERANCE:
+            raise bad(
+                f"boxes up to x {x:g} and y {y:g}", f"boxes inside its {width} x {height} pixels"
+            )
+    return picture
+
+
+def _read_layout(path: Path) -> tuple[tuple[int, int], np.ndarray]:
+    """The shape of the features, and pos_bboxes [pictures, 2] int64."""
+    try:
+        with h5py.File(path, "r", locking="best-effort") as file:
+            shape, dtype = file["features"].shape, file["features"].dtype
+            spans = file["pos_bboxes"][:]
+    except Exception as error:
+        # A broken file ends in nearly any kind of error.
+        raise DataError(
+            f"{path} cannot be read as HDF5 with features and pos_bboxes: {error}"
+        ) from error
+    if len(shape) != 2 or dtype.kind != "f":
+        raise DataError(f"{path}: features is {dtype}, {shape}, expected floats [regions, size]")
+    if spans.ndim != 2 or spans.shape[1] != 2 or spans.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: pos_bboxes is {spans.dtype}, {spans.shape}, expected whole numbers "
+            "[pictures, 2]"
+        )
+    return shape, spans.astype(np.int64)
+
+
+def _refuse_first(
+    wrong: np.ndarray, image_ids: Sequence[str], message: Callable[[str], str]
+) -> None:
+    """Raise with the message for the first picture that is marked as wrong."""
+    if wrong.any():
+        raise DataError(message(image_ids[int(wrong.argmax())]))
