@@ -117,13 +117,18 @@ def times_of_items(dataset: NarrationDataset) -> Iterator[float]:
                 yield time.perf_counter() - start
 
 
-def memory_gb() -> float:
-    """What this process and its children hold; memory that several hold is shared out."""
+def memory_gb(kind: str = "Pss") -> float:
+    """What this process and its children hold; memory that several hold is shared out.
+
+    Args:
+        kind: "Pss" of everything, "Pss_Anon" without files that are mapped into memory, whose pages
+            the system takes back when it needs the room.
+    """
     ids = ["self", *(str(child.pid) for child in multiprocessing.active_children())]
     kilobytes = 0
     for process in ids:
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(f"{kind}:"):
                 kilobytes += int(line.split()[1])
     return kilobytes * 1024 / 1e9
 
