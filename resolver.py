@@ -19,7 +19,7 @@ from data.word_vectors import WordVectors
 from evaluation.chains import chains_from_similarity
 from models.build import build_from_checkpoint
 from models.coreference_model import CoreferenceModel, predicted_boxes
-from models.text_encoder import Texts
+from models.windows import Texts
 from utils.batch import Batch
 from utils.checkpoint import CheckpointError, load_checkpoint
 from utils.config import Config

@@ -57,22 +57,15 @@ class MaskedWords:
 def encode_text(narration: Narration, word_pieces: WordPieces, max_mentions: int) -> EncodedText:
     """Cut a narration into word-pieces and align its mentions by their characters.
 
-    A mention's word-pieces are those that share a character with it. Mentions beyond the encoder's
-    limit, without a word-piece, or over the cap are not among `mention_indices`.
+    A mention's word-pieces are those that share a character with it. Mentions without a word-piece,
+    or over the cap, are not among `mention_indices`.
 
     Args:
         max_mentions: the most mentions to keep; the first ones are.
     """
     token_ids, offsets, special = word_pieces.encode(narration.text)
     spans = align_spans([(m.start, m.end) for m in narration.mentions], offsets, special)
-    reach = len(token_ids)
-    if reach > word_pieces.limit:
-        # The special word-pieces at the end stay, so that the encoder sees a whole sequence.
-        after = int(special[::-1].argmin())
-        reach = word_pieces.limit - after
-        order = np.r_[:reach, len(token_ids) - after : len(token_ids)]
-        token_ids, offsets, special = token_ids[order], offsets[order], special[order]
-    kept = [i for i, (first, end) in enumerate(spans) if first < end <= reach][:max_mentions]
+    kept = [i for i, (first, end) in enumerate(spans) if first < end][:max_mentions]
     return EncodedText(token_ids, offsets, special, tuple(kept), spans[kept])
 
 
@@ -81,7 +74,7 @@ def count_left_out(
 ) -> dict[str, int]:
     """Narrations with mentions that no batch will hold, and how many of each.
 
-    They lie beyond the encoder's limit, have no word-piece, or are over the cap.
+    They have no word-piece, or are over the cap.
     """
     counts = {
         narration.id: len(narration.mentions)

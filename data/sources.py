@@ -316,8 +316,7 @@ def _say_left_out(
     left_out = count_left_out(narrations, word_pieces, max_mentions)
     if left_out:
         say(
-            f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations lie beyond "
-            f"the encoder's {word_pieces.limit} word-pieces, are over the cap of {max_mentions} "
-            "mentions, or have no word-piece; the model does not see them, and each is a chain of "
-            "its own"
+            f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations are over "
+            f"the cap of {max_mentions} mentions (max_mentions) or have no word-piece; the model "
+            "does not see them, and each is a chain of its own"
         )

@@ -11,9 +11,6 @@ from tokenizers import Tokenizer
 
 from utils.pretrained import EncoderNotFound, locate_encoder
 
-# Models whose positions begin after their padding id.
-_POSITIONS_AFTER_PADDING = ("roberta", "camembert", "mpnet", "longformer", "data2vec-text")
-
 
 @dataclass(frozen=True)
 class WordPieces:
@@ -23,13 +20,11 @@ class WordPieces:
         tokenizer: with neither truncation nor padding.
         pad_id: fills the slots of a batch.
         mask_id: stands for a masked word-piece.
-        limit: the most word-pieces that the encoder reads, special ones included.
     """
 
     tokenizer: Tokenizer
     pad_id: int
     mask_id: int
-    limit: int
 
     @functools.cached_property
     def vocabulary_size(self) -> int:
@@ -57,7 +52,6 @@ class WordPieces:
                 "tokenizer": self.tokenizer.to_str(),
                 "pad_id": self.pad_id,
                 "mask_id": self.mask_id,
-                "limit": self.limit,
             }
         )
 
@@ -78,12 +72,11 @@ def load_word_pieces(name: str) -> WordPieces:
         EncoderNotFound: it cannot be had, or its tokenizer does not tell characters.
     """
     # transformers takes seconds to import; a checkpoint brings its tokenizer and needs none of it.
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
     source = locate_encoder(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True)
-        config = AutoConfig.from_pretrained(source)
     except (OSError, ValueError, ImportError) as error:
         raise EncoderNotFound(name, error) from error
     if not tokenizer.is_fast or None in (tokenizer.mask_token_id, tokenizer.pad_token_id):
@@ -92,11 +85,8 @@ def load_word_pieces(name: str) -> WordPieces:
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()
-    after_padding = any(name in config.model_type for name in _POSITIONS_AFTER_PADDING)
-    reserved = tokenizer.pad_token_id + 1 if after_padding else 0
     return WordPieces(
         tokenizer=backend,
         pad_id=tokenizer.pad_token_id,
         mask_id=tokenizer.mask_token_id,
-        limit=config.max_position_embeddings - reserved,
     )

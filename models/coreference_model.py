@@ -15,7 +15,8 @@ from models.attention import Float32Attention
 from models.fusion import Fusion
 from models.heads import BoxHead
 from models.region_encoder import RegionEncoder
-from models.text_encoder import TextEncoder, Texts, WordVectorLayer
+from models.text_encoder import TextEncoder, WordVectorLayer
+from models.windows import Texts
 from utils.batch import Batch
 from utils.boxes import decode_deltas
 

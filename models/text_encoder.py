@@ -6,7 +6,6 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,25 +13,11 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PretrainedConfig
 from transformers.utils import logging
 
-from utils.pretrained import EncoderNotFound, locate_encoder
+from models.windows import Texts, cut_into_windows
+from utils.pretrained import EncoderNotFound, locate_encoder, longest_input
 
 # What another pass through the layers costs, in word-pieces of padding that cost as much.
 GROUP_COST = {"cpu": 32, "cuda": 8192}
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Texts of one kind, padded to the longest.
-
-    Attributes:
-        token_ids: [N, T] int64.
-        token_mask: [N, T] bool.
-        lengths: N numbers, the word-pieces of each, known without asking the device.
-    """
-
-    token_ids: Tensor
-    token_mask: Tensor
-    lengths: tuple[int, ...]
 
 
 def group_by_length(lengths: Sequence[int], group_cost: int) -> list[list[int]]:
@@ -82,6 +67,7 @@ class TextEncoder(nn.Module):
         if getattr(body, "pooler", None) is not None:
             body.pooler = None
         self.body = body
+        self.limit = longest_input(config)
         self.masked_words = MaskedWordHead(config.hidden_size, config.vocab_size)
 
     @property
@@ -89,22 +75,32 @@ class TextEncoder(nn.Module):
         return self.config.hidden_size
 
     def forward(self, *texts: Texts) -> list[Tensor]:
-        """Encode texts of one or more kinds.
+        """Encode texts of one or more kinds, of any length.
 
         The word embeddings of all are looked up at once, because the gradient of each look-up is as
         large as the vocabulary. Texts of similar length go through the layers together, so that
-        little is computed for padding.
+        little is computed for padding. A text that is longer than the encoder reads goes through
+        them in windows.
 
         Returns:
             [N, T, H] for each kind; zeros where its padding was left out.
         """
-        ids = torch.cat([of_kind.token_ids.flatten() for of_kind in texts])
+        windows = {
+            kind: cut_into_windows(of_kind, self.limit)
+            for kind, of_kind in enumerate(texts)
+            if max(of_kind.lengths, default=0) > self.limit
+        }
+        read = [windows[k].texts if k in windows else texts[k] for k in range(len(texts))]
+        ids = torch.cat([of_kind.token_ids.flatten() for of_kind in read])
         vectors = self.body.get_input_embeddings()(ids)
-        parts = vectors.split([of_kind.token_ids.numel() for of_kind in texts])
-        return [
+        parts = vectors.split([of_kind.token_ids.numel() for of_kind in read])
+        encoded = [
             self._encode(part.unflatten(0, of_kind.token_ids.shape), of_kind)
-            for part, of_kind in zip(parts, texts, strict=True)
+            for part, of_kind in zip(parts, read, strict=True)
         ]
+        for kind, of_kind in windows.items():
+            encoded[kind] = of_kind.join(encoded[kind])
+        return encoded
 
     def _encode(self, vectors: Tensor, texts: Texts) -> Tensor:
         device, longest = vectors.device.type, vectors.shape[1]

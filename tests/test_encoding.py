@@ -81,23 +81,21 @@ def test_a_mention_without_a_word_piece_is_left_out() -> None:
     assert encoded.mention_indices == (0, 2)
 
 
-def test_a_long_text_is_cut_at_the_limit_with_its_ends_whole() -> None:
+def test_a_long_text_stays_whole() -> None:
     text = "it " * 200
     mentions = tuple(Mention(i, i + 2, "it") for i in (0, 180, 183, 186, 300))
     encoded = encode_text(Narration("n", text, mentions), tiny.word_pieces(), 128)
-    assert len(encoded) == tiny.word_pieces().limit == 64
-    assert encoded.special.tolist() == [True] + [False] * 62 + [True]
-    assert encoded.mention_indices == (0, 1, 2)  # 62 words fit; 186 // 3 is the next one
+    assert encoded.special.tolist() == [True] + [False] * 200 + [True]
+    assert encoded.mention_spans[:, 0].tolist() == [1, 61, 62, 63, 101]
     capped = encode_text(Narration("n", text, mentions), tiny.word_pieces(), 1)
     assert capped.mention_indices == (0,)
 
 
 def test_mentions_that_are_left_out_are_counted() -> None:
-    text = "it " * 200
-    long = Narration("long", text, tuple(Mention(i, i + 2, "it") for i in (0, 300)))
-    short = tiny.narration("it is", [("it", "1")], name="short")
-    assert count_left_out([long, short], tiny.word_pieces(), 128) == {"long": 1}
-    assert count_left_out([long, short], tiny.word_pieces(), 1) == {"long": 1}
+    three = tiny.narration("it, it, it", [("it", "1")] * 3, name="three")
+    blank = Narration("blank", "it  ", (Mention(0, 2, "it"), Mention(2, 3, " ")))
+    assert count_left_out([three, blank], tiny.word_pieces(), 128) == {"blank": 1}
+    assert count_left_out([three, blank], tiny.word_pieces(), 1) == {"three": 2, "blank": 1}
 
 
 def test_chains_are_numbered_and_unknown_ones_marked() -> None:
@@ -270,7 +268,7 @@ def test_word_pieces_survive_a_checkpoint() -> None:
     copy = WordPieces.from_json(tiny.word_pieces().to_json())
     for ours, theirs in zip(copy.encode(text), tiny.word_pieces().encode(text), strict=True):
         assert (ours == theirs).all()
-    assert (copy.limit, copy.mask_id, copy.pad_id) == (64, 4, 0)
+    assert (copy.mask_id, copy.pad_id) == (4, 0)
 
 
 def test_a_tokenizer_that_cannot_be_had_is_an_error_that_names_the_option() -> None:

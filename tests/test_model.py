@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from models.attention import Attention, Float32Attention
 from models.build import build_from_checkpoint, build_pretrained, encoder_config_of
 from models.coreference_model import CoreferenceModel, Output, mean_over_spans, predicted_boxes
-from models.text_encoder import GROUP_COST, Texts, group_by_length
+from models.text_encoder import GROUP_COST, group_by_length
+from models.windows import Texts, cut_into_windows
 from tests import tiny
 from utils.batch import Batch
 from utils.pretrained import EncoderNotFound
@@ -335,6 +336,53 @@ def test_texts_of_many_lengths_are_encoded_as_each_alone(model: CoreferenceModel
             one = slice(row, row + 1)
             alone = Texts(ids[one, :length], mask[one, :length], (length,))
             torch.testing.assert_close(together[one, :length], model.text_encoder(alone)[0])
+
+
+def texts_of(lengths: tuple[int, ...]) -> Texts:
+    ids = torch.randint(5, 40, (len(lengths), max(lengths)))
+    return Texts(ids, torch.arange(max(lengths)) < torch.tensor(lengths)[:, None], lengths)
+
+
+@pytest.mark.parametrize("lengths", [(64,), (65,), (94, 3), (3, 300, 64, 127)])
+def test_windows_hold_every_word_piece_in_its_order_near_their_middle(
+    lengths: tuple[int, ...],
+) -> None:
+    texts = texts_of(lengths)
+    windows = cut_into_windows(texts, limit=64)
+    width = windows.texts.token_ids.shape[1]
+    assert max(windows.texts.lengths) <= 64
+    joined = windows.join(windows.texts.token_ids[..., None])[..., 0]
+    assert torch.equal(joined[texts.token_mask], texts.token_ids[texts.token_mask])
+    assert not joined[~texts.token_mask].any()
+    assert windows.texts.token_mask.sum(dim=1).tolist() == list(windows.texts.lengths)
+    for row, length in enumerate(lengths):
+        columns = windows.places[row, :length] % width
+        if length > 64:
+            # Half of a window is left to either side of what is not near an end of the text.
+            assert (columns[32 : length - 32] >= 15).all()
+            assert (columns[32 : length - 32] <= 48).all()
+        else:
+            assert columns.tolist() == list(range(length))
+
+
+def test_a_long_text_is_encoded_as_its_windows_are(model: CoreferenceModel) -> None:
+    texts = texts_of((150, 10, 64))
+    windows = cut_into_windows(texts, limit=64)
+    with torch.inference_mode():
+        (whole,) = model.text_encoder(texts)
+        for row, length in enumerate(texts.lengths):
+            one = slice(row, row + 1)
+            alone = Texts(texts.token_ids[one, :length], texts.token_mask[one, :length], (length,))
+            torch.testing.assert_close(whole[one, :length], model.text_encoder(alone)[0])
+            assert not whole[row, length:].any()
+        width = windows.texts.token_ids.shape[1]
+        number, column = divmod(int(windows.places[0, 100]), width)
+        one = slice(number, number + 1)
+        length = windows.texts.lengths[number]
+        window = Texts(
+            windows.texts.token_ids[one, :length], windows.texts.token_mask[one, :length], (length,)
+        )
+        torch.testing.assert_close(whole[0, 100], model.text_encoder(window)[0][0, column])
 
 
 def test_a_model_is_rebuilt_from_its_configurations_alone(model: CoreferenceModel) -> None:

