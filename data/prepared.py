@@ -29,7 +29,7 @@ from data.encoding import EncodedText
 from data.files import DataError, read_json, shown
 from data.loaders import Source
 from data.mapped_rows import MappedRows, write_rows
-from data.narration import Mention, Narration
+from data.narration import Mention, Narration, Sentence
 from data.region_index import RegionIndex
 from data.regions import RegionStore
 from utils.distributed import is_main
@@ -197,7 +197,7 @@ class PreparedTexts(Sequence[EncodedText]):
         )
 
 
-def _without_defaults(value: Narration | Mention) -> dict[str, Any]:
+def _without_defaults(value: Narration | Mention | Sentence) -> dict[str, Any]:
     """The fields that say something."""
     named = ((f.name, f.default, getattr(value, f.name)) for f in dataclasses.fields(value))
     return {name: found for name, default, found in named if found != default}
@@ -214,6 +214,7 @@ def _narration(fields: dict[str, Any]) -> Narration:
     if "image_size" in fields:
         fields["image_size"] = tuple(fields["image_size"])
     fields["words"] = tuple(fields.get("words", ()))
+    fields["sentences"] = tuple(Sentence(**s) for s in fields.get("sentences", ()))
     fields["mentions"] = tuple(map(_mention, fields.get("mentions", ())))
     return Narration(**fields)
 

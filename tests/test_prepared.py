@@ -18,7 +18,7 @@ from data import prepared
 from data.encoding import EncodedText, encode_text
 from data.files import DataError
 from data.loaders import Masking, NarrationDataset, Source
-from data.narration import Narration
+from data.narration import Narration, Sentence
 from data.prepared import open_prepared, state_of_files
 from data.region_index import region_files
 from data.regions import RegionStore
@@ -35,7 +35,13 @@ def narrations() -> list[Narration]:
     """Narrations with everything that one can have, and one with nothing."""
     full = [example.narration for example in tiny.examples()]
     bare = Narration("\u00e9\u4eba", "\U0001f600 it")
-    beside = {"image_size": (200, 150), "image_path": Path("a b.jpg"), "trace_path": Path("t.npy")}
+    sentences = (Sentence(0, 30, "narrator"), Sentence(32, 50))
+    beside = {
+        "sentences": sentences,
+        "image_size": (200, 150),
+        "image_path": Path("a b.jpg"),
+        "trace_path": Path("t.npy"),
+    }
     return [dataclasses.replace(full[0], **beside), *full[1:], bare]
 
 
