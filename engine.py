@@ -49,11 +49,11 @@ from utils.distributed import (
     share_of,
 )
 from utils.errors import InputError
+from utils.languages import Language, read_language
 from utils.meters import Means
 
-# Similarities that the threshold is chosen from, and the published one.
+# Similarities that the threshold is chosen from.
 THRESHOLDS = np.round(np.arange(-0.9, 1.0, 0.05), 2)
-PUBLISHED_THRESHOLD = 0.8
 
 
 def train_one_epoch(
@@ -406,6 +406,7 @@ class ResolvedSplit:
         dataset: the data set that it is a split of.
         data_root: the folder that it was read from.
         name: of the split.
+        language: of its texts.
         boxes_known: whether any of its mentions has a box.
         resolutions: one for each narration, in their order.
     """
@@ -413,6 +414,7 @@ class ResolvedSplit:
     dataset: str
     data_root: Path
     name: str
+    language: Language
     boxes_known: bool
     resolutions: Sequence[Resolution]
 
@@ -470,4 +472,11 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     )
     if resolutions is None:
         return None
-    return ResolvedSplit(dataset, data_root, split, are_boxes_known(narrations), resolutions)
+    return ResolvedSplit(
+        dataset,
+        data_root,
+        split,
+        read_language(config.language),
+        are_boxes_known(narrations),
+        resolutions,
+    )

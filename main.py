@@ -41,7 +41,6 @@ from data.sources import (
 )
 from data.word_pieces import load_word_pieces
 from engine import (
-    PUBLISHED_THRESHOLD,
     Evaluation,
     PseudoSchedule,
     TrainingBatches,
@@ -58,10 +57,13 @@ from resolver import Resolver
 from utils.batch import Batch
 from utils.checkpoint import Checkpoint, save_checkpoint
 from utils.config import (
+    COREFERENCE_HEADS,
     COREFERENCE_LOSSES,
     FIELD_NAMES,
     PRECISIONS,
     Config,
+    default_threshold,
+    language_of_features,
     make_config,
     read_config_file,
 )
@@ -117,8 +119,15 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
         "--ssl_loss",
         choices=COREFERENCE_LOSSES,
         dest="coreference_loss",
-        help="coreference loss: contrastive, Frobenius, or binary cross-entropy",
+        help="coreference loss of the cosine head: contrastive, Frobenius, or binary cross-entropy",
     )
+    given.add_argument(
+        "--coref-head",
+        choices=COREFERENCE_HEADS,
+        dest="coreference_head",
+        help="how mentions are linked: by cosine, as published, or by ranking antecedents",
+    )
+    given.add_argument("--language", help="of the texts: en, zh or a JSON file")
     given.add_argument("--grounding", action="store_true", help="train the grounding of mentions")
     given.add_argument(
         "--bbox-reg", action="store_true", dest="box_regression", help="train the box head"
@@ -235,6 +244,7 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
         word_pieces=word_pieces,
         max_mentions=config.max_mentions,
         word_vectors=word_vectors,
+        language=language_of_features(config),
     )
     batches = make_batches(data, encoded, config, options.workers, device)
     measured = measured_batches(data, encoded, config, device)
@@ -259,9 +269,9 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
             training_step, averaged, teacher, batches, optimizer, scheduler, pseudo, config,
             device, progress=f"epoch {epoch}",
         )  # fmt: skip
-        evaluation = Evaluation(PUBLISHED_THRESHOLD, {})
+        evaluation = Evaluation(default_threshold(config), {})
         if data.held_out.narrations:
-            resolver = Resolver(averaged, word_pieces, config, PUBLISHED_THRESHOLD, device)
+            resolver = Resolver(averaged, word_pieces, config, evaluation.threshold, device)
             evaluation = evaluate(
                 resolver,
                 data.held_out.narrations,

@@ -22,7 +22,7 @@ from models.coreference_model import CoreferenceModel, predicted_boxes
 from models.windows import Texts
 from utils.batch import Batch
 from utils.checkpoint import CheckpointError, load_checkpoint
-from utils.config import Config
+from utils.config import Config, language_of_features
 from utils.errors import InputError
 
 
@@ -134,6 +134,7 @@ class Resolver:
             self.word_pieces,
             self.config.max_mentions,
             word_vectors=word_vectors,
+            language=language_of_features(self.config),
         )
         batches = OrderedBatches(len(dataset), batch)
         loader = make_loader(dataset, batches, workers, self.device)

@@ -29,13 +29,13 @@ from evaluation.coreference_scores import (
     link_scores,
     score_chains,
 )
-from evaluation.grounding_scores import PRONOUNS
 from evaluation.pronoun_scores import PronounScores, score_pronouns
 from utils.conll import ConllDocument, crossing_pairs, write_documents
 from utils.device import choose_device
 from utils.distributed import process_group
 from utils.errors import InputError, run_command
 from utils.files import write_text
+from utils.languages import Language
 from utils.options import add_data_options, add_test_options
 
 
@@ -87,8 +87,8 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
         sides = {"key": gold, "response": system}
         write_conll_files(options.conll, labelled, sides, split.boxes_known)
     scores = score_chains(gold, system, also_without_singletons=True)
-    rules = rule_scores(gold, phrases)
-    links = link_scores_by_kind(gold, system, labelled, split.boxes_known)
+    rules = rule_scores(gold, phrases, split.language)
+    links = link_scores_by_kind(gold, system, labelled, split)
     print(f"\ngold mentions, threshold {threshold:.2f}, singletons count at first\n")
     print(format_scores(scores))
     print("\n" + format_rules(scores, rules))
@@ -193,11 +193,11 @@ def report_strangers(folder: Path, written: Mapping[str, Chains]) -> None:
 
 
 def rule_scores(
-    gold: Mapping[str, Chains], phrases: Mapping[str, Sequence[str]]
+    gold: Mapping[str, Chains], phrases: Mapping[str, Sequence[str]], language: Language
 ) -> dict[str, float]:
     """Pooled CoNLL F1 of the rules that look at the words of the mentions alone."""
     return {
-        name: score_chains(gold, {d: rule(phrases[d]) for d in gold}).pooled.conll
+        name: score_chains(gold, {d: rule(phrases[d], language) for d in gold}).pooled.conll
         for name, rule in RULES.items()
     }
 
@@ -206,14 +206,14 @@ def link_scores_by_kind(
     gold: Mapping[str, Chains],
     system: Mapping[str, Chains],
     narrations: Sequence[Narration],
-    boxes_known: bool,
+    split: ResolvedSplit,
 ) -> dict[str, LinkScores]:
     """Scores of the links of pronouns, and of every kind of mention that the data set names."""
     chosen: dict[str, dict[str, list[int]]] = {"pronouns": {}}
     for narration in narrations:
-        counted = counted_mentions(narration, boxes_known=boxes_known)
+        counted = counted_mentions(narration, boxes_known=split.boxes_known)
         for place, mention in enumerate(narration.mentions[index] for index in counted):
-            if mention.phrase.strip().lower() in PRONOUNS:
+            if mention.phrase.strip().lower() in split.language.referring_pronouns:
                 chosen["pronouns"].setdefault(narration.id, []).append(place)
             if mention.kind is not None:
                 of_kind = chosen.setdefault(f"kind: {mention.kind}", {})

@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine import ResolvedSplit, grounded_mentions, resolve_split, resolver_for_test
-from evaluation.grounding_scores import format_grounding, score_grounding
+from evaluation.grounding_scores import PRONOUNS, format_grounding, score_grounding
 from resolver import Resolution
 from utils.device import choose_device
 from utils.distributed import process_group
 from utils.errors import InputError, run_command
 from utils.files import write_text
+from utils.languages import ENGLISH
 from utils.options import add_data_options, add_test_options
 
 
@@ -59,7 +60,9 @@ def write_and_score(split: ResolvedSplit, options: argparse.Namespace) -> None:
     boxes = options.output / "grounding" / f"{split.name}.json"
     write_text(boxes, json.dumps([describe(r) for r in split.resolutions], indent=1) + "\n")
     print(f"wrote the boxes of {len(split.resolutions)} narrations to {boxes}")
-    scores = score_grounding(grounded_mentions(split.resolutions))
+    # English ones are counted as published.
+    pronouns = PRONOUNS if split.language is ENGLISH else split.language.referring_pronouns
+    scores = score_grounding(grounded_mentions(split.resolutions), pronouns)
     print("\ngold mentions that have a box; percent right at an IoU of at least 0.5\n")
     print(format_grounding(scores))
     if options.json is not None:

@@ -24,12 +24,14 @@ from data.encoding import (
     masking_generator,
     with_word_vectors,
 )
+from data.mention_features import mention_features
 from data.narration import Narration, Regions
 from data.regions import RegionStore
 from data.traces import MentionTraces, mention_traces, read_trace
 from data.word_pieces import WordPieces
 from data.word_vectors import WordVectors
 from utils.batch import Batch
+from utils.languages import Language
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Example:
     regions: Regions | None
     masked: MaskedWords | None
     traces: MentionTraces | None = None
+    mention_features: np.ndarray | None = None  # [M, features] int64
 
 
 class NarrationDataset(Dataset[Example]):
@@ -82,6 +85,7 @@ class NarrationDataset(Dataset[Example]):
         use_traces: whether to read the mouse traces of the narrations that have one.
         trace_lag: by how many words the mouse follows what is spoken of.
         texts: the narrations cut into word-pieces, where that was done already.
+        language: of the texts, for the pair features of mentions; None where the model reads none.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class NarrationDataset(Dataset[Example]):
         use_traces: bool = False,
         trace_lag: int = 0,
         texts: Sequence[EncodedText] | None = None,
+        language: Language | None = None,
     ) -> None:
         self.narrations = narrations
         self.store = store
@@ -105,6 +110,7 @@ class NarrationDataset(Dataset[Example]):
         self.use_traces = use_traces
         self.trace_lag = trace_lag
         self.texts = texts
+        self.language = language
 
     def __len__(self) -> int:
         return len(self.narrations)
@@ -130,7 +136,10 @@ class NarrationDataset(Dataset[Example]):
             trace = read_trace(narration)
             traces = mention_traces(narration, trace, text.mention_indices, self.trace_lag)
         chains = chain_numbers(narration, text.mention_indices)
-        return Example(narration, text, chains, regions, masked, traces)
+        features = None
+        if self.language is not None:
+            features = mention_features(narration, text.mention_indices, self.language)
+        return Example(narration, text, chains, regions, masked, traces, features)
 
 
 class JoinedDataset(Dataset[Example]):
@@ -317,6 +326,7 @@ class Collate:
             gold_box_mask=gold_mask,
             trace_boxes_xyxy=trace_boxes,
             trace_mask=trace_mask,
+            mention_features=_pad_features(examples),
             word_vectors=_pad_word_vectors(texts),
             **self._regions(examples),
             **_masked_words(examples, token_ids, self.word_pieces.pad_id),
@@ -397,6 +407,12 @@ def _pad_traces(examples: Sequence[Example], mentions: int) -> tuple[Tensor, Ten
             boxes[row, :count] = example.traces.boxes_xyxy
             mask[row, :count] = example.traces.known
     return torch.from_numpy(boxes), torch.from_numpy(mask)
+
+
+def _pad_features(examples: Sequence[Example]) -> Tensor | None:
+    """Features [B, M, features] int64 of the mentions; None where none are read."""
+    features = [e.mention_features for e in examples if e.mention_features is not None]
+    return pad(features, 0)[0] if len(features) == len(examples) else None
 
 
 def _pad_word_vectors(texts: Sequence[EncodedText]) -> Tensor | None:

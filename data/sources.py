@@ -88,7 +88,7 @@ def read_training_data(
         if config.held_out > 0 and not held:
             print(
                 f"warning: no narration is held out: --held-out {config.held_out:g} of so few is "
-                "none; there are no scores, and the threshold stays the published one"
+                "none; there are no scores, and the threshold stays the default one"
             )
         if config.use_unlabelled and others:
             unlabelled.append(dataclasses.replace(source, narrations=others))

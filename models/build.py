@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from models.antecedent_head import AntecedentHead
 from models.coreference_model import CoreferenceModel
 from models.fusion import Fusion
 from models.heads import BoxHead
@@ -73,6 +74,11 @@ def _around(text_encoder: TextEncoder, config: Config) -> CoreferenceModel:
             config.attention_dropout,
         ),
         box_head=BoxHead(hidden_size),
+        antecedent_head=(
+            AntecedentHead(hidden_size, config.dropout)
+            if config.coreference_head == "antecedent"
+            else None
+        ),
         # Last, so that everything before it draws the same random numbers as without.
         word_vector_layer=(
             WordVectorLayer(hidden_size, config.word_vector_size)

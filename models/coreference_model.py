@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.antecedent_head import AntecedentHead, same_chain_probability
 from models.attention import Float32Attention
 from models.fusion import Fusion
 from models.heads import BoxHead
@@ -31,10 +32,17 @@ class Output:
     region_log_attention: Tensor  # [B, M, R], log-softmax over real regions
     box_deltas: Tensor  # [B, M, 4]
     masked_word_logits: Tensor | None  # [K, V]
+    # Of a model that ranks antecedents: that a mention has none, and that each is its antecedent.
+    antecedent_log_probabilities: Tensor | None = None  # [B, M, 1 + M]
 
     @property
     def mention_similarity(self) -> Tensor:
-        """Cosine of every two fused mentions, [B, M, M]."""
+        """How likely every two mentions are of one chain, [B, M, M].
+
+        Where antecedents are ranked a probability, else the cosine of the fused mentions.
+        """
+        if self.antecedent_log_probabilities is not None:
+            return same_chain_probability(self.antecedent_log_probabilities)
         unit = F.normalize(self.fused_mentions, dim=-1)
         return unit @ unit.transpose(1, 2)
 
@@ -47,6 +55,8 @@ class CoreferenceModel(nn.Module):
         region_encoder, fusion, box_head: of the text encoder's hidden size.
         word_vector_layer: joins word vectors to the captions' word-pieces, and to nothing else;
             None for a model that reads none.
+        antecedent_head: ranks the antecedents of mentions; None for a model that links them by
+            their cosine.
     """
 
     def __init__(
@@ -56,6 +66,7 @@ class CoreferenceModel(nn.Module):
         fusion: Fusion,
         box_head: BoxHead,
         word_vector_layer: WordVectorLayer | None = None,
+        antecedent_head: AntecedentHead | None = None,
     ) -> None:
         super().__init__()
         self.text_encoder = text_encoder
@@ -63,6 +74,7 @@ class CoreferenceModel(nn.Module):
         self.fusion = fusion
         self.box_head = box_head
         self.word_vector_layer = word_vector_layer
+        self.antecedent_head = antecedent_head
 
     def forward(
         self,
@@ -118,6 +130,9 @@ class CoreferenceModel(nn.Module):
                 batch.region_mask,
             )
         fused, log_attention = self.fusion(mentions, batch.mention_mask, regions, batch.region_mask)
+        antecedents = None
+        if self.antecedent_head is not None:
+            antecedents = self.antecedent_head(fused, batch.mention_mask, batch.mention_features)
         return Output(
             mention_vectors=mentions,
             region_vectors=regions,
@@ -125,6 +140,7 @@ class CoreferenceModel(nn.Module):
             region_log_attention=log_attention,
             box_deltas=self.box_head(fused),
             masked_word_logits=masked_word_logits,
+            antecedent_log_probabilities=antecedents,
         )
 
     def encode_labels(

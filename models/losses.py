@@ -78,6 +78,16 @@ def sigmoid_coreference(output: Output, batch: Batch) -> Term:
     return Term((losses * valid).sum(), valid.sum())
 
 
+def antecedent_likelihood(output: Output, batch: Batch) -> Term:
+    """CR of `--coref-head antecedent`: each mention's antecedent is in its chain.
+
+    -log of the summed probability of all right antecedents of a mention, or of a new entity where
+    it is the first of its chain (Lee et al., EMNLP 2017, equation 1).
+    """
+    positive, valid = _same_chain(batch)
+    return _antecedents(output, positive, valid & ~positive, valid.any(dim=-1))
+
+
 def grounding(output: Output, batch: Batch) -> Term:
     """GD: cross-entropy of a mention's region attention with its target region.
 
@@ -185,6 +195,16 @@ def pseudo_coreference(output: Output, batch: Batch, labels: PseudoLabels) -> Te
     return Term(losses.sum(), counted.sum())
 
 
+def pseudo_antecedents(output: Output, batch: Batch, labels: PseudoLabels) -> Term:
+    """PCR of `--coref-head antecedent`: a mention's antecedent is among its pseudo-positives.
+
+    A mention whose pairs with all before it are negatives begins a new entity. Pairs that are
+    neither are left out of the ranking; a mention that may have its antecedent among these alone
+    gives no term.
+    """
+    return _antecedents(output, labels.positives, labels.negatives, batch.mention_mask)
+
+
 def pseudo_grounding(output: Output, batch: Batch, labels: PseudoLabels) -> Term:
     """PGD: cross-entropy of a mention's region attention with the region its pseudo-label names."""
     if not batch.region_mask.shape[1]:
@@ -230,6 +250,27 @@ def _same_chain(batch: Batch) -> tuple[Tensor, Tensor]:
     known = batch.mention_mask & (batch.chains >= 0)
     valid = known[:, :, None] & known[:, None, :]
     return (batch.chains[:, :, None] == batch.chains[:, None, :]) & valid, valid
+
+
+def _antecedents(output: Output, positive: Tensor, negative: Tensor, counted: Tensor) -> Term:
+    """The likelihood of the right antecedents among what is known of the mentions before.
+
+    Args:
+        positive, negative: [B, M, M] bool, pairs that are of one chain, and that are not.
+        counted: [B, M] bool, mentions that may give a term.
+    """
+    log_probabilities = output.antecedent_log_probabilities
+    before = log_probabilities[..., 1:].isfinite()
+    right, wrong = positive & before, negative & before
+    has_right = right.any(dim=-1)
+    begins = (wrong == before).all(dim=-1)
+    known = torch.cat([torch.ones_like(has_right)[..., None], right | wrong], dim=-1)
+    right = torch.cat([~has_right[..., None], right], dim=-1)
+    lowest = torch.finfo(log_probabilities.dtype).min
+    likelihood = log_probabilities.masked_fill(~right, lowest).logsumexp(dim=-1)
+    whole = log_probabilities.masked_fill(~known, lowest).logsumexp(dim=-1)
+    counted = counted & (has_right | begins)
+    return Term((whole - likelihood).where(counted, 0.0).sum(), counted.sum())
 
 
 def _squared_distance_to_mean(vectors: Tensor, chosen: Tensor) -> Tensor:

@@ -97,7 +97,9 @@ class TrainingStep(nn.Module):
 
 def labelled_terms(output: Output, batch: Batch, config: Config) -> dict[str, Term]:
     """The losses that need labels, by name, without those that the configuration leaves out."""
-    if config.coreference_loss == "con":
+    if config.coreference_head == "antecedent":
+        coreference = losses.antecedent_likelihood(output, batch)
+    elif config.coreference_loss == "con":
         coreference = losses.contrastive_coreference(output, batch, config.coreference_temperature)
     elif config.coreference_loss == "fro":
         coreference = losses.frobenius_coreference(output, batch)
@@ -128,7 +130,9 @@ def pseudo_terms(
     output: Output, batch: Batch, labels: PseudoLabels, config: Config
 ) -> dict[str, Term]:
     """The losses against pseudo-labels, by name."""
-    terms = {"pseudo_coreference": losses.pseudo_coreference(output, batch, labels)}
+    rank_antecedents = config.coreference_head == "antecedent"
+    pull = losses.pseudo_antecedents if rank_antecedents else losses.pseudo_coreference
+    terms = {"pseudo_coreference": pull(output, batch, labels)}
     # A grounding that nothing trains would be taught its own guesses.
     if config.grounding or config.use_traces:
         terms["pseudo_grounding"] = losses.pseudo_grounding(output, batch, labels)

@@ -9,7 +9,6 @@ import pytest
 
 from evaluation.baselines import (
     RULES,
-    head_word,
     one_chain,
     same_head,
     same_head_and_pronouns,
@@ -17,6 +16,7 @@ from evaluation.baselines import (
 )
 from evaluation.chains import chains_from_labels
 from evaluation.coreference_scores import score_chains
+from utils.languages import ENGLISH
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -47,7 +47,7 @@ def test_every_mention_is_in_exactly_one_chain(rule, phrases: list[str]) -> None
     ],
 )
 def test_head_words(phrase: str, head: str) -> None:
-    assert head_word(phrase) == head
+    assert ENGLISH.head_word(phrase) == head
 
 
 def test_the_rules_on_a_small_text() -> None:

@@ -342,6 +342,20 @@ def test_pseudo_labels_are_trained_on_and_measured(folder: Path, capsys) -> None
     assert all("region_coverage 100.0" in line and "precision" not in line for line in epochs)
 
 
+def test_antecedents_are_trained_and_tested_with(folder: Path) -> None:
+    options = [*PUBLISHED, "--coref-head", "antecedent"]
+    checkpoint = train(folder, *options, name="antecedent")
+    trained = load_checkpoint(checkpoint)
+    assert any(name.startswith("antecedent_head.") for name in trained.model_state)
+    whole = evaluated(folder, checkpoint)
+    assert 0 < whole["threshold"] < 1
+    assert evaluated(folder, checkpoint, "--batch", "1") == whole
+    with pytest.raises(InputError, match="coreference_head is 'cosine' in the file"):
+        other = folder / "other.json"
+        other.write_text(json.dumps({"coreference_head": "cosine"}))
+        evaluated(folder, checkpoint, "--model_config", str(other))
+
+
 def test_the_truth_of_unlabelled_narrations_is_only_measured_with(folder: Path, capsys) -> None:
     """With it the same model comes out, and the pseudo-labels' precision is known."""
     options = [*PUBLISHED, "--held-out", "0"]

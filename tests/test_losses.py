@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from models import losses
-from models.coreference_model import Output
+from models.coreference_model import CoreferenceModel, Output
 from tests import tiny
 from utils.batch import Batch
 from utils.boxes import encode_deltas, pairwise_iou
@@ -25,6 +25,7 @@ TERMS: dict[str, Callable[[Output, Batch], losses.Term]] = {
     "masked_words": losses.masked_words,
     "image_text": lambda output, batch: losses.image_text_contrast(output, batch, 0.07),
     "trace": losses.trace_agreement,
+    "antecedent": losses.antecedent_likelihood,
 }
 # Terms that look at one narration at a time; image_text compares those of a batch.
 OF_ONE_NARRATION = sorted(set(TERMS) - {"image_text"})
@@ -41,6 +42,11 @@ def output(batch: Batch) -> Output:
         return tiny.tiny_model()(batch)
 
 
+def model_of(name: str) -> CoreferenceModel:
+    """The model whose term it is."""
+    return tiny.tiny_model(coreference_head=name if name == "antecedent" else "cosine")
+
+
 def value(name: str, output: Output, batch: Batch) -> tuple[float, float]:
     term = TERMS[name](output, batch)
     return term.total.item(), term.count.item()
@@ -48,7 +54,7 @@ def value(name: str, output: Output, batch: Batch) -> tuple[float, float]:
 
 @pytest.mark.parametrize("name", OF_ONE_NARRATION)
 def test_a_term_of_a_batch_is_the_sum_of_its_narrations(name: str) -> None:
-    model = tiny.tiny_model()
+    model = model_of(name)
     examples = tiny.examples(masked=True)
     with torch.no_grad():
         together = tiny.batch(examples)
@@ -61,7 +67,7 @@ def test_a_term_of_a_batch_is_the_sum_of_its_narrations(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(TERMS))
 def test_padding_changes_no_term(name: str) -> None:
-    model = tiny.tiny_model()
+    model = model_of(name)
     batch = tiny.batch(tiny.examples(masked=True))
     more = tiny.padded(batch, words=0)
     with torch.no_grad():
@@ -74,7 +80,7 @@ def test_padding_changes_no_term(name: str) -> None:
 def test_no_term_is_nan_for_few_mentions_and_no_regions(name: str, kept: list[str]) -> None:
     text = tiny.narration("it is a tree", [(phrase, "1") for phrase in kept])
     batch = tiny.batch([tiny.example(text, None, masked=True, trace=tiny.trace(text, 0))])
-    model = tiny.tiny_model()
+    model = model_of(name)
     mean = TERMS[name](model(batch), batch).mean()
     mean.backward()
     assert mean.isfinite()
@@ -83,7 +89,7 @@ def test_no_term_is_nan_for_few_mentions_and_no_regions(name: str, kept: list[st
 
 @pytest.mark.parametrize("name", sorted(TERMS))
 def test_every_term_has_a_gradient(name: str) -> None:
-    model = tiny.tiny_model()
+    model = model_of(name)
     batch = tiny.batch(tiny.examples(masked=True))
     TERMS[name](model(batch), batch).mean().backward()
     assert max(p.grad.abs().max() for p in model.parameters() if p.grad is not None) > 1e-6

@@ -21,6 +21,7 @@ from data.encoding import (
     with_word_vectors,
 )
 from data.loaders import Collate, Example
+from data.mention_features import mention_features
 from data.narration import Mention, Narration, Regions
 from data.traces import mention_traces
 from data.word_pieces import WordPieces, load_word_pieces
@@ -29,6 +30,7 @@ from models.build import build_pretrained
 from models.coreference_model import CoreferenceModel
 from utils.batch import Batch
 from utils.config import Config
+from utils.languages import ENGLISH
 
 FEATURE_SIZE = 12
 WORD_VECTOR_SIZE = 5
@@ -167,7 +169,8 @@ def example(
     if trace is not None:
         traces = mention_traces(narration, trace, text.mention_indices)
     chains = chain_numbers(narration, text.mention_indices)
-    return Example(narration, text, chains, regions, words, traces)
+    features = mention_features(narration, text.mention_indices, ENGLISH)
+    return Example(narration, text, chains, regions, words, traces, features)
 
 
 def examples(masked: bool = False, vectors: WordVectors | None = None) -> list[Example]:
@@ -228,5 +231,6 @@ def padded(original: Batch, words: int = 3, mentions: int = 2, regions: int = 4)
         region_boxes_xyxy=grow("region_boxes_xyxy", 1, regions, 0.5),
         region_labels=grow("region_labels", 1, regions, 0),
         region_mask=grow("region_mask", 1, regions, False),
+        mention_features=grow("mention_features", 1, mentions, 2),
         word_vectors=None if original.word_vectors is None else grow("word_vectors", 1, words, 3.0),
     )

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# What is known of a mention beside its vector: in which sentence it is, who speaks, what words and
+# what head it has (equal numbers are equal words), and what kind of pronoun it is.
+MENTION_FEATURES = ("sentence", "speaker", "words", "head", "pronoun")
+UNKNOWN_SPEAKER = -1
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -47,6 +52,9 @@ class Batch:
     # Where the narrator's mouse was during a mention; False in the mask where no trace is read.
     trace_boxes_xyxy: Tensor  # [B, M, 4] float32
     trace_mask: Tensor  # [B, M] bool
+
+    # As MENTION_FEATURES names them, None where the model compares vectors alone.
+    mention_features: Tensor | None = None  # [B, M, features] int64
 
     # Of the word that each word-piece is part of, None where the model reads no word vectors.
     word_vectors: Tensor | None = None  # [B, T, D] float32

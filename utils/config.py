@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from utils.errors import InputError
+from utils.languages import Language, read_language
 
 COREFERENCE_LOSSES = ("con", "fro", "sigmoid")
+COREFERENCE_HEADS = ("cosine", "antecedent")
 PRECISIONS = ("float32", "bfloat16", "auto")
 
 
@@ -46,12 +48,17 @@ class Config:
     region_layers: int = _part("architecture", 1)
     region_heads: int = _part("architecture", 2)
     region_feedforward_size: int = _part("architecture", 3072)
+    # How mentions are linked: by the cosine of their vectors, as published, or by ranking those
+    # before each as its antecedent.
+    coreference_head: str = _part("architecture", "cosine")
     # How many numbers a word vector has, and the checksum of all vectors. 0: those of the folder
     # that `sense2vec` names; a run without such a folder has no word vectors.
     word_vector_size: int = _part("architecture", 0)
     word_vector_checksum: int = _part("architecture", 0)
 
     dataset: str = _part("data", "cin")
+    # Of the texts, "en", "zh" or a JSON file: its pronouns, and where a noun phrase has its head.
+    language: str = _part("data", "en")
     data_root: str = _part("data", "datasets/")
     # Where the unlabelled split lies; empty: in the data root.
     unlabelled_root: str = _part("data", "")
@@ -138,7 +145,11 @@ class Config:
             raise ConfigError(
                 f"word_vector_size: found {self.word_vector_size} without sense2vec, expected 0"
             )
-        for name, known in (("coreference_loss", COREFERENCE_LOSSES), ("precision", PRECISIONS)):
+        for name, known in (
+            ("coreference_head", COREFERENCE_HEADS),
+            ("coreference_loss", COREFERENCE_LOSSES),
+            ("precision", PRECISIONS),
+        ):
             if getattr(self, name) not in known:
                 raise ConfigError(
                     f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(known)}"
@@ -280,6 +291,23 @@ def check_same_architecture(
     ]
     if different:
         raise ConfigError(f"{path} contradicts {checkpoint}: {'; '.join(different)}")
+
+
+def language_of_features(config: Config) -> Language | None:
+    """The language whose words the pair features look at; None where the model reads none.
+
+    Raises:
+        InputError: there is no such language.
+    """
+    return read_language(config.language) if config.coreference_head == "antecedent" else None
+
+
+def default_threshold(config: Config) -> float:
+    """The similarity above which mentions are linked where no held-out labels choose it.
+
+    The published one of cosines; as likely as not, where the similarity is a probability.
+    """
+    return 0.8 if config.coreference_head == "cosine" else 0.5
 
 
 def nearest(word: str, known: list[str]) -> str:
