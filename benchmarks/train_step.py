@@ -39,9 +39,9 @@ class OneStep:
         self.labelled = labelled
         self.unlabelled = unlabelled
 
-    def next(self, device: torch.device) -> tuple[Batch, Batch]:
+    def next(self, device: torch.device) -> list[tuple[Batch, Batch]]:
         """Both, on the device."""
-        return self.labelled.to(device), self.unlabelled.to(device)
+        return [(self.labelled.to(device), self.unlabelled.to(device))]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

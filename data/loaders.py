@@ -187,46 +187,61 @@ class OrderedBatches(Sampler[list[tuple[int, int]]]):
 class EndlessBatches(Sampler[list[tuple[int, int]]]):
     """One rank's batches of (epoch, place) keys, without end.
 
-    The narrations of all epochs, each shuffled anew, are one stream; a step of all ranks takes the
-    next stretch of it and each rank its part. What a step trains on therefore depends on how many
-    narrations it takes in all, not on how many ranks share them. The epoch travels with each key,
-    so that workers that read ahead know it too.
+    The narrations of all epochs, each shuffled anew, are one stream; a batch of all ranks takes the
+    next stretch of it and each rank its part, and a step takes one such batch or several. What a
+    step trains on therefore depends on how many narrations it takes in all, not on how many batches
+    and ranks share them. The epoch travels with each key, so that workers that read ahead know it
+    too.
 
     Args:
         size: how many narrations there are, at least 1.
-        batch: how many go into a rank's batch; fewer where there are not enough for all ranks.
+        batch: how many go into a rank's batch; fewer where there are not enough for a step.
         seed: shuffles, together with the epoch.
         rank, ranks: which part is this rank's.
+        accumulation: how many batches a rank has in a step.
     """
 
-    def __init__(self, size: int, batch: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        size: int,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        accumulation: int = 1,
+    ) -> None:
         self.size = size
-        self.batch = max(1, min(batch, size // ranks))
+        self.batch = max(1, min(batch, size // (ranks * accumulation)))
         self.seed = seed
         self.rank = rank
         self.ranks = ranks
+        self.accumulation = accumulation
+
+    @property
+    def step_size(self) -> int:
+        """How many narrations a step takes in all."""
+        return self.batch * self.ranks * self.accumulation
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps until every narration was seen."""
-        return -(-self.size // (self.batch * self.ranks))
+        return -(-self.size // self.step_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         stream = self._stream()
         while True:
-            step = list(itertools.islice(stream, self.batch * self.ranks))
-            yield step[self.rank * self.batch : (self.rank + 1) * self.batch]
+            of_all_ranks = list(itertools.islice(stream, self.batch * self.ranks))
+            yield of_all_ranks[self.rank * self.batch : (self.rank + 1) * self.batch]
 
     def _stream(self) -> Iterator[tuple[int, int]]:
-        step = self.batch * self.ranks
         begun: set[int] = set()
         for epoch in itertools.count():
             places = np.random.default_rng([self.seed, epoch]).permutation(self.size).tolist()
             # No narration twice in a step: it would be held against itself.
-            if not begun.isdisjoint(places[: step - len(begun)]):
+            if not begun.isdisjoint(places[: self.step_size - len(begun)]):
                 places.sort(key=begun.__contains__)
             yield from ((epoch, place) for place in places)
-            begun = set(places[self.size - ((epoch + 1) * self.size) % step :])
+            begun = set(places[self.size - ((epoch + 1) * self.size) % self.step_size :])
 
 
 def make_loader(

@@ -1,17 +1,21 @@
 """The losses on labelled narrations, on unlabelled ones, and on every narration.
 
-Each is a `Term`: a sum and how many things it sums over. A step divides the one by the other, over
-all ranks, so that a term weighs the same however its narrations are spread over batches and ranks.
+Each is a `Term`: how many things it counts, which the batch and its labels alone say, and the sum
+over them. A step divides the one by the other, over all its batches and ranks, so that a term
+weighs the same however its narrations are spread over them; and as no count waits for the model,
+those of the whole step are known before the first of its batches is learned from.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.antecedent_head import earlier
 from models.coreference_model import Output
 from models.pseudo_labels import NO_REGION, PseudoLabels
 from utils.batch import Batch
@@ -25,21 +29,18 @@ TRIPLET_MARGIN = 1.0
 
 @dataclass(frozen=True)
 class Term:
-    """A loss before its mean: the sum, a scalar with gradient, and the count, a scalar without."""
+    """A loss of a batch that the model has yet to read.
 
-    total: Tensor
+    Attributes:
+        count: how many things the loss is a mean over, a scalar.
+        total: from the model's output of the batch to the sum over them, a scalar with gradient.
+    """
+
     count: Tensor
-
-    def __add__(self, other: Term) -> Term:
-        """The same loss over the things of both."""
-        return Term(self.total + other.total, self.count + other.count)
-
-    def mean(self) -> Tensor:
-        """The sum over the count; 0 where there is nothing to count."""
-        return self.total / self.count.clamp(min=1)
+    total: Callable[[Output], Tensor]
 
 
-def contrastive_coreference(output: Output, batch: Batch, temperature: float) -> Term:
+def contrastive_coreference(batch: Batch, temperature: float) -> Term:
     """CR, `--ssl_loss con`: supervised contrast over an image's mentions (MCR, equation 4).
 
     The mean over mentions m of -1/|P(m)| sum_{n in P(m)} log softmax_n(s(m, n) / temperature),
@@ -47,87 +48,108 @@ def contrastive_coreference(output: Output, batch: Batch, temperature: float) ->
     that a mention alone in its chain is pushed from the others too.
     """
     positive, valid = _same_chain(batch)
-    scores = (output.mention_similarity / temperature).masked_fill(
-        ~valid, torch.finfo(output.fused_mentions.dtype).min
-    )
-    log_probabilities = scores.log_softmax(dim=-1).masked_fill(~positive, 0.0)
     chain_sizes = positive.sum(dim=-1).clamp(min=1)
-    total = -(log_probabilities.sum(dim=-1) / chain_sizes).sum()
-    return Term(total, valid.any(dim=-1).sum())
+
+    def total(output: Output) -> Tensor:
+        scores = (output.mention_similarity / temperature).masked_fill(
+            ~valid, torch.finfo(output.fused_mentions.dtype).min
+        )
+        log_probabilities = scores.log_softmax(dim=-1).masked_fill(~positive, 0.0)
+        return -(log_probabilities.sum(dim=-1) / chain_sizes).sum()
+
+    return Term(valid.any(dim=-1).sum(), total)
 
 
-def frobenius_coreference(output: Output, batch: Batch) -> Term:
+def frobenius_coreference(batch: Batch) -> Term:
     """CR, `--ssl_loss fro`: the distance of the similarities to the 0/1 matrix of chains.
 
     The Frobenius norm for each image, over all its pairs of mentions.
     """
     positive, valid = _same_chain(batch)
-    difference = (output.mention_similarity - positive.float()) * valid
-    # The square root has no gradient at 0, where an image has no mention.
-    squares = difference.square().sum(dim=(1, 2))
     counted = valid.any(dim=2).any(dim=1)
-    total = (squares.clamp(min=1e-12).sqrt() * counted).sum()
-    return Term(total, counted.sum())
+
+    def total(output: Output) -> Tensor:
+        difference = (output.mention_similarity - positive.float()) * valid
+        # The square root has no gradient at 0, where an image has no mention.
+        squares = difference.square().sum(dim=(1, 2))
+        return (squares.clamp(min=1e-12).sqrt() * counted).sum()
+
+    return Term(counted.sum(), total)
 
 
-def sigmoid_coreference(output: Output, batch: Batch) -> Term:
+def sigmoid_coreference(batch: Batch) -> Term:
     """CR, `--ssl_loss sigmoid`: binary cross-entropy of the dot products of every two mentions."""
     positive, valid = _same_chain(batch)
-    scores = output.fused_mentions @ output.fused_mentions.transpose(1, 2)
-    losses = F.binary_cross_entropy_with_logits(scores, positive.float(), reduction="none")
-    return Term((losses * valid).sum(), valid.sum())
+
+    def total(output: Output) -> Tensor:
+        scores = output.fused_mentions @ output.fused_mentions.transpose(1, 2)
+        losses = F.binary_cross_entropy_with_logits(scores, positive.float(), reduction="none")
+        return (losses * valid).sum()
+
+    return Term(valid.sum(), total)
 
 
-def antecedent_likelihood(output: Output, batch: Batch) -> Term:
+def antecedent_likelihood(batch: Batch) -> Term:
     """CR of `--coref-head antecedent`: each mention's antecedent is in its chain.
 
     -log of the summed probability of all right antecedents of a mention, or of a new entity where
     it is the first of its chain (Lee et al., EMNLP 2017, equation 1).
     """
     positive, valid = _same_chain(batch)
-    return _antecedents(output, positive, valid & ~positive, valid.any(dim=-1))
+    return _antecedents(batch, positive, valid & ~positive, valid.any(dim=-1))
 
 
-def grounding(output: Output, batch: Batch) -> Term:
+def grounding(batch: Batch) -> Term:
     """GD: cross-entropy of a mention's region attention with its target region.
 
     The target is the region of the (region, gold box) pair with the highest IoU; a mention without
     a box, or whose best IoU is 0, gives no term.
     """
     if not batch.region_mask.shape[1]:
-        return _nothing(output)
+        return _nothing(batch)
     match = match_regions(batch)
     has_target = match.iou > 0
-    log_attention = output.region_log_attention.gather(-1, match.region[..., None])[..., 0]
-    return Term(-log_attention.where(has_target, 0.0).sum(), has_target.sum())
+
+    def total(output: Output) -> Tensor:
+        log_attention = output.region_log_attention.gather(-1, match.region[..., None])[..., 0]
+        return -log_attention.where(has_target, 0.0).sum()
+
+    return Term(has_target.sum(), total)
 
 
-def box_regression(output: Output, batch: Batch) -> Term:
+def box_regression(batch: Batch) -> Term:
     """BBR: smooth-L1 between predicted deltas and those from target region to gold box.
 
     Over the mentions whose target region overlaps the gold box by an IoU of at least 0.5; the four
     deltas are in the weighted space of `utils.boxes.encode_deltas` and are added up.
     """
     if not batch.region_mask.shape[1]:
-        return _nothing(output)
+        return _nothing(batch)
     match = match_regions(batch)
     refinable = match.iou >= REFINABLE_IOU
     regions = batch.region_boxes_xyxy.gather(1, match.region[..., None].expand(-1, -1, 4))
-    # What is not worth refining is its own target, which costs nothing; to choose the others would
-    # wait for the device.
-    targets = encode_deltas(regions, match.gold_boxes_xyxy)
-    targets = targets.where(refinable[..., None], output.box_deltas.detach())
-    total = F.smooth_l1_loss(output.box_deltas, targets, reduction="sum")
-    return Term(total, refinable.sum())
+    deltas = encode_deltas(regions, match.gold_boxes_xyxy)
+
+    def total(output: Output) -> Tensor:
+        # What is not worth refining is its own target, which costs nothing; to choose the others
+        # would wait for the device.
+        targets = deltas.where(refinable[..., None], output.box_deltas.detach())
+        return F.smooth_l1_loss(output.box_deltas, targets, reduction="sum")
+
+    return Term(refinable.sum(), total)
 
 
-def masked_words(output: Output, batch: Batch) -> Term:
+def masked_words(batch: Batch) -> Term:
     """MLM: cross-entropy over the masked word-pieces."""
-    total = F.cross_entropy(output.masked_word_logits, batch.masked_targets, reduction="sum")
-    return Term(total, torch.full((), len(batch.masked_targets), device=total.device))
+    targets = batch.masked_targets
+
+    def total(output: Output) -> Tensor:
+        return F.cross_entropy(output.masked_word_logits, targets, reduction="sum")
+
+    return Term(torch.full((), len(targets), device=targets.device), total)
 
 
-def image_text_contrast(output: Output, batch: Batch, temperature: float) -> Term:
+def image_text_contrast(batch: Batch, temperature: float) -> Term:
     """ITC: each text finds its picture in the batch of all ranks, and each picture its text.
 
     S(x, y) is the mean over the mentions of text x of the highest cosine with a region of picture
@@ -135,32 +157,38 @@ def image_text_contrast(output: Output, batch: Batch, temperature: float) -> Ter
     regions takes no part.
 
     Every rank computes the whole contrast, in which only its own vectors have gradients: added up
-    over the ranks these are the gradients of the whole.
+    over the ranks these are the gradients of the whole. A step of several batches contrasts each by
+    itself: this alone of the losses is then another than that of one large batch.
     """
-    mentions, mention_mask = _of_all_ranks(output.mention_vectors, batch.mention_mask)
-    regions, region_mask = _of_all_ranks(output.region_vectors, batch.region_mask)
-    if not region_mask.shape[1] or not mention_mask.shape[1]:
-        return _nothing(output)
-    takes_part = mention_mask.any(dim=1) & region_mask.any(dim=1)
-    mentions, regions = F.normalize(mentions, dim=-1), F.normalize(regions, dim=-1)
-    cosines = torch.einsum("xmh,yrh->xymr", mentions, regions)
-    cosines = cosines.masked_fill(~region_mask[None, :, None, :], -1.0)
-    best = cosines.amax(dim=-1) * mention_mask[:, None, :]
-    scores = best.sum(dim=-1) / mention_mask.sum(dim=1).clamp(min=1)[:, None]
-    # Not left out but never chosen and not counted: to choose the others would wait for the device.
-    both = takes_part[:, None] & takes_part[None, :]
-    scores = (scores / temperature).masked_fill(~both, torch.finfo(scores.dtype).min)
-    pairs = torch.arange(len(scores), device=scores.device)
-    losses = F.cross_entropy(scores, pairs, reduction="none")
-    losses = (losses + F.cross_entropy(scores.T, pairs, reduction="none")) / 2
-    total = losses.where(takes_part, 0.0).sum()
     own = (batch.mention_mask.any(dim=1) & batch.region_mask.any(dim=1)).sum()
-    # The value is this rank's share, the gradient is that of the whole.
-    share = total.detach() * own / takes_part.sum().clamp(min=1)
-    return Term(total + (share - total.detach()), own)
+
+    def total(output: Output) -> Tensor:
+        mentions, mention_mask = _of_all_ranks(output.mention_vectors, batch.mention_mask)
+        regions, region_mask = _of_all_ranks(output.region_vectors, batch.region_mask)
+        if not region_mask.shape[1] or not mention_mask.shape[1]:
+            return _zero(output)
+        takes_part = mention_mask.any(dim=1) & region_mask.any(dim=1)
+        mentions, regions = F.normalize(mentions, dim=-1), F.normalize(regions, dim=-1)
+        cosines = torch.einsum("xmh,yrh->xymr", mentions, regions)
+        cosines = cosines.masked_fill(~region_mask[None, :, None, :], -1.0)
+        best = cosines.amax(dim=-1) * mention_mask[:, None, :]
+        scores = best.sum(dim=-1) / mention_mask.sum(dim=1).clamp(min=1)[:, None]
+        # Not left out but never chosen and not counted: to choose the others would wait for the
+        # device.
+        both = takes_part[:, None] & takes_part[None, :]
+        scores = (scores / temperature).masked_fill(~both, torch.finfo(scores.dtype).min)
+        pairs = torch.arange(len(scores), device=scores.device)
+        losses = F.cross_entropy(scores, pairs, reduction="none")
+        losses = (losses + F.cross_entropy(scores.T, pairs, reduction="none")) / 2
+        whole = losses.where(takes_part, 0.0).sum()
+        # The value is this rank's share, the gradient is that of the whole.
+        share = whole.detach() * own / takes_part.sum().clamp(min=1)
+        return whole + (share - whole.detach())
+
+    return Term(own, total)
 
 
-def trace_agreement(output: Output, batch: Batch) -> Term:
+def trace_agreement(batch: Batch) -> Term:
     """Traces: a mention's region attention lies where the narrator's mouse was.
 
     -log sum_r p(r|m) a(r, m), where a(r, m) is the IoU of region r with the box of m's trace,
@@ -170,49 +198,60 @@ def trace_agreement(output: Output, batch: Batch) -> Term:
     no region, gives no term.
     """
     if not batch.region_mask.shape[1]:
-        return _nothing(output)
+        return _nothing(batch)
     iou = pairwise_iou(batch.trace_boxes_xyxy, batch.region_boxes_xyxy)
     iou = iou * batch.region_mask[:, None, :]
     best = iou.amax(dim=-1)
     counted = batch.trace_mask & (best > 0)
     # Where nothing agrees, the logarithm of the sum has no gradient: there everything shall agree.
     agreement = (iou / best[..., None]).where(counted[..., None], 1.0)
-    scores = output.region_log_attention + agreement.log()
-    return Term(-scores.logsumexp(dim=-1).where(counted, 0.0).sum(), counted.sum())
+
+    def total(output: Output) -> Tensor:
+        scores = output.region_log_attention + agreement.log()
+        return -scores.logsumexp(dim=-1).where(counted, 0.0).sum()
+
+    return Term(counted.sum(), total)
 
 
-def pseudo_coreference(output: Output, batch: Batch, labels: PseudoLabels) -> Term:
+def pseudo_coreference(labels: PseudoLabels) -> Term:
     """PCR: a mention comes closer to its pseudo-positives than to its pseudo-negatives.
 
     Triplet loss with margin 1 over the squared distances of unit vectors, from a mention to the
     mean of each of its two sets; no term where a set is empty (MCR, section 3.3).
     """
-    unit = F.normalize(output.fused_mentions, dim=-1)
-    near = _squared_distance_to_mean(unit, labels.positives)
-    far = _squared_distance_to_mean(unit, labels.negatives)
     counted = labels.positives.any(dim=-1) & labels.negatives.any(dim=-1)
-    losses = (near - far + TRIPLET_MARGIN).clamp(min=0).where(counted, 0.0)
-    return Term(losses.sum(), counted.sum())
+
+    def total(output: Output) -> Tensor:
+        unit = F.normalize(output.fused_mentions, dim=-1)
+        near = _squared_distance_to_mean(unit, labels.positives)
+        far = _squared_distance_to_mean(unit, labels.negatives)
+        return (near - far + TRIPLET_MARGIN).clamp(min=0).where(counted, 0.0).sum()
+
+    return Term(counted.sum(), total)
 
 
-def pseudo_antecedents(output: Output, batch: Batch, labels: PseudoLabels) -> Term:
+def pseudo_antecedents(batch: Batch, labels: PseudoLabels) -> Term:
     """PCR of `--coref-head antecedent`: a mention's antecedent is among its pseudo-positives.
 
     A mention whose pairs with all before it are negatives begins a new entity. Pairs that are
     neither are left out of the ranking; a mention that may have its antecedent among these alone
     gives no term.
     """
-    return _antecedents(output, labels.positives, labels.negatives, batch.mention_mask)
+    return _antecedents(batch, labels.positives, labels.negatives, batch.mention_mask)
 
 
-def pseudo_grounding(output: Output, batch: Batch, labels: PseudoLabels) -> Term:
+def pseudo_grounding(batch: Batch, labels: PseudoLabels) -> Term:
     """PGD: cross-entropy of a mention's region attention with the region its pseudo-label names."""
     if not batch.region_mask.shape[1]:
-        return _nothing(output)
+        return _nothing(batch)
     sure = labels.regions != NO_REGION
     region = labels.regions.clamp(min=0)
-    log_attention = output.region_log_attention.gather(-1, region[..., None])[..., 0]
-    return Term(-log_attention.where(sure, 0.0).sum(), sure.sum())
+
+    def total(output: Output) -> Tensor:
+        log_attention = output.region_log_attention.gather(-1, region[..., None])[..., 0]
+        return -log_attention.where(sure, 0.0).sum()
+
+    return Term(sure.sum(), total)
 
 
 @dataclass(frozen=True)
@@ -252,25 +291,28 @@ def _same_chain(batch: Batch) -> tuple[Tensor, Tensor]:
     return (batch.chains[:, :, None] == batch.chains[:, None, :]) & valid, valid
 
 
-def _antecedents(output: Output, positive: Tensor, negative: Tensor, counted: Tensor) -> Term:
+def _antecedents(batch: Batch, positive: Tensor, negative: Tensor, counted: Tensor) -> Term:
     """The likelihood of the right antecedents among what is known of the mentions before.
 
     Args:
         positive, negative: [B, M, M] bool, pairs that are of one chain, and that are not.
         counted: [B, M] bool, mentions that may give a term.
     """
-    log_probabilities = output.antecedent_log_probabilities
-    before = log_probabilities[..., 1:].isfinite()
+    before = earlier(batch.mention_mask)
     right, wrong = positive & before, negative & before
     has_right = right.any(dim=-1)
-    begins = (wrong == before).all(dim=-1)
+    counted = counted & (has_right | (wrong == before).all(dim=-1))
     known = torch.cat([torch.ones_like(has_right)[..., None], right | wrong], dim=-1)
     right = torch.cat([~has_right[..., None], right], dim=-1)
-    lowest = torch.finfo(log_probabilities.dtype).min
-    likelihood = log_probabilities.masked_fill(~right, lowest).logsumexp(dim=-1)
-    whole = log_probabilities.masked_fill(~known, lowest).logsumexp(dim=-1)
-    counted = counted & (has_right | begins)
-    return Term((whole - likelihood).where(counted, 0.0).sum(), counted.sum())
+
+    def total(output: Output) -> Tensor:
+        log_probabilities = output.antecedent_log_probabilities
+        lowest = torch.finfo(log_probabilities.dtype).min
+        likelihood = log_probabilities.masked_fill(~right, lowest).logsumexp(dim=-1)
+        whole = log_probabilities.masked_fill(~known, lowest).logsumexp(dim=-1)
+        return (whole - likelihood).where(counted, 0.0).sum()
+
+    return Term(counted.sum(), total)
 
 
 def _squared_distance_to_mean(vectors: Tensor, chosen: Tensor) -> Tensor:
@@ -307,7 +349,11 @@ def _of_all_ranks(vectors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(all_vectors), torch.cat(all_masks)
 
 
-def _nothing(output: Output) -> Term:
-    """A term of a batch that has nothing to count; it reaches the weights with a zero gradient."""
-    zero = output.fused_mentions.sum() * 0
-    return Term(zero, torch.zeros((), dtype=torch.int64, device=zero.device))
+def _nothing(batch: Batch) -> Term:
+    """A term of a batch that has nothing to count."""
+    return Term(torch.zeros((), dtype=torch.int64, device=batch.token_ids.device), _zero)
+
+
+def _zero(output: Output) -> Tensor:
+    """A sum over nothing; it reaches the weights with a zero gradient."""
+    return output.fused_mentions.sum() * 0

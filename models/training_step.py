@@ -1,19 +1,23 @@
-"""One training step's forward pass: the model with its losses, on both kinds of narrations."""
+"""One step's losses: of what, by what weights, and the forward pass of the model with them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from models import losses
-from models.coreference_model import CoreferenceModel, Output
+from models.coreference_model import CoreferenceModel
 from models.losses import Term
 from models.pseudo_labels import PseudoLabels
 from utils.batch import Batch
 from utils.config import Config
 from utils.distributed import sum_over_ranks, world_size
+
+# What goes through one forward and one backward pass: batches, each with its losses by name.
+Portion = Sequence[tuple[Batch, Mapping[str, Term]]]
 
 # Each loss, and the field of the configuration that weighs it.
 WEIGHTS = {
@@ -30,10 +34,7 @@ PSEUDO = ("pseudo_coreference", "pseudo_grounding")
 
 
 class TrainingStep(nn.Module):
-    """The loss of a step; what DistributedDataParallel wraps.
-
-    Labelled and unlabelled narrations go through it together, so that a step has one forward and
-    one backward pass whatever it trains on.
+    """The loss of a portion of a step; what DistributedDataParallel wraps.
 
     Args:
         precision: of the model's matrix products; the losses are computed in float32.
@@ -48,92 +49,125 @@ class TrainingStep(nn.Module):
         self.precision = precision
 
     def forward(
-        self,
-        labelled: Batch | None,
-        unlabelled: Batch | None,
-        pseudo_labels: PseudoLabels | None,
-        pseudo_weight: float,
+        self, portion: Portion, counts: Mapping[str, Tensor], pseudo_weight: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and what it is made of.
+        """The portion's part of the step's loss, and what it is made of.
 
         Args:
-            labelled: None where none are trained on; likewise `unlabelled`.
-            pseudo_labels: of the unlabelled batch; None leaves their losses out.
+            counts: what `count_things` says of the whole step.
             pseudo_weight: what the weights of the pseudo-labels' losses are multiplied by.
 
         Returns:
-            The scalar loss, of which the gradients' mean over the ranks is that of the whole step;
-            and for each loss by name its sum and count over all ranks, [2], without gradient.
+            The scalar loss, of which the gradients' sum over the portions of a step, in the mean
+            over the ranks, is that of the whole step; and each loss by name before its mean, a
+            scalar without gradient: the sum over this rank's portion.
         """
-        terms: dict[str, Term] = {}
-        if labelled is not None:
-            output = self.model(labelled, self.precision)
-            terms |= labelled_terms(output, labelled, self.config)
-            terms |= terms_of_all(output, labelled, self.config)
-        if unlabelled is not None:
-            output = self.model(unlabelled, self.precision)
-            for name, term in terms_of_all(output, unlabelled, self.config).items():
-                terms[name] = terms[name] + term if name in terms else term
-            if pseudo_labels is not None:
-                terms |= pseudo_terms(output, unlabelled, pseudo_labels, self.config)
-        return self._weighted(terms, pseudo_weight)
-
-    def _weighted(
-        self, terms: Mapping[str, Term], pseudo_weight: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        own = torch.stack([torch.stack([t.total.detach(), t.count]) for t in terms.values()])
-        over_ranks = sum_over_ranks(own)
+        totals = sum_by_name(self._totals(portion))
         weights = {
             name: getattr(self.config, WEIGHTS[name]) * (pseudo_weight if name in PSEUDO else 1.0)
-            for name in terms
+            for name in totals
         }
         # The ranks average their gradients, where their sum divided by the whole count is meant.
         loss = sum(
-            weights[name] * Term(world_size() * term.total, count).mean()
-            for (name, term), count in zip(terms.items(), over_ranks[:, 1], strict=True)
+            weights[name] * (world_size() * total / counts[name].clamp(min=1))
+            for name, total in totals.items()
         )
-        return loss, dict(zip(terms, over_ranks, strict=True))
+        return loss, {name: total.detach() for name, total in totals.items()}
+
+    def _totals(self, portion: Portion) -> Iterator[dict[str, Tensor]]:
+        for batch, terms in portion:
+            output = self.model(batch, self.precision)
+            yield {name: term.total(output) for name, term in terms.items()}
 
 
-def labelled_terms(output: Output, batch: Batch, config: Config) -> dict[str, Term]:
+def make_portion(
+    labelled: Batch | None,
+    unlabelled: Batch | None,
+    pseudo_labels: PseudoLabels | None,
+    config: Config,
+) -> Portion:
+    """What is to be learned from a labelled and an unlabelled batch, in one pass.
+
+    Args:
+        labelled: None where none are trained on; likewise `unlabelled`.
+        pseudo_labels: of the unlabelled batch; None leaves their losses out.
+    """
+    portion = []
+    if labelled is not None:
+        portion.append(
+            (labelled, labelled_terms(labelled, config) | terms_of_all(labelled, config))
+        )
+    if unlabelled is not None:
+        terms = terms_of_all(unlabelled, config)
+        if pseudo_labels is not None:
+            terms |= pseudo_terms(unlabelled, pseudo_labels, config)
+        portion.append((unlabelled, terms))
+    return portion
+
+
+def count_things(portions: Iterable[Portion]) -> dict[str, Tensor]:
+    """How many things each loss of a step counts, over all its portions and all ranks.
+
+    Args:
+        portions: this rank's; every rank has as many, with the same losses.
+
+    Returns:
+        Scalars by the names of the losses.
+    """
+    counts = sum_by_name(
+        {name: term.count for name, term in terms.items()}
+        for _, terms in itertools.chain.from_iterable(portions)
+    )
+    over_ranks = sum_over_ranks(torch.stack(list(counts.values())))
+    return dict(zip(counts, over_ranks, strict=True))
+
+
+def sum_by_name(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The sum of what has the same name; a part may lack names that others have."""
+    sums: dict[str, Tensor] = {}
+    for part in parts:
+        for name, value in part.items():
+            sums[name] = sums[name] + value if name in sums else value
+    return sums
+
+
+def labelled_terms(batch: Batch, config: Config) -> dict[str, Term]:
     """The losses that need labels, by name, without those that the configuration leaves out."""
     if config.coreference_head == "antecedent":
-        coreference = losses.antecedent_likelihood(output, batch)
+        coreference = losses.antecedent_likelihood(batch)
     elif config.coreference_loss == "con":
-        coreference = losses.contrastive_coreference(output, batch, config.coreference_temperature)
+        coreference = losses.contrastive_coreference(batch, config.coreference_temperature)
     elif config.coreference_loss == "fro":
-        coreference = losses.frobenius_coreference(output, batch)
+        coreference = losses.frobenius_coreference(batch)
     else:
-        coreference = losses.sigmoid_coreference(output, batch)
+        coreference = losses.sigmoid_coreference(batch)
     terms = {"coreference": coreference}
     if config.grounding:
-        terms["grounding"] = losses.grounding(output, batch)
+        terms["grounding"] = losses.grounding(batch)
     if config.box_regression:
-        terms["box"] = losses.box_regression(output, batch)
+        terms["box"] = losses.box_regression(batch)
     return terms
 
 
-def terms_of_all(output: Output, batch: Batch, config: Config) -> dict[str, Term]:
+def terms_of_all(batch: Batch, config: Config) -> dict[str, Term]:
     """The losses that need no labels, by name."""
     terms = {}
     if config.mlm_probability > 0:
-        terms["masked_words"] = losses.masked_words(output, batch)
+        terms["masked_words"] = losses.masked_words(batch)
     if config.use_regions:
-        temperature = config.image_text_temperature
-        terms["image_text"] = losses.image_text_contrast(output, batch, temperature)
+        terms["image_text"] = losses.image_text_contrast(batch, config.image_text_temperature)
     if config.use_traces:
-        terms["trace"] = losses.trace_agreement(output, batch)
+        terms["trace"] = losses.trace_agreement(batch)
     return terms
 
 
-def pseudo_terms(
-    output: Output, batch: Batch, labels: PseudoLabels, config: Config
-) -> dict[str, Term]:
+def pseudo_terms(batch: Batch, labels: PseudoLabels, config: Config) -> dict[str, Term]:
     """The losses against pseudo-labels, by name."""
-    rank_antecedents = config.coreference_head == "antecedent"
-    pull = losses.pseudo_antecedents if rank_antecedents else losses.pseudo_coreference
-    terms = {"pseudo_coreference": pull(output, batch, labels)}
+    if config.coreference_head == "antecedent":
+        terms = {"pseudo_coreference": losses.pseudo_antecedents(batch, labels)}
+    else:
+        terms = {"pseudo_coreference": losses.pseudo_coreference(labels)}
     # A grounding that nothing trains would be taught its own guesses.
     if config.grounding or config.use_traces:
-        terms["pseudo_grounding"] = losses.pseudo_grounding(output, batch, labels)
+        terms["pseudo_grounding"] = losses.pseudo_grounding(batch, labels)
     return terms

@@ -86,8 +86,11 @@ def test_the_loss_is_its_formula(output: Output, batch: Batch) -> None:
             right = [1 + n for n in range(m) if chains[n] == chain] or [0]
             expected -= math.log(sum(float(probabilities[n]) for n in right))
             count += 1
-    term = losses.antecedent_likelihood(output, batch)
-    assert (term.total.item(), term.count.item()) == (pytest.approx(expected, rel=1e-4), count)
+    term = losses.antecedent_likelihood(batch)
+    assert (term.total(output).item(), term.count.item()) == (
+        pytest.approx(expected, rel=1e-4),
+        count,
+    )
 
 
 def of_truth(batch: Batch) -> PseudoLabels:
@@ -99,9 +102,9 @@ def of_truth(batch: Batch) -> PseudoLabels:
 
 
 def test_pseudo_labels_that_are_the_truth_give_the_same_loss(output: Output, batch: Batch) -> None:
-    expected = losses.antecedent_likelihood(output, batch)
-    found = losses.pseudo_antecedents(output, batch, of_truth(batch))
-    torch.testing.assert_close(found.total, expected.total)
+    expected = losses.antecedent_likelihood(batch)
+    found = losses.pseudo_antecedents(batch, of_truth(batch))
+    torch.testing.assert_close(found.total(output), expected.total(output))
     assert found.count == expected.count
 
 
@@ -111,12 +114,12 @@ def test_pairs_that_are_neither_are_left_out(output: Output, batch: Batch) -> No
     for pairs in (labels.positives, labels.negatives):
         pairs[:] = False
     labels.positives[0, 0, 2] = labels.positives[0, 2, 0] = True
-    term = losses.pseudo_antecedents(output, batch, labels)
+    term = losses.pseudo_antecedents(batch, labels)
     # The first mention of each narration has none before it: that it begins an entity costs none.
     assert term.count == 3 + 1
     log_probabilities = output.antecedent_log_probabilities[0, 2]
     known = torch.stack([log_probabilities[0], log_probabilities[1]]).logsumexp(dim=0)
-    torch.testing.assert_close(term.total, known - log_probabilities[1])
+    torch.testing.assert_close(term.total(output), known - log_probabilities[1])
 
 
 def test_the_teacher_labels_by_probabilities(output: Output, batch: Batch) -> None:

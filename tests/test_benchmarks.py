@@ -26,7 +26,7 @@ from benchmarks.shapes import (
 from data.loaders import Masking
 from models.build import build_from_checkpoint
 from models.coreference_model import CoreferenceModel
-from models.training_step import TrainingStep
+from models.training_step import TrainingStep, count_things, make_portion
 
 MASKING = Masking(0.15, seed=0)
 CONFIG = published_config(text_layers=1, fusion_layers=2)
@@ -78,7 +78,8 @@ def test_a_step_costs_what_is_counted(data: GeneratedData, model: CoreferenceMod
     clean = dataclasses.replace(unlabelled, masked_token_ids=None, masked_positions=None)
     step = TrainingStep(model, CONFIG)
     with FlopCounterMode(display=False) as counter:
-        loss, _ = step(batch, unlabelled, None, 0.0)
+        portion = make_portion(batch, unlabelled, None, CONFIG)
+        loss, _ = step(portion, count_things([portion]), 0.0)
         loss.backward()
         with torch.no_grad():
             assert model(clean).mention_similarity.isfinite().all()

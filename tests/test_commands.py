@@ -142,7 +142,10 @@ def test_the_same_seed_trains_the_same_model(folder: Path, checkpoint: Path) -> 
 def test_an_epoch_has_the_steps_that_the_configuration_says(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it trains on; where it says 0, a pass over the unlabelled part if there is one."""
+    """Whatever it trains on; where it says 0, a pass over the unlabelled part if there is one.
+
+    A step is one of the optimizer, of however many batches.
+    """
     seen: list[int] = []
 
     def train_one_epoch(*values: object, **_: object) -> dict[str, float]:
@@ -155,10 +158,10 @@ def test_an_epoch_has_the_steps_that_the_configuration_says(
     for steps in (0, 3):
         values = json.loads((folder / "config.json").read_text()) | {"steps_per_epoch": steps}
         path.write_text(json.dumps(values))
-        for options in (["--no-unlabelled"], []):
+        for options in (["--no-unlabelled"], [], ["--accumulation", "2"]):
             options = [*options, "--use-ssl", "--batch", "1", "--epochs", "1", "--held-out", "0"]
             train(folder, *options, "--model_config", str(path), name="steps")
-    assert seen == [12, 5, 3, 3]
+    assert seen == [12, 5, 3, 3, 3, 3]
 
 
 def test_workers_that_read_ahead_change_nothing(folder: Path, checkpoint: Path) -> None:

@@ -1,4 +1,4 @@
-"""Two ranks give what one rank gives with the batches of both."""
+"""Ranks, and batches one after the other, give what one rank gives with one batch of all."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from data.narration import Narration, Regions
 from engine import (
     PseudoSchedule,
     TrainingBatches,
+    backward,
     evaluate,
     make_optimizer,
     make_scheduler,
-    pseudo_label,
     resolve_on_all_ranks,
     train_one_epoch,
 )
@@ -43,6 +43,10 @@ from utils.distributed import (
 CPU = torch.device("cpu")
 RANKS = 2
 BATCH = 2  # of each rank
+LOSSES = {
+    "coreference", "grounding", "box", "masked_words", "image_text", "pseudo_coreference",
+    "pseudo_grounding",
+}  # fmt: skip
 PSEUDO = {
     "use_pseudo_labels": True,
     "pseudo_positive_above": 0.993,
@@ -92,25 +96,27 @@ def batches(config: Config) -> TrainingBatches:
         narrations(), Store(), tiny.word_pieces(), 128, Masking(config.mlm_probability, 3)
     )
     keys = [
-        EndlessBatches(len(dataset), config.batch, seed, rank(), world_size()) for seed in (1, 2)
+        EndlessBatches(len(dataset), config.batch, seed, rank(), world_size(), config.accumulation)
+        for seed in (1, 2)
     ]
     loaders = [make_loader(dataset, of_seed, 0, CPU) for of_seed in keys]
-    return TrainingBatches(*loaders, steps_per_epoch=20)
+    return TrainingBatches(*loaders, steps_per_epoch=20, accumulation=config.accumulation)
 
 
-def one_step(config: Config, training_step: torch.nn.Module, wrapped: torch.nn.Module) -> dict:
-    """The losses and the gradients of the first step."""
-    labelled, unlabelled = batches(config).next(CPU)
-    labels = pseudo_label(training_step.model, unlabelled, config)
-    training_step.train()
-    loss, terms = wrapped(labelled, unlabelled, labels, 0.7)
-    loss.backward()
+def one_step(**values: object) -> dict[str, Any]:
+    """The losses and the gradients of the first step, of a run that the values configure."""
+    config, training_step = tiny_run(**values)
+    wrapped: torch.nn.Module = training_step
+    if world_size() > 1:
+        wrapped = DistributedDataParallel(training_step, find_unused_parameters=True)
+    terms = backward(wrapped, training_step.model, batches(config).next(CPU), 0.7, config)
     gradients = {n: p.grad for n, p in training_step.named_parameters() if p.grad is not None}
     return {"terms": terms, "gradients": {n: g.clone() for n, g in gradients.items()}}
 
 
-def resolved(training_step: TrainingStep, config: Config) -> dict[str, Any]:
+def resolved() -> dict[str, Any]:
     """What evaluation and resolving give, on the ranks together."""
+    config, training_step = tiny_run()
     resolver = Resolver(training_step.model, tiny.word_pieces(), config, 0.993, CPU)
     evaluation = evaluate(resolver, narrations(), Store(), boxes_known=True)
     found = resolve_on_all_ranks(resolver, narrations(), Store(), batch=2)
@@ -127,10 +133,9 @@ def work(number: int, folder: str, port: int) -> None:
     torch.set_num_threads(1)
     with process_group(CPU):
         print("only the first rank says this")
-        config, training_step = tiny_run(batch=BATCH)
-        wrapped = DistributedDataParallel(training_step, find_unused_parameters=True)
-        found: dict[str, Any] = {"step": one_step(config, training_step, wrapped)}
-        found["resolved"] = resolved(training_step, config)
+        found: dict[str, Any] = {"step": one_step(batch=BATCH)}
+        found["accumulated"] = one_step(batch=BATCH // 2, accumulation=2, image_text_weight=0.0)
+        found["resolved"] = resolved()
         found["sum"] = sum_over_ranks(torch.tensor([number + 1.0]))
         found["padded"] = gather_padded(torch.ones(number + 1, 2))
         found["gathered"] = gather_objects(f"of {number}")
@@ -165,29 +170,42 @@ def of_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def alone() -> dict[str, Any]:
-    """What one rank finds with the batches of both."""
-    config, training_step = tiny_run(batch=BATCH * RANKS)
-    found: dict[str, Any] = {"step": one_step(config, training_step, training_step)}
-    return found | {"resolved": resolved(training_step, config)}
+    """What one rank finds with one batch of all."""
+    step = one_step(batch=BATCH * RANKS)
+    uncontrasted = one_step(batch=BATCH * RANKS, image_text_weight=0.0)
+    return {"step": step, "uncontrasted": uncontrasted, "resolved": resolved()}
+
+
+def assert_same_step(found: dict[str, Any], expected: dict[str, Any], losses: set[str]) -> None:
+    """The same gradients, and the same losses of these names."""
+    for kind, names in (("terms", losses), ("gradients", set(expected["gradients"]))):
+        assert names <= set(found[kind])
+        for name in names:
+            torch.testing.assert_close(
+                found[kind][name], expected[kind][name], rtol=1e-5, atol=1e-5, msg=name
+            )
 
 
 def test_losses_and_gradients_are_those_of_one_rank(
     of_ranks: list[dict[str, Any]], alone: dict[str, Any]
 ) -> None:
     expected = alone["step"]
-    assert set(expected["terms"]) == {
-        "coreference", "grounding", "box", "masked_words", "image_text", "pseudo_coreference",
-        "pseudo_grounding",
-    }  # fmt: skip
+    assert set(expected["terms"]) == LOSSES
     assert all(count > 0 for _, count in expected["terms"].values())
-    for number in range(RANKS):
-        found = of_ranks[number]["step"]
-        for name, values in expected["terms"].items():
-            torch.testing.assert_close(found["terms"][name], values, rtol=1e-5, atol=1e-5)
-        for name, gradient in expected["gradients"].items():
-            torch.testing.assert_close(
-                found["gradients"][name], gradient, rtol=1e-5, atol=1e-5, msg=name
-            )
+    for found in of_ranks:
+        assert_same_step(found["step"], expected, LOSSES)
+
+
+def test_batches_one_after_the_other_have_the_gradients_of_one(
+    of_ranks: list[dict[str, Any]], alone: dict[str, Any]
+) -> None:
+    """But for the image-text contrast, which is one of each batch."""
+    for found in (
+        one_step(batch=2, accumulation=2, image_text_weight=0.0),
+        one_step(batch=1, accumulation=4, image_text_weight=0.0),
+        *(of_rank["accumulated"] for of_rank in of_ranks),
+    ):
+        assert_same_step(found, alone["uncontrasted"], LOSSES - {"image_text"})
 
 
 def test_ranks_stay_alike(of_ranks: list[dict[str, Any]]) -> None:

@@ -200,19 +200,27 @@ def test_endless_batches_have_every_narration_once_an_epoch_and_shuffle_each() -
 
 
 @pytest.mark.parametrize("size", range(6, 14))
-def test_no_step_has_a_narration_twice(size: int) -> None:
-    for step in itertools.islice(EndlessBatches(size, 6, seed=0), 60):
-        assert len({place for _, place in step}) == 6
+@pytest.mark.parametrize("accumulation", [1, 3])
+def test_no_step_has_a_narration_twice(size: int, accumulation: int) -> None:
+    stream = EndlessBatches(size, 6 // accumulation, seed=0, accumulation=accumulation)
+    for step in itertools.islice(zip(*[iter(stream)] * accumulation), 60):
+        assert len({place for batch in step for _, place in batch}) == 6
 
 
-@pytest.mark.parametrize(("size", "ranks", "batch"), [(10, 2, 3), (7, 3, 2), (5, 2, 6)])
-def test_ranks_share_what_one_rank_would_take_alone(size: int, ranks: int, batch: int) -> None:
-    shares = [EndlessBatches(size, batch, 1, rank, ranks) for rank in range(ranks)]
-    alone = EndlessBatches(size, shares[0].batch * ranks, 1)
+@pytest.mark.parametrize(
+    ("size", "ranks", "batch", "accumulation"),
+    [(10, 2, 3, 1), (7, 3, 2, 1), (5, 2, 6, 1), (10, 1, 2, 3), (13, 2, 2, 2), (5, 2, 6, 2)],
+)
+def test_ranks_and_batches_share_what_one_batch_would_take_alone(
+    size: int, ranks: int, batch: int, accumulation: int
+) -> None:
+    shares = [EndlessBatches(size, batch, 1, rank, ranks, accumulation) for rank in range(ranks)]
+    alone = EndlessBatches(size, shares[0].step_size, 1)
+    assert alone.step_size == shares[0].batch * ranks * accumulation
     assert all(share.steps_per_epoch == alone.steps_per_epoch for share in shares)
-    steps = zip(*shares, strict=True)
-    for parts, whole in itertools.islice(zip(steps, alone, strict=True), 20):
-        assert sum(parts, []) == whole
+    batches = (sum(parts, []) for parts in zip(*shares, strict=True))
+    for whole in itertools.islice(alone, 20):
+        assert sum(itertools.islice(batches, accumulation), []) == whole
 
 
 def test_a_batch_never_has_a_narration_twice_for_want_of_others() -> None:

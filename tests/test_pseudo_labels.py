@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engine import PseudoSchedule, pseudo_label, pseudo_label_quality
+from engine import PseudoSchedule, backward, pseudo_label, pseudo_label_quality
 from models import losses
 from models.coreference_model import Output
 from models.pseudo_labels import (
@@ -18,7 +18,7 @@ from models.pseudo_labels import (
     propagate,
 )
 from models.teacher import make_teacher
-from models.training_step import TrainingStep
+from models.training_step import TrainingStep, count_things, make_portion
 from tests import tiny
 from utils.batch import Batch
 
@@ -101,7 +101,7 @@ def test_a_path_does_not_overrule_a_negative(batch: Batch, output: Output) -> No
 
 def test_pseudo_coreference_is_its_formula(output: Output, batch: Batch) -> None:
     labels = labels_of(output, batch)
-    term = losses.pseudo_coreference(output, batch, labels)
+    term = losses.pseudo_coreference(labels)
     expected = count = 0.0
     for row in range(len(batch)):
         unit = F.normalize(output.fused_mentions[row], dim=-1)
@@ -113,18 +113,19 @@ def test_pseudo_coreference_is_its_formula(output: Output, batch: Batch) -> None
                 expected += max(0.0, float(near - far + 1))
                 count += 1
     assert count > 2
-    assert (term.total.item(), term.count.item()) == (pytest.approx(expected, rel=1e-4), count)
+    assert term.count.item() == count
+    assert term.total(output).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_pseudo_grounding_is_its_formula(output: Output, batch: Batch) -> None:
     labels = labels_of(output, batch)
-    term = losses.pseudo_grounding(output, batch, labels)
+    term = losses.pseudo_grounding(batch, labels)
     expected = [
         -float(output.region_log_attention[row, m, labels.regions[row, m]])
         for row, m in (labels.regions != NO_REGION).nonzero().tolist()
     ]
     assert term.count.item() == len(expected) > 0
-    assert term.total.item() == pytest.approx(sum(expected), rel=1e-4)
+    assert term.total(output).item() == pytest.approx(sum(expected), rel=1e-4)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -136,9 +137,9 @@ def test_pseudo_losses_teach_the_student_and_not_the_teacher(masked: bool) -> No
     labels = pseudo_label(teacher.module, batch, config)
     student.train()
     output = student(batch)
-    for loss in (losses.pseudo_coreference, losses.pseudo_grounding):
+    for term in (losses.pseudo_coreference(labels), losses.pseudo_grounding(batch, labels)):
         student.zero_grad()
-        loss(output, batch, labels).mean().backward(retain_graph=True)
+        (term.total(output) / term.count).backward(retain_graph=True)
         assert max(p.grad.abs().max() for p in student.parameters() if p.grad is not None) > 1e-4
     assert all(p.grad is None for p in teacher.parameters())
 
@@ -159,10 +160,9 @@ def test_no_loss_is_nan_where_there_is_nothing_to_learn_from(kept: list[str]) ->
     batch = tiny.batch([tiny.example(text, None, masked=True)])
     config = tiny.tiny_config(pseudo_positive_above=1.0, pseudo_negative_below=-1.0)
     model = tiny.tiny_model()
-    labels = pseudo_label(model, batch, config)
-    loss, terms = TrainingStep(model, config)(batch, batch, labels, 1.0)
-    loss.backward()
-    assert loss.isfinite() and terms["pseudo_coreference"].tolist() == [0, 0]
+    terms = backward(TrainingStep(model, config), model, [(batch, batch)], 1.0, config)
+    assert all(term.isfinite().all() for term in terms.values())
+    assert terms["pseudo_coreference"].tolist() == [0, 0]
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
@@ -173,16 +173,20 @@ def test_a_step_weighs_the_means_over_both_of_its_batches() -> None:
     model = tiny.tiny_model()
     labelled = tiny.batch(tiny.examples(masked=True)[:2])
     unlabelled = tiny.batch(tiny.examples(masked=True)[1:])
-    labels = pseudo_label(model, unlabelled, config)
-    loss, terms = TrainingStep(model, config)(labelled, unlabelled, labels, 0.5)
-    means = {name: float(total / count.clamp(min=1)) for name, (total, count) in terms.items()}
+    step = TrainingStep(model, config)
+    portion = make_portion(labelled, unlabelled, pseudo_label(model, unlabelled, config), config)
+    counts = count_things([portion])
+    loss, totals = step(portion, counts, 0.5)
+    means = {name: float(total / counts[name]) for name, total in totals.items()}
     weights = dict.fromkeys(means, 1.0) | {"coreference": 2.0}
     weights |= {"pseudo_coreference": 0.5, "pseudo_grounding": 1.5}
     assert loss.item() == pytest.approx(sum(weights[name] * means[name] for name in means))
-    alone = TrainingStep(model, config)(labelled, None, None, 0.0)[1]
-    other = TrainingStep(model, config)(None, unlabelled, None, 0.0)[1]
-    torch.testing.assert_close(terms["masked_words"], alone["masked_words"] + other["masked_words"])
-    torch.testing.assert_close(terms["coreference"], alone["coreference"])
+    alone = step(make_portion(labelled, None, None, config), counts, 0.0)[1]
+    other = step(make_portion(None, unlabelled, None, config), counts, 0.0)[1]
+    torch.testing.assert_close(
+        totals["masked_words"], alone["masked_words"] + other["masked_words"]
+    )
+    torch.testing.assert_close(totals["coreference"], alone["coreference"])
 
 
 def test_pseudo_labels_count_from_their_start_and_ever_more() -> None:

@@ -111,8 +111,10 @@ class Config:
     dropout: float = _part("training", 0.1)
     attention_dropout: float = _part("training", 0.1)
     batch: int = _part("training", 8)
-    # Unlabelled narrations in a step; 0: as many as labelled ones.
+    # Unlabelled narrations in a batch; 0: as many as labelled ones.
     unlabelled_batch: int = _part("training", 0)
+    # Batches of each rank that a step learns from, one after the other.
+    accumulation: int = _part("training", 1)
     epochs: int = _part("training", 50)
     # Steps of an epoch; 0: a pass over the unlabelled narrations where there are some, else over
     # the labelled ones. A number gives runs on different data the same updates.
@@ -162,7 +164,7 @@ _RANGES = (
     *((name, 1, _UNBOUNDED) for name in (
         "text_layers", "fusion_layers", "region_feature_size", "region_layers", "region_heads",
         "region_feedforward_size", "max_mentions", "max_regions", "batch", "epochs",
-        "lr_step_epochs", "pseudo_propagation_steps", "pseudo_from_epoch",
+        "lr_step_epochs", "pseudo_propagation_steps", "pseudo_from_epoch", "accumulation",
     )),
     *((name, 0, _UNBOUNDED) for name in (
         "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
