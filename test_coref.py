@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,9 @@ from evaluation.coreference_scores import (
     link_scores,
     score_chains,
 )
+from evaluation.error_report import format_errors, format_examples, format_text
+from evaluation.errors import Errors, SpanChains, find_errors
+from evaluation.marked_text import uses_colour, visible
 from evaluation.pronoun_scores import PronounScores, score_pronouns
 from utils.conll import ConllDocument, crossing_pairs, write_documents
 from utils.device import choose_device
@@ -36,7 +40,7 @@ from utils.distributed import process_group
 from utils.errors import InputError, run_command
 from utils.files import write_text
 from utils.languages import Language
-from utils.options import add_data_options, add_test_options
+from utils.options import add_data_options, add_test_options, whole_number_from
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,6 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=None,
         metavar="FOLDER",
         help="write key.conll and response.conll, for the official scorers",
+    )
+    parser.add_argument(
+        "--errors",
+        type=whole_number_from(0),
+        nargs="?",
+        const=5,
+        metavar="N",
+        help="count what is wrong by sorts, with N examples of each (5 where N is not given)",
+    )
+    parser.add_argument(
+        "--texts",
+        type=whole_number_from(1),
+        nargs="?",
+        const=10,
+        metavar="N",
+        help="print the first N texts (10 where N is not given) with their chains marked",
     )
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
@@ -71,11 +91,15 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
     print(f"wrote {len(system)} chain files to {system_folder}")
     report_strangers(system_folder, system)
 
+    if options.texts is not None:
+        print_texts(narrations[: options.texts], system, split.boxes_known)
+
     # scorch wants a gold file beside each file of the system, so one without mentions counts too.
     labelled = [n for n in narrations if all(m.chain is not None for m in n.mentions)]
     if not any(narration.mentions for narration in labelled):
-        if options.json is not None:
-            raise InputError(f"--json: {split.name} has no gold chains, so there are no scores")
+        for name in ("json", "errors"):
+            if getattr(options, name) is not None:
+                raise InputError(f"--{name}: {split.name} has no gold chains to compare with")
         if options.conll is not None:
             write_conll_files(options.conll, narrations, {"response": system}, split.boxes_known)
         print(f"{split.name} has no gold chains: nothing to score")
@@ -96,6 +120,9 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
     resolved = pronoun_scores(split, labelled, system, options.skip_bad_records)
     if resolved is not None:
         print("\n" + format_links(resolved.rows()))
+    found = None
+    if options.errors is not None:
+        found = print_errors(labelled, gold, system, split, options.errors)
     if options.json is not None:
         content = {
             **scores.to_json(),
@@ -105,6 +132,8 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
         }
         if resolved is not None:
             content["pronoun_resolution"] = resolved.to_json()
+        if found is not None:
+            content["errors"] = found.to_json()
         write_text(options.json, json.dumps(content, indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
 
@@ -113,6 +142,56 @@ def counted_phrases(narration: Narration, boxes_known: bool) -> list[str]:
     """The words of the mentions that count, in text order."""
     counted = counted_mentions(narration, boxes_known=boxes_known)
     return [narration.mentions[index].phrase for index in counted]
+
+
+def print_texts(
+    narrations: Sequence[Narration], system: Mapping[str, Chains], boxes_known: bool
+) -> None:
+    """Print narrations with their chains marked, the gold ones beneath where they are known."""
+    labelled = [narration for narration in narrations if narration.is_labelled]
+    gold = span_chains(labelled, gold_chains(labelled, boxes_known=boxes_known), boxes_known)
+    predicted = span_chains(narrations, system, boxes_known)
+    colour = uses_colour(sys.stdout)
+    for narration in narrations:
+        chains = predicted[narration.id], gold.get(narration.id)
+        print(f"\n{visible(narration.id)}")
+        print(format_text(narration.text, *chains, colour=colour))
+    print()
+
+
+def print_errors(
+    narrations: Sequence[Narration],
+    gold: Mapping[str, Chains],
+    system: Mapping[str, Chains],
+    split: ResolvedSplit,
+    examples: int,
+) -> Errors:
+    """Print how many errors of each sort there are and some of them; returns them all."""
+    texts = {narration.id: narration.text for narration in narrations}
+    sides = [span_chains(narrations, chains, split.boxes_known) for chains in (gold, system)]
+    errors = find_errors(texts, *sides, split.language)
+    print("\n" + format_errors(errors))
+    if errors.found and examples:
+        colour = uses_colour(sys.stdout)
+        print("\n" + format_examples(errors, texts, *sides, examples=examples, colour=colour))
+    return errors
+
+
+def span_chains(
+    narrations: Sequence[Narration], chains: Mapping[str, Chains], boxes_known: bool
+) -> dict[str, SpanChains]:
+    """The chains of narrations over the characters of their counted mentions.
+
+    Of mentions with the same characters the first one alone is there.
+    """
+    found = {}
+    for narration in narrations:
+        counted = counted_mentions(narration, boxes_known=boxes_known)
+        spans = [(narration.mentions[i].start, narration.mentions[i].end) for i in counted]
+        first = {span: place for place, span in reversed(list(enumerate(spans)))}
+        kept = ([spans[m] for m in c if first[spans[m]] == m] for c in chains[narration.id])
+        found[narration.id] = [chain for chain in kept if chain]
+    return found
 
 
 def write_gold_files(

@@ -33,7 +33,7 @@ Mentions and chains: after Kummerfeld and Klein (EMNLP 2013).
     Unlike there, sorts do not exclude each other: a wrong link makes a merged chain, and the
     mentions of a missed chain are missed mentions. Spans are not mended before chains are compared.
 
-A pronoun is a mention whose head word is one; head words are those of `evaluation/baselines.py`.
+A pronoun is a mention whose head word is one; the language tells both.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.baselines import PRONOUNS, head_word
 from evaluation.coreference_scores import ChainsError
+from utils.languages import ENGLISH, Language
 from utils.pronouns import Span
 
 SpanChains = Sequence[Collection[Span]]
@@ -142,7 +142,10 @@ class Errors:
 
 
 def find_errors(
-    texts: Mapping[str, str], gold: Mapping[str, SpanChains], system: Mapping[str, SpanChains]
+    texts: Mapping[str, str],
+    gold: Mapping[str, SpanChains],
+    system: Mapping[str, SpanChains],
+    language: Language = ENGLISH,
 ) -> Errors:
     """Find and sort what is wrong with a system's chains.
 
@@ -150,6 +153,7 @@ def find_errors(
         texts: of the documents.
         gold: the chains of the same documents: spans of characters, the end exclusive.
         system: likewise.
+        language: of the texts, whose pronouns and heads of phrases tell the kinds.
 
     Raises:
         ChainsError: a side has a span twice in one document.
@@ -157,7 +161,7 @@ def find_errors(
     found: list[Error] = []
     totals: Counter[tuple[str, str]] = Counter()
     for document, text in texts.items():
-        finder = _Finder(document, text, gold[document], system[document])
+        finder = _Finder(document, text, gold[document], system[document], language)
         found += finder.errors
         totals.update(finder.totals)
     return Errors(tuple(found), totals)
@@ -170,13 +174,18 @@ class _Finder:
         errors, totals: as in `Errors`, what was found.
     """
 
-    def __init__(self, document: str, text: str, gold: SpanChains, system: SpanChains) -> None:
+    def __init__(
+        self, document: str, text: str, gold: SpanChains, system: SpanChains, language: Language
+    ) -> None:
         self.errors: list[Error] = []
         self.totals: Counter[tuple[str, str]] = Counter()
         self._document = document
         gold, system = ([sorted(chain) for chain in sorted(map(sorted, s))] for s in (gold, system))
         gold_of, system_of = self._chain_of(gold, "gold"), self._chain_of(system, "system")
-        self._heads = {span: head_word(text[slice(*span)]) for span in (*gold_of, *system_of)}
+        self._pronouns = language.pronouns
+        self._heads = {
+            span: language.head_word(text[slice(*span)]) for span in (*gold_of, *system_of)
+        }
         # Recall looks at the gold chains by the system's, precision the other way round.
         self._find_links("missed_links", gold, system_of)
         self._find_links("wrong_links", system, gold_of)
@@ -217,12 +226,12 @@ class _Finder:
     def _explain(self, anaphor: Span, antecedents: Sequence[Span]) -> tuple[str, Span]:
         """The kind of an anaphor, and the antecedent that makes it so."""
         head, nearest_first = self._heads[anaphor], antecedents[::-1]
-        if head in PRONOUNS:
+        if head in self._pronouns:
             return "pronouns", nearest_first[0]
         for antecedent in nearest_first:
             if self._heads[antecedent] == head:
                 return "same head word", antecedent
-        nouns = (span for span in nearest_first if self._heads[span] not in PRONOUNS)
+        nouns = (span for span in nearest_first if self._heads[span] not in self._pronouns)
         return "other words", next(nouns, nearest_first[0])
 
     def _find_mentions(self, gold_of: Mapping[Span, int], system_of: Mapping[Span, int]) -> None:
@@ -244,7 +253,7 @@ class _Finder:
             self._add("wrong_boundaries", "", pair)
 
     def _mention_kind(self, span: Span) -> str:
-        return "pronouns" if self._heads[span] in PRONOUNS else "nouns"
+        return "pronouns" if self._heads[span] in self._pronouns else "nouns"
 
     def _pairs(self, missed: Sequence[Span], extra: Sequence[Span]) -> list[tuple[Span, Span]]:
         """Those that overlap and have the same head word, each with no other."""

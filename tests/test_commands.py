@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -264,6 +265,35 @@ def test_coref_resolves_annotated_pronouns(
     assert scores["overall"] == scores["discussed"]
     assert "pronouns to candidates" in capsys.readouterr().out
     assert "pronoun_resolution" not in evaluated(folder, checkpoint)
+
+
+def test_coref_shows_texts_and_sorts_errors(folder: Path, checkpoint: Path, capsys) -> None:
+    scores = evaluated(folder, checkpoint, "--errors", "1", "--texts", "2")
+    printed = capsys.readouterr().out
+    # Of three narrations two; only mentions that have a box are counted, and marked.
+    marked = r"\n  gold +\[A man](\d) holds \[a dog](\d)\. \[He]\1 pets \[it]\2 on the left\."
+    assert len(re.findall(marked, printed)) == 2
+    assert "\033" not in printed
+    links = [scores["errors"][sort] for sort in ("missed_links", "wrong_links")]
+    muc = scores["pooled"]["muc"]
+    for count, share in zip(links, (muc["recall"], muc["precision"]), strict=True):
+        assert 100 * (count["of"] - count["wrong"]) / max(count["of"], 1) == pytest.approx(share)
+        assert sum(kind["wrong"] for kind in count["kinds"].values()) == count["wrong"]
+    assert any(count["wrong"] for count in links) == ("linked to" in printed)
+    assert "errors" not in evaluated(folder, checkpoint)
+    assert "missed links" not in capsys.readouterr().out
+
+
+def test_errors_need_gold_chains_and_texts_do_not(folder: Path, checkpoint: Path, capsys) -> None:
+    options = ["--save_name", str(checkpoint), "--split", "train", "--device", "cpu"]
+    options += ["--output", str(folder / "unlabelled")]
+    with pytest.raises(InputError, match="--errors: train has no gold chains"):
+        test_coref.main([*options, "--errors"])
+    capsys.readouterr()
+    test_coref.main([*options, "--texts"])
+    printed = capsys.readouterr().out
+    assert printed.count("  predicted  [a man]1 holds [a dog]") == 5
+    assert "  gold  " not in printed
 
 
 def test_existing_gold_is_compared_and_kept(folder: Path, checkpoint: Path, capsys) -> None:
