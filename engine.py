@@ -31,6 +31,7 @@ from data.word_vectors import WordVectors
 from evaluation.chains import chains_from_labels, chains_from_similarity, restrict
 from evaluation.coreference_scores import score_chains
 from evaluation.grounding_scores import GroundedMention, score_grounding
+from evaluation.mention_scores import choose_mention_threshold
 from models.coreference_model import CoreferenceModel
 from models.pseudo_labels import (
     PseudoLabelQuality,
@@ -328,11 +329,14 @@ class Evaluation:
         scores: in percent, by name.
         floor: the CoNLL F1, in percent, that is reached without a model: by every mention alone or
             all in one chain, whichever is better.
+        mention_threshold: the probability above which a stretch of a text is a mention; None where
+            the model finds none.
     """
 
     threshold: float
     scores: Mapping[str, float]
     floor: float = 0.0
+    mention_threshold: float | None = None
 
 
 def evaluate(
@@ -343,15 +347,26 @@ def evaluate(
     boxes_known: bool,
     word_vectors: WordVectors | None = None,
 ) -> Evaluation:
-    """Choose the threshold on held-out narrations and score them with it.
+    """Choose the thresholds on held-out narrations and score them with these.
 
-    Scores are pooled over documents, with gold mentions and with singletons. The ranks share the
+    Scores are pooled over documents, with gold mentions and with singletons; beside them stands the
+    F1 of the mentions that the model finds, where it finds some. The ranks share the
     narrations, and each gets the scores of all.
     """
     resolutions = resolve_on_all_ranks(resolver, narrations, store, word_vectors=word_vectors)
     found = None
     if resolutions is not None:
         found = _score_held_out(resolutions, narrations, store, boxes_known)
+    if resolver.config.mention_detection:
+        scores = resolver.score_mentions(share_of(narrations), word_vectors=word_vectors)
+        shares = gather_objects(list(scores))
+        if found is not None and shares is not None:
+            threshold, mentions = choose_mention_threshold(interleave(shares), narrations)
+            found = dataclasses.replace(
+                found,
+                scores={**found.scores, "mentions": 100 * mentions.f1},
+                mention_threshold=threshold,
+            )
     return broadcast_object(found)
 
 

@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
+from data.candidates import count_unreachable
 from data.loaders import (
     EndlessBatches,
     JoinedDataset,
@@ -39,7 +40,7 @@ from data.sources import (
     read_training_data,
     unlabelled_root,
 )
-from data.word_pieces import load_word_pieces
+from data.word_pieces import WordPieces, load_word_pieces
 from engine import (
     Evaluation,
     PseudoSchedule,
@@ -71,6 +72,9 @@ from utils.device import choose_device, choose_precision
 from utils.distributed import is_main, process_group, rank, world_size
 from utils.errors import InputError, run_command
 from utils.options import add_data_options
+
+# The probability above which a stretch of a text is a mention, where nothing is held out.
+MENTION_THRESHOLD = 0.5
 
 # How many unlabelled narrations the pseudo-labels are measured on after each epoch.
 MEASURED_NARRATIONS = 100
@@ -136,6 +140,12 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
         "--bbox-reg", action="store_true", dest="box_regression", help="train the box head"
     )
     given.add_argument(
+        "--detect-mentions",
+        action="store_true",
+        dest="mention_detection",
+        help="train the finding of mentions too",
+    )
+    given.add_argument(
         "--traces",
         action="store_true",
         dest="use_traces",
@@ -171,8 +181,10 @@ def check_can_run(config: Config) -> None:
     if config.use_pseudo_labels and not config.use_unlabelled:
         raise InputError("--label-prop labels the unlabelled part: it contradicts --no-unlabelled")
     need_labels = config.grounding or config.box_regression or config.use_pseudo_labels
-    if need_labels and not config.use_labelled:
-        raise InputError("--grounding, --bbox-reg and --label-prop need labels: add --use-ssl")
+    if (need_labels or config.mention_detection) and not config.use_labelled:
+        raise InputError(
+            "--grounding, --bbox-reg, --label-prop and --detect-mentions need labels: add --use-ssl"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -206,19 +218,27 @@ def make_batches(
     )
 
     def loader(
-        sources: Sequence[Source], batch: int, seed: int
+        sources: Sequence[Source], batch: int, seed: int, max_mention_pieces: int | None = None
     ) -> tuple[DataLoader[Batch] | None, int]:
         """A loader of the sources, and its steps in an epoch."""
         if not any(source.narrations for source in sources):
             return None, 0
-        joined = JoinedDataset([to_train_on(s.narrations, s.store, texts=s.texts) for s in sources])
+        joined = JoinedDataset(
+            [
+                to_train_on(
+                    s.narrations, s.store, texts=s.texts, max_mention_pieces=max_mention_pieces
+                )
+                for s in sources
+            ]
+        )
         batches = EndlessBatches(
             len(joined), batch, seed, rank(), world_size(), config.accumulation
         )
         return make_loader(joined, batches, workers, device), batches.steps_per_epoch
 
     # Each part is shuffled by a seed of its own.
-    labelled, labelled_steps = loader([data.labelled], config.batch, config.seed)
+    detected = config.max_mention_pieces if config.mention_detection else None
+    labelled, labelled_steps = loader([data.labelled], config.batch, config.seed, detected)
     unlabelled_batch = config.unlabelled_batch or config.batch
     unlabelled, unlabelled_steps = loader(data.unlabelled, unlabelled_batch, config.seed + 1)
     steps = config.steps_per_epoch or unlabelled_steps or labelled_steps
@@ -244,6 +264,8 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
             word_vector_size=word_vectors.size,
             word_vector_checksum=word_vectors.checksum,
         )
+    if config.mention_detection:
+        say_unreachable(data, word_pieces, config)
     encoded = functools.partial(
         NarrationDataset,
         word_pieces=word_pieces,
@@ -274,7 +296,11 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
             training_step, averaged, teacher, batches, optimizer, scheduler, pseudo, config,
             device, progress=f"epoch {epoch}",
         )  # fmt: skip
-        evaluation = Evaluation(default_threshold(config), {})
+        evaluation = Evaluation(
+            default_threshold(config),
+            {},
+            mention_threshold=MENTION_THRESHOLD if config.mention_detection else None,
+        )
         if data.held_out.narrations:
             resolver = Resolver(averaged, word_pieces, config, evaluation.threshold, device)
             evaluation = evaluate(
@@ -300,12 +326,28 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
             epoch=epoch,
             threshold=evaluation.threshold,
             scores=evaluation.scores,
+            mention_threshold=evaluation.mention_threshold,
         )
         save_checkpoint(folder / f"models_{epoch}.pt", checkpoint)
     if log is not None:
         log.close()
         save_checkpoint(folder / "models.pt", checkpoint)
         print(f"saved {folder / 'models.pt'} and one checkpoint for each epoch")
+
+
+def say_unreachable(data: TrainingData, word_pieces: WordPieces, config: Config) -> None:
+    """Say how many gold mentions the model can never find; all texts are cut for it, so on one
+    rank."""
+    if not is_main():
+        return
+    narrations = [*data.labelled.narrations, *data.held_out.narrations]
+    unreachable = count_unreachable(narrations, word_pieces, config.max_mention_pieces)
+    if unreachable:
+        print(
+            f"warning: {unreachable} of {sum(len(n.mentions) for n in narrations)} gold mentions "
+            f"have more than {config.max_mention_pieces} word-pieces (max_mention_pieces), or "
+            "begin or end within a word; the model cannot find them"
+        )
 
 
 def set_seeds(seed: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from data.candidates import without_crossing
 from data.loaders import NarrationDataset, OrderedBatches, make_loader
+from data.mentions import with_spans
 from data.narration import Narration
 from data.regions import RegionStore
 from data.word_pieces import WordPieces
 from data.word_vectors import WordVectors
 from evaluation.chains import chains_from_similarity
+from evaluation.mention_scores import MENTION_THRESHOLDS, ScoredSpan, spans_above
 from models.build import build_from_checkpoint
 from models.coreference_model import CoreferenceModel, predicted_boxes
 from models.windows import Texts
@@ -58,6 +61,8 @@ class Resolver:
         threshold: the similarity above which two mentions are linked.
         device: the model's.
         precision: of the model's matrix products.
+        mention_threshold: the probability above which a stretch of a text is a mention; None where
+            it is not known, or the model finds no mentions.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Resolver:
         threshold: float,
         device: torch.device,
         precision: torch.dtype = torch.float32,
+        mention_threshold: float | None = None,
     ) -> None:
         self.model = model
         self.word_pieces = word_pieces
@@ -75,6 +81,7 @@ class Resolver:
         self.threshold = threshold
         self.device = device
         self.precision = precision
+        self.mention_threshold = mention_threshold
 
     @classmethod
     def from_checkpoint(
@@ -98,7 +105,103 @@ class Resolver:
             checkpoint.threshold,
             device,
             precision,
+            checkpoint.mention_threshold,
         )
+
+    def find_mentions(
+        self,
+        narrations: Sequence[Narration],
+        *,
+        word_vectors: WordVectors | None = None,
+        batch: int = 32,
+        workers: int = 0,
+        progress: str | None = None,
+    ) -> list[Narration]:
+        """The narrations with the mentions that the model finds in them, instead of any they have.
+
+        Arguments and errors are those of `score_mentions`; `resolve` takes what is returned.
+        """
+        scored = self.score_mentions(
+            narrations,
+            word_vectors=word_vectors,
+            batch=batch,
+            workers=workers,
+            progress=progress,
+        )
+        return [
+            with_spans(narration, spans_above(of_narration, self.mention_threshold))
+            for narration, of_narration in zip(narrations, scored, strict=True)
+        ]
+
+    def score_mentions(
+        self,
+        narrations: Sequence[Narration],
+        *,
+        word_vectors: WordVectors | None = None,
+        batch: int = 32,
+        workers: int = 0,
+        progress: str | None = None,
+    ) -> Iterator[list[ScoredSpan]]:
+        """What may be mentions of narrations, of which only the texts are read.
+
+        The most probable stretches first, of those that cross only the first, down to the lowest
+        threshold there is. To take those above any higher one is to look for them with it.
+
+        Args:
+            word_vectors: of their words, for a model that was trained with such.
+            batch: how many go through the text encoder together; the answer does not depend on it.
+            workers: processes that read ahead.
+            progress: what the progress bar says; None for no bar.
+
+        Raises:
+            InputError: the model was not trained to find mentions; or it reads word vectors and
+                there are none, or the other way round.
+        """
+        if not self.config.mention_detection:
+            raise InputError("the model was not trained to find mentions (--detect-mentions)")
+        self._check_word_vectors(word_vectors)
+        dataset = NarrationDataset(
+            [replace(narration, mentions=()) for narration in narrations],
+            None,
+            self.word_pieces,
+            self.config.max_mentions,
+            word_vectors=word_vectors,
+            max_mention_pieces=self.config.max_mention_pieces,
+        )
+        loader = make_loader(dataset, OrderedBatches(len(dataset), batch), workers, self.device)
+        self.model.eval()
+        with tqdm(total=len(narrations), desc=progress, disable=progress is None) as bar:
+            for padded in loader:
+                yield from self._scored_spans(padded)
+                bar.update(len(padded))
+
+    @torch.inference_mode()
+    def _scored_spans(self, batch: Batch) -> list[list[ScoredSpan]]:
+        logits = self.model.mention_logits(batch.to(self.device), self.precision)
+        probabilities = logits.sigmoid().cpu()
+        scored = []
+        for of_narration, starts, ends in zip(
+            probabilities, batch.mention_starts.tolist(), batch.mention_ends.tolist(), strict=True
+        ):
+            first, width = torch.nonzero(of_narration > MENTION_THRESHOLDS[0], as_tuple=True)
+            values = of_narration[first, width]
+            stretches = torch.stack([first, first + width], dim=1).numpy()
+            order = values.argsort(descending=True, stable=True).tolist()
+            taken = without_crossing(stretches, order)
+            scored.append(
+                [
+                    ScoredSpan(starts[stretches[i, 0]], ends[stretches[i, 1]], values[i].item())
+                    for i in taken
+                ]
+            )
+        return scored
+
+    def _check_word_vectors(self, word_vectors: WordVectors | None) -> None:
+        if (word_vectors is not None) != bool(self.config.word_vector_size):
+            found, expected = ("none", "some") if word_vectors is None else ("some", "none")
+            raise InputError(
+                f"word vectors (--sense2vec): found {found}, the model reads {expected}"
+            )
 
     def resolve(
         self,
@@ -123,11 +226,7 @@ class Resolver:
         Raises:
             InputError: the model reads word vectors and there are none, or the other way round.
         """
-        if (word_vectors is not None) != bool(self.config.word_vector_size):
-            found, expected = ("none", "some") if word_vectors is None else ("some", "none")
-            raise InputError(
-                f"word vectors (--sense2vec): found {found}, the model reads {expected}"
-            )
+        self._check_word_vectors(word_vectors)
         dataset = NarrationDataset(
             narrations,
             store,

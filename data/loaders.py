@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from data.candidates import NO_BOUNDARY, Candidates, find_candidates
 from data.encoding import (
     UNKNOWN_CHAIN,
     EncodedText,
@@ -70,6 +71,7 @@ class Example:
     masked: MaskedWords | None
     traces: MentionTraces | None = None
     mention_features: np.ndarray | None = None  # [M, features] int64
+    candidates: Candidates | None = None
 
 
 class NarrationDataset(Dataset[Example]):
@@ -86,6 +88,8 @@ class NarrationDataset(Dataset[Example]):
         trace_lag: by how many words the mouse follows what is spoken of.
         texts: the narrations cut into word-pieces, where that was done already.
         language: of the texts, for the pair features of mentions; None where the model reads none.
+        max_mention_pieces: the most word-pieces of a mention to find; None where none are to be
+            found.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class NarrationDataset(Dataset[Example]):
         trace_lag: int = 0,
         texts: Sequence[EncodedText] | None = None,
         language: Language | None = None,
+        max_mention_pieces: int | None = None,
     ) -> None:
         self.narrations = narrations
         self.store = store
@@ -111,6 +116,7 @@ class NarrationDataset(Dataset[Example]):
         self.trace_lag = trace_lag
         self.texts = texts
         self.language = language
+        self.max_mention_pieces = max_mention_pieces
 
     def __len__(self) -> int:
         return len(self.narrations)
@@ -135,11 +141,14 @@ class NarrationDataset(Dataset[Example]):
         if self.use_traces and narration.trace_path is not None:
             trace = read_trace(narration)
             traces = mention_traces(narration, trace, text.mention_indices, self.trace_lag)
+        candidates = None
+        if self.max_mention_pieces is not None:
+            candidates = find_candidates(narration, text, self.max_mention_pieces)
         chains = chain_numbers(narration, text.mention_indices)
         features = None
         if self.language is not None:
             features = mention_features(narration, text.mention_indices, self.language)
-        return Example(narration, text, chains, regions, masked, traces, features)
+        return Example(narration, text, chains, regions, masked, traces, features, candidates)
 
 
 class JoinedDataset(Dataset[Example]):
@@ -345,6 +354,7 @@ class Collate:
             word_vectors=_pad_word_vectors(texts),
             **self._regions(examples),
             **_masked_words(examples, token_ids, self.word_pieces.pad_id),
+            **_candidates(examples),
         )
 
     def _regions(self, examples: Sequence[Example]) -> dict[str, Any]:
@@ -448,4 +458,16 @@ def _masked_words(
         "masked_token_ids": pad([words.token_ids for words in masked], pad_id)[0],
         "masked_positions": torch.from_numpy(np.concatenate(positions)),
         "masked_targets": torch.from_numpy(np.concatenate([words.targets for words in masked])),
+    }
+
+
+def _candidates(examples: Sequence[Example]) -> dict[str, Tensor]:
+    found = [example.candidates for example in examples if example.candidates is not None]
+    if not found:
+        return {}
+    gold = [np.insert(of_one.gold, 0, row, axis=1) for row, of_one in enumerate(found)]
+    return {
+        "mention_starts": pad([of_one.starts for of_one in found], NO_BOUNDARY)[0],
+        "mention_ends": pad([of_one.ends for of_one in found], NO_BOUNDARY)[0],
+        "gold_stretches": torch.from_numpy(np.concatenate(gold)),
     }

@@ -262,7 +262,19 @@ def with_found_mentions(narrations: Sequence[Narration], path: Path) -> list[Nar
             raise DataError(f"{path}: {found}, expected those of every one; {_REMEDY} again")
     if content.get("texts") != fingerprint(narrations):
         raise DataError(f"{path} was made for other narrations or texts; {_REMEDY} again")
-    return [_with_spans(path, narration, mentions[narration.id]) for narration in narrations]
+    return [
+        _with_spans_of_file(path, narration, mentions[narration.id]) for narration in narrations
+    ]
+
+
+def with_spans(narration: Narration, spans: Iterable[Span]) -> Narration:
+    """The narration with mentions of which only the places are known, instead of any it has.
+
+    Args:
+        spans: characters (start, end), the end exclusive, sorted by their start.
+    """
+    mentions = (Mention(start, end, narration.text[start:end]) for start, end in spans)
+    return replace(narration, mentions=tuple(mentions))
 
 
 def fingerprint(narrations: Iterable[Narration]) -> str:
@@ -315,16 +327,15 @@ def _is_up_to_date(path: Path, narrations: Sequence[Narration], made_by: dict[st
         return False
 
 
-def _with_spans(path: Path, narration: Narration, spans: Any) -> Narration:
+def _with_spans_of_file(path: Path, narration: Narration, spans: Any) -> Narration:
     characters = len(narration.text)
     expected = f"[start, end] within its {characters} characters, sorted by start; {_REMEDY} again"
-    mentions = []
+    found: list[Span] = []
     previous = 0
     for span in spans if isinstance(spans, list) else [spans]:
         pair = isinstance(span, list) and len(span) == 2 and all(type(x) is int for x in span)
         if not pair or not previous <= span[0] < span[1] <= len(narration.text):
             raise bad_record(path, f"narration {narration.id}", shown(span), expected)
-        start, end = span
-        previous = start
-        mentions.append(Mention(start, end, phrase=narration.text[start:end]))
-    return replace(narration, mentions=tuple(mentions))
+        previous = span[0]
+        found.append(tuple(span))
+    return with_spans(narration, found)

@@ -9,6 +9,7 @@ from models.antecedent_head import AntecedentHead
 from models.coreference_model import CoreferenceModel
 from models.fusion import Fusion
 from models.heads import BoxHead
+from models.mention_detector import MentionDetector
 from models.region_encoder import RegionEncoder
 from models.text_encoder import (
     TextEncoder,
@@ -79,10 +80,15 @@ def _around(text_encoder: TextEncoder, config: Config) -> CoreferenceModel:
             if config.coreference_head == "antecedent"
             else None
         ),
-        # Last, so that everything before it draws the same random numbers as without.
+        # Last, so that everything before them draws the same random numbers as without.
         word_vector_layer=(
             WordVectorLayer(hidden_size, config.word_vector_size)
             if config.word_vector_size
+            else None
+        ),
+        mention_detector=(
+            MentionDetector(hidden_size, config.max_mention_pieces, config.dropout)
+            if config.mention_detection
             else None
         ),
     )

@@ -15,6 +15,7 @@ from models.antecedent_head import AntecedentHead, same_chain_probability
 from models.attention import Float32Attention
 from models.fusion import Fusion
 from models.heads import BoxHead
+from models.mention_detector import MentionDetector
 from models.region_encoder import RegionEncoder
 from models.text_encoder import TextEncoder, WordVectorLayer
 from models.windows import Texts
@@ -34,6 +35,7 @@ class Output:
     masked_word_logits: Tensor | None  # [K, V]
     # Of a model that ranks antecedents: that a mention has none, and that each is its antecedent.
     antecedent_log_probabilities: Tensor | None = None  # [B, M, 1 + M]
+    mention_logits: Tensor | None = None  # [B, T, W], as `MentionDetector` gives them
 
     @property
     def mention_similarity(self) -> Tensor:
@@ -57,6 +59,7 @@ class CoreferenceModel(nn.Module):
             None for a model that reads none.
         antecedent_head: ranks the antecedents of mentions; None for a model that links them by
             their cosine.
+        mention_detector: finds mentions in captions; None for a model that finds none.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class CoreferenceModel(nn.Module):
         box_head: BoxHead,
         word_vector_layer: WordVectorLayer | None = None,
         antecedent_head: AntecedentHead | None = None,
+        mention_detector: MentionDetector | None = None,
     ) -> None:
         super().__init__()
         self.text_encoder = text_encoder
@@ -75,6 +79,7 @@ class CoreferenceModel(nn.Module):
         self.box_head = box_head
         self.word_vector_layer = word_vector_layer
         self.antecedent_head = antecedent_head
+        self.mention_detector = mention_detector
 
     def forward(
         self,
@@ -84,7 +89,8 @@ class CoreferenceModel(nn.Module):
     ) -> Output:
         """Run everything that the losses and the decoding read.
 
-        Masked words are predicted where the batch has some.
+        Masked words are predicted where the batch has some, and mentions found where it says where
+        they may be.
 
         Args:
             precision: of matrix products; the output is float32 whatever it is.
@@ -119,6 +125,9 @@ class CoreferenceModel(nn.Module):
             )
         if self.word_vector_layer is not None:
             words = self.word_vector_layer(words, batch.word_vectors)
+        mention_logits = None
+        if batch.mention_starts is not None:
+            mention_logits = self._score_stretches(words, batch)
         mentions = mean_over_spans(words, batch.mention_spans)
         regions = batch.region_features.new_zeros(*batch.region_mask.shape, words.shape[-1])
         if has_regions:
@@ -141,7 +150,21 @@ class CoreferenceModel(nn.Module):
             box_deltas=self.box_head(fused),
             masked_word_logits=masked_word_logits,
             antecedent_log_probabilities=antecedents,
+            mention_logits=mention_logits,
         )
+
+    def mention_logits(self, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:
+        """What `forward` gives as such, without all else: the mentions need not be known."""
+        with _matrix_products(precision, batch.token_ids.device):
+            texts = Texts(batch.token_ids, batch.token_mask, batch.token_lengths)
+            (words,) = self.text_encoder(texts)
+            if self.word_vector_layer is not None:
+                words = self.word_vector_layer(words, batch.word_vectors)
+            return self._score_stretches(words, batch).float()
+
+    def _score_stretches(self, words: Tensor, batch: Batch) -> Tensor:
+        may_start, may_end = batch.mention_starts >= 0, batch.mention_ends >= 0
+        return self.mention_detector(words, may_start, may_end)
 
     def encode_labels(
         self, labels: Texts, word_mask: Tensor, precision: torch.dtype = torch.float32

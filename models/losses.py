@@ -188,6 +188,21 @@ def image_text_contrast(batch: Batch, temperature: float) -> Term:
     return Term(own, total)
 
 
+def mention_detection(batch: Batch) -> Term:
+    """MD: binary cross-entropy over all stretches that may be mentions, for each gold mention.
+
+    So a mention that is missed weighs as much in long texts, of which few stretches are mentions.
+    """
+    row, first, last = batch.gold_stretches.unbind(dim=1)
+
+    def total(output: Output) -> Tensor:
+        targets = torch.zeros_like(output.mention_logits)
+        targets[row, first, last - first] = 1
+        return F.binary_cross_entropy_with_logits(output.mention_logits, targets, reduction="sum")
+
+    return Term(torch.full((), len(row), device=row.device), total)
+
+
 def trace_agreement(batch: Batch) -> Term:
     """Traces: a mention's region attention lies where the narrator's mouse was.
 

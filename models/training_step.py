@@ -27,6 +27,7 @@ WEIGHTS = {
     "masked_words": "masked_words_weight",
     "image_text": "image_text_weight",
     "trace": "trace_weight",
+    "mention_detection": "mention_weight",
     "pseudo_coreference": "pseudo_coreference_weight",
     "pseudo_grounding": "pseudo_grounding_weight",
 }
@@ -146,6 +147,8 @@ def labelled_terms(batch: Batch, config: Config) -> dict[str, Term]:
         terms["grounding"] = losses.grounding(batch)
     if config.box_regression:
         terms["box"] = losses.box_regression(batch)
+    if config.mention_detection:
+        terms["mention_detection"] = losses.mention_detection(batch)
     return terms
 
 

@@ -118,8 +118,9 @@ def test_word_vectors_add_nothing_at_first() -> None:
         config = tiny.tiny_config(coreference_head="antecedent", **values)
         model, _ = build_pretrained(config)
         outputs.append(run(model.eval(), tiny.batch(tiny.examples(masked=True, vectors=vectors))))
-    for field in dataclasses.fields(Output):
-        assert torch.equal(getattr(outputs[0], field.name), getattr(outputs[1], field.name))
+    first, second = map(vars, outputs)
+    for name, value in first.items():
+        assert value is second[name] is None or torch.equal(value, second[name])
 
 
 def test_word_vectors_are_learned_from_at_once() -> None:
@@ -422,12 +423,14 @@ def test_lower_precision_gives_nearly_the_same_in_float32() -> None:
     model = tiny.tiny_model(coreference_head="antecedent")
     batch = tiny.batch(tiny.examples(masked=True))
     exact, lower = model(batch), model(batch, torch.bfloat16)
-    for field in dataclasses.fields(exact):
-        first, second = getattr(exact, field.name), getattr(lower, field.name)
+    for name, first in vars(exact).items():
+        second = getattr(lower, name)
+        if first is None:
+            continue
         assert second.dtype == torch.float32
         real = first.abs() < 1e6  # not the padding of the attention, nor what comes later
         torch.testing.assert_close(first[real], second[real], rtol=0.1, atol=0.1)
-        assert not torch.equal(first, second), field.name
+        assert not torch.equal(first, second), name
 
 
 def test_attention_stays_exact_under_autocast() -> None:

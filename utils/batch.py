@@ -64,6 +64,13 @@ class Batch:
     masked_positions: Tensor | None = None  # [K] int64, into the flattened [B, T]
     masked_targets: Tensor | None = None  # [K] int64, the word-pieces that stood there
 
+    # Where mentions are to be found: the character at which one begins that begins with a
+    # word-piece, and that after one that ends with it, -1 where none may; and for each gold mention
+    # its narration, its first word-piece and its last one. None where none are to be found.
+    mention_starts: Tensor | None = None  # [B, T] int64
+    mention_ends: Tensor | None = None  # [B, T] int64
+    gold_stretches: Tensor | None = None  # [gold mentions, 3] int64
+
     def __len__(self) -> int:
         return len(self.narration_ids)
 

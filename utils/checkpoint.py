@@ -34,6 +34,8 @@ class Checkpoint:
         epoch: the epoch that it was saved after, counted from 0.
         threshold: the similarity above which two mentions are linked.
         scores: held-out scores of that epoch, in percent; empty where nothing was held out.
+        mention_threshold: the probability above which a stretch of the text is a mention; None
+            where the model finds none.
     """
 
     config: Config
@@ -43,6 +45,7 @@ class Checkpoint:
     epoch: int
     threshold: float
     scores: Mapping[str, float]
+    mention_threshold: float | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -57,6 +60,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "epoch": checkpoint.epoch,
         "threshold": checkpoint.threshold,
         "scores": dict(checkpoint.scores),
+        "mention_threshold": checkpoint.mention_threshold,
     }
     with replaced_when_whole(path) as temporary:
         torch.save(content, temporary)
@@ -86,6 +90,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             epoch=content["epoch"],
             threshold=content["threshold"],
             scores=content["scores"],
+            # A checkpoint of a version before mentions were found has none.
+            mention_threshold=content.get("mention_threshold"),
         )
     except (KeyError, TypeError, ConfigError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from error

@@ -55,6 +55,9 @@ class Config:
     # that `sense2vec` names; a run without such a folder has no word vectors.
     word_vector_size: int = _part("architecture", 0)
     word_vector_checksum: int = _part("architecture", 0)
+    # Whether the model finds mentions too, and of how many word-pieces at most.
+    mention_detection: bool = _part("architecture", False)
+    max_mention_pieces: int = _part("architecture", 32)
 
     dataset: str = _part("data", "cin")
     # Of the texts, "en", "zh" or a JSON file: its pronouns, and where a noun phrase has its head.
@@ -91,6 +94,7 @@ class Config:
     masked_words_weight: float = _part("training", 1.0)
     image_text_weight: float = _part("training", 1.0)
     trace_weight: float = _part("training", 1.0)
+    mention_weight: float = _part("training", 1.0)
     coreference_temperature: float = _part("training", 0.1)
     image_text_temperature: float = _part("training", 0.07)
     mlm_probability: float = _part("training", 0.15)
@@ -165,13 +169,14 @@ _RANGES = (
         "text_layers", "fusion_layers", "region_feature_size", "region_layers", "region_heads",
         "region_feedforward_size", "max_mentions", "max_regions", "batch", "epochs",
         "lr_step_epochs", "pseudo_propagation_steps", "pseudo_from_epoch", "accumulation",
+        "max_mention_pieces",
     )),
     *((name, 0, _UNBOUNDED) for name in (
         "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
         "image_text_weight", "trace_weight", "trace_lag", "lr", "new_parts_lr_factor",
         "weight_decay", "warmup_epochs", "lr_step_factor", "cross_attention_heads",
         "unlabelled_batch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
-        "pseudo_grounding_weight", "steps_per_epoch",
+        "pseudo_grounding_weight", "steps_per_epoch", "mention_weight",
     )),
     ("seed", 0, 2**32 - 1),
     ("word_vector_size", 0, _UNBOUNDED),
