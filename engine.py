@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,17 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import trange
 
+from data.mentions import (
+    DEFAULT_PIPELINE,
+    find_spans,
+    gold_spans,
+    load_pipeline,
+    with_spans,
+)
 from data.narration import Narration, are_boxes_known, counted_mentions
 from data.readers import default_test_split
 from data.regions import RegionStore
-from data.sources import look_up_words, read_split
+from data.sources import look_up_words, read_split, say_left_out
 from data.word_vectors import WordVectors
 from evaluation.chains import chains_from_labels, chains_from_similarity, restrict
 from evaluation.coreference_scores import score_chains
@@ -361,7 +369,9 @@ def evaluate(
         scores = resolver.score_mentions(share_of(narrations), word_vectors=word_vectors)
         shares = gather_objects(list(scores))
         if found is not None and shares is not None:
-            threshold, mentions = choose_mention_threshold(interleave(shares), narrations)
+            threshold, mentions = choose_mention_threshold(
+                interleave(shares), list(map(gold_spans, narrations))
+            )
             found = dataclasses.replace(
                 found,
                 scores={**found.scores, "mentions": 100 * mentions.f1},
@@ -374,11 +384,13 @@ def resolve_on_all_ranks(
     resolver: Resolver,
     narrations: Sequence[Narration],
     store: RegionStore | None,
+    find: Callable[[Sequence[Narration]], list[Narration]] | None = None,
     **options: Any,
 ) -> list[Resolution] | None:
     """Resolve narrations, each on one of the ranks.
 
     Args:
+        find: gives narrations the mentions that are found in them; None to take those they have.
         options: of `Resolver.resolve`.
 
     Returns:
@@ -386,7 +398,8 @@ def resolve_on_all_ranks(
     """
     if not is_main():
         options = options | {"progress": None}
-    shares = gather_objects(list(resolver.resolve(share_of(narrations), store, **options)))
+    share = share_of(narrations) if find is None else find(share_of(narrations))
+    shares = gather_objects(list(resolver.resolve(share, store, **options)))
     return None if shares is None else interleave(shares)
 
 
@@ -483,7 +496,10 @@ class ResolvedSplit:
         name: of the split.
         language: of its texts.
         boxes_known: whether any of its mentions has a box.
-        resolutions: one for each narration, in their order.
+        narrations: as they were read.
+        mentions: what was resolved, "gold" or where they were found.
+        resolutions: one for each narration, in their order; their mentions are the narration's own
+            or those that were found in it.
     """
 
     dataset: str
@@ -491,7 +507,14 @@ class ResolvedSplit:
     name: str
     language: Language
     boxes_known: bool
+    narrations: Sequence[Narration]
+    mentions: str
     resolutions: Sequence[Resolution]
+
+    @property
+    def folder(self) -> str:
+        """Where what is said of it is written; of found mentions in a place of their own."""
+        return self.name if self.mentions == "gold" else f"{self.name}-{self.mentions}"
 
 
 def resolver_for_test(options: argparse.Namespace, device: torch.device) -> Resolver:
@@ -509,7 +532,41 @@ def resolver_for_test(options: argparse.Namespace, device: torch.device) -> Reso
         raise InputError(f"--sense2vec: {options.save_name} was trained without word vectors")
     if options.box_regression and not resolver.config.box_regression:
         raise InputError(f"--bbox-reg: the box head of {options.save_name} was not trained")
+    if options.mentions == "predicted" and not resolver.config.mention_detection:
+        raise InputError(
+            f"--mentions predicted: {options.save_name} was not trained to find mentions (main.py "
+            "--detect-mentions)"
+        )
+    if options.spacy_model is not None and options.mentions != "spacy":
+        raise InputError(f"--spacy-model finds nothing with --mentions {options.mentions}")
     return resolver
+
+
+def mention_finder(
+    resolver: Resolver, options: argparse.Namespace, word_vectors: WordVectors | None
+) -> Callable[[Sequence[Narration]], list[Narration]] | None:
+    """What finds the mentions that a test command's options ask for; None for gold mentions.
+
+    Raises:
+        InputError: the spaCy pipeline cannot be used.
+    """
+    if options.mentions == "gold":
+        return None
+    if options.mentions == "predicted":
+        return functools.partial(
+            resolver.find_mentions,
+            word_vectors=word_vectors,
+            batch=getattr(options, "batch", 32),
+            workers=options.workers,
+            progress="finding mentions" if is_main() else None,
+        )
+    pipeline = load_pipeline(options.spacy_model or DEFAULT_PIPELINE)
+
+    def find(narrations: Sequence[Narration]) -> list[Narration]:
+        found = find_spans(pipeline, (narration.text for narration in narrations))
+        return [with_spans(n, spans) for n, spans in zip(narrations, found, strict=True)]
+
+    return find
 
 
 def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSplit | None:
@@ -525,33 +582,42 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     dataset = getattr(options, "dataset", config.dataset)
     data_root = Path(getattr(options, "data_root", config.data_root))
     split = options.split or default_test_split(dataset)
+    is_gold = options.mentions == "gold"
     source = read_split(
         config,
         resolver.word_pieces,
         dataset,
         data_root,
         split,
+        uses_mentions=is_gold,
         skip_bad_records=options.skip_bad_records,
     )
     narrations = source.narrations
+    word_vectors = look_up_words(
+        config, getattr(options, "sense2vec", config.sense2vec), narrations
+    )
     resolutions = resolve_on_all_ranks(
         resolver,
         narrations,
         source.store,
-        word_vectors=look_up_words(
-            config, getattr(options, "sense2vec", config.sense2vec), narrations
-        ),
+        mention_finder(resolver, options, word_vectors),
+        word_vectors=word_vectors,
         batch=getattr(options, "batch", 32),
         workers=options.workers,
         progress=f"resolving {split}",
     )
     if resolutions is None:
         return None
+    if not is_gold:
+        resolved = [resolution.narration for resolution in resolutions]
+        say_left_out(resolved, resolver.word_pieces, config.max_mentions)
     return ResolvedSplit(
         dataset,
         data_root,
         split,
         read_language(config.language),
         are_boxes_known(narrations),
+        narrations,
+        options.mentions,
         resolutions,
     )

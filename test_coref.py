@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from data.narration import Narration, counted_mentions
 from data.readers import read_pronouns
 from engine import ResolvedSplit, gold_chains, resolve_split, resolver_for_test, system_chains
 from evaluation.baselines import RULES
-from evaluation.chain_files import ids_scorch_confuses, write_chains, write_gold
+from evaluation.chain_files import ids_scorch_confuses, mention_names, write_chains, write_gold
+from evaluation.chains import chains_from_similarity, restrict
 from evaluation.coreference_scores import (
     Chains,
     CoreferenceScores,
@@ -33,7 +34,9 @@ from evaluation.coreference_scores import (
 from evaluation.error_report import format_errors, format_examples, format_text
 from evaluation.errors import Errors, SpanChains, find_errors
 from evaluation.marked_text import uses_colour, visible
+from evaluation.mention_scores import MentionScoresByKind, format_mention_scores, score_mentions
 from evaluation.pronoun_scores import PronounScores, score_pronouns
+from found_mentions import compare
 from utils.conll import ConllDocument, crossing_pairs, write_documents
 from utils.device import choose_device
 from utils.distributed import process_group
@@ -71,6 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="N",
         help="print the first N texts (10 where N is not given) with their chains marked",
     )
+    parser.add_argument(
+        "--singletons",
+        choices=("keep", "drop"),
+        default="keep",
+        help="drop: chains of one mention are neither written nor scored, gold or predicted",
+    )
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
     with process_group(device):
@@ -80,49 +89,115 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_and_score(split, resolver.threshold, options)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What is written and scored of a split.
+
+    Attributes:
+        narrations: their mentions are those of either side.
+        boxes_known: whether of these mentions only those count that have a box.
+        phrases, names: of the counted mentions of each narration, in text order; names are what
+            chain files call them.
+        gold: chains over the indices of the counted mentions, of each narration that is labelled;
+            a mention that was found and is not gold is in none.
+        system: predicted chains of every narration, likewise; a mention that was not found is in
+            none.
+    """
+
+    narrations: Sequence[Narration]
+    boxes_known: bool
+    phrases: Mapping[str, Sequence[str]]
+    names: Mapping[str, Sequence[str]]
+    gold: Mapping[str, Chains]
+    system: Mapping[str, Chains]
+
+    def named(self, chains: Mapping[str, Chains]) -> dict[str, list[list[str]]]:
+        """Chains with the names of their mentions."""
+        return {
+            document: [
+                [self.names[document][mention] for mention in chain] for chain in of_document
+            ]
+            for document, of_document in chains.items()
+        }
+
+
+def compared(split: ResolvedSplit, threshold: float) -> Compared:
+    """Gold and predicted chains over gold mentions, or over the gold and the found ones."""
+    # scorch wants a gold file beside each file of the system, so one without mentions counts too.
+    labelled = {n.id for n in split.narrations if all(m.chain is not None for m in n.mentions)}
+    if split.mentions == "gold":
+        narrations, boxes_known = split.narrations, split.boxes_known
+        phrases = {n.id: counted_phrases(n, boxes_known) for n in narrations}
+        names = {document: mention_names(of_one) for document, of_one in phrases.items()}
+        gold = gold_chains(narrations, boxes_known=boxes_known)
+        system = system_chains(split.resolutions, boxes_known=boxes_known, threshold=threshold)
+    else:
+        joined = [
+            compare(
+                narration,
+                resolution.narration,
+                chains_from_similarity(resolution.similarity, threshold),
+                boxes_known=split.boxes_known,
+            )
+            for narration, resolution in zip(split.narrations, split.resolutions, strict=True)
+        ]
+        narrations, boxes_known = [both.narration for both in joined], False
+        phrases = {n.id: counted_phrases(n, boxes_known) for n in narrations}
+        names = {both.narration.id: both.names for both in joined}
+        gold = {both.narration.id: both.gold for both in joined}
+        system = {both.narration.id: both.system for both in joined}
+    gold = {document: chains for document, chains in gold.items() if document in labelled}
+    return Compared(narrations, boxes_known, phrases, names, gold, system)
+
+
 def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Namespace) -> None:
     """Write the chain files of a resolved split, and print and write their scores."""
-    narrations = [resolution.narration for resolution in split.resolutions]
-    phrases = {n.id: counted_phrases(n, split.boxes_known) for n in narrations}
-    system = system_chains(split.resolutions, boxes_known=split.boxes_known, threshold=threshold)
-    system_folder = options.output / "modelrefs" / split.name
-    for document, chains in system.items():
-        write_chains(system_folder, document, phrases[document], chains)
+    sides = compared(split, threshold)
+    phrases, boxes_known = sides.phrases, sides.boxes_known
+    shortest = 2 if options.singletons == "drop" else 1
+    gold, system = chains_from(sides.gold, shortest), chains_from(sides.system, shortest)
+    folder = split.folder if shortest == 1 else f"{split.folder}-without-singletons"
+    system_folder = options.output / "modelrefs" / folder
+    for document, chains in sides.named(system).items():
+        write_chains(system_folder, document, chains)
     print(f"wrote {len(system)} chain files to {system_folder}")
     report_strangers(system_folder, system)
 
     if options.texts is not None:
-        print_texts(narrations[: options.texts], system, split.boxes_known)
+        print_texts(sides, gold, system, options.texts)
 
-    # scorch wants a gold file beside each file of the system, so one without mentions counts too.
-    labelled = [n for n in narrations if all(m.chain is not None for m in n.mentions)]
-    if not any(narration.mentions for narration in labelled):
+    labelled = [narration for narration in sides.narrations if narration.id in gold]
+    if not any(gold.values()):
         for name in ("json", "errors"):
             if getattr(options, name) is not None:
                 raise InputError(f"--{name}: {split.name} has no gold chains to compare with")
         if options.conll is not None:
-            write_conll_files(options.conll, narrations, {"response": system}, split.boxes_known)
+            write_conll_files(options.conll, sides.narrations, {"response": system}, boxes_known)
         print(f"{split.name} has no gold chains: nothing to score")
         return
-    gold = gold_chains(labelled, boxes_known=split.boxes_known)
-    write_gold_files(options.output / "gold_count" / split.name, gold, phrases)
+    write_gold_files(options.output / "gold_count" / folder, sides.named(gold))
     system = {document: system[document] for document in gold}
     if options.conll is not None:
-        sides = {"key": gold, "response": system}
-        write_conll_files(options.conll, labelled, sides, split.boxes_known)
-    scores = score_chains(gold, system, also_without_singletons=True)
-    rules = rule_scores(gold, phrases, split.language)
-    links = link_scores_by_kind(gold, system, labelled, split)
-    print(f"\ngold mentions, threshold {threshold:.2f}, singletons count at first\n")
+        conll_sides = {"key": gold, "response": system}
+        write_conll_files(options.conll, labelled, conll_sides, boxes_known)
+    scores = score_chains(gold, system, also_without_singletons=shortest == 1)
+    rules = rule_scores(gold, sides.system, phrases, shortest, split.language)
+    links = link_scores_by_kind(gold, system, labelled, boxes_known, split.language)
+    singletons = "singletons count at first" if shortest == 1 else "singletons are left out"
+    print(f"\n{split.mentions} mentions, threshold {threshold:.2f}, {singletons}\n")
     print(format_scores(scores))
     print("\n" + format_rules(scores, rules))
     print("\n" + format_links(links))
-    resolved = pronoun_scores(split, labelled, system, options.skip_bad_records)
+    resolved = pronoun_scores(split, labelled, system, boxes_known, options.skip_bad_records)
     if resolved is not None:
         print("\n" + format_links(resolved.rows()))
     found = None
+    if split.mentions != "gold":
+        found = found_mention_scores(labelled, gold, system, split.language)
+        print("\n" + format_mention_scores(found))
+    errors = None
     if options.errors is not None:
-        found = print_errors(labelled, gold, system, split, options.errors)
+        errors = print_errors(labelled, gold, system, split.language, boxes_known, options.errors)
     if options.json is not None:
         content = {
             **scores.to_json(),
@@ -133,7 +208,9 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
         if resolved is not None:
             content["pronoun_resolution"] = resolved.to_json()
         if found is not None:
-            content["errors"] = found.to_json()
+            content["mentions"] = found.to_json()
+        if errors is not None:
+            content["errors"] = errors.to_json()
         write_text(options.json, json.dumps(content, indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
 
@@ -144,16 +221,47 @@ def counted_phrases(narration: Narration, boxes_known: bool) -> list[str]:
     return [narration.mentions[index].phrase for index in counted]
 
 
+def chains_from(chains: Mapping[str, Chains], shortest: int) -> dict[str, Chains]:
+    """The chains of each document that have as many mentions."""
+    return {
+        document: [chain for chain in of_document if len(chain) >= shortest]
+        for document, of_document in chains.items()
+    }
+
+
+def found_mention_scores(
+    narrations: Sequence[Narration],
+    gold: Mapping[str, Chains],
+    system: Mapping[str, Chains],
+    language: Language,
+) -> MentionScoresByKind:
+    """How well the mentions of the gold chains are found, by the mentions of the system's."""
+
+    def spans(chains: Mapping[str, Chains]) -> dict[str, list[tuple[int, int]]]:
+        return {
+            narration.id: [
+                (narration.mentions[mention].start, narration.mentions[mention].end)
+                for chain in chains[narration.id]
+                for mention in chain
+            ]
+            for narration in narrations
+        }
+
+    texts = {narration.id: narration.text for narration in narrations}
+    return score_mentions(spans(gold), spans(system), texts, language.referring_pronouns)
+
+
 def print_texts(
-    narrations: Sequence[Narration], system: Mapping[str, Chains], boxes_known: bool
+    sides: Compared, gold: Mapping[str, Chains], system: Mapping[str, Chains], most: int
 ) -> None:
     """Print narrations with their chains marked, the gold ones beneath where they are known."""
-    labelled = [narration for narration in narrations if narration.is_labelled]
-    gold = span_chains(labelled, gold_chains(labelled, boxes_known=boxes_known), boxes_known)
-    predicted = span_chains(narrations, system, boxes_known)
+    shown = sides.narrations[:most]
+    labelled = [narration for narration in shown if gold.get(narration.id)]
+    known = span_chains(labelled, gold, sides.boxes_known)
+    predicted = span_chains(shown, system, sides.boxes_known)
     colour = uses_colour(sys.stdout)
-    for narration in narrations:
-        chains = predicted[narration.id], gold.get(narration.id)
+    for narration in shown:
+        chains = predicted[narration.id], known.get(narration.id)
         print(f"\n{visible(narration.id)}")
         print(format_text(narration.text, *chains, colour=colour))
     print()
@@ -163,13 +271,14 @@ def print_errors(
     narrations: Sequence[Narration],
     gold: Mapping[str, Chains],
     system: Mapping[str, Chains],
-    split: ResolvedSplit,
+    language: Language,
+    boxes_known: bool,
     examples: int,
 ) -> Errors:
     """Print how many errors of each sort there are and some of them; returns them all."""
     texts = {narration.id: narration.text for narration in narrations}
-    sides = [span_chains(narrations, chains, split.boxes_known) for chains in (gold, system)]
-    errors = find_errors(texts, *sides, split.language)
+    sides = [span_chains(narrations, chains, boxes_known) for chains in (gold, system)]
+    errors = find_errors(texts, *sides, language)
     print("\n" + format_errors(errors))
     if errors.found and examples:
         colour = uses_colour(sys.stdout)
@@ -194,11 +303,9 @@ def span_chains(
     return found
 
 
-def write_gold_files(
-    folder: Path, gold: Mapping[str, Chains], phrases: Mapping[str, Sequence[str]]
-) -> None:
+def write_gold_files(folder: Path, gold: Mapping[str, Sequence[Sequence[str]]]) -> None:
     """Write the gold chain files that are not there yet; say where existing ones differ."""
-    files = [write_gold(folder, document, phrases[document], gold[document]) for document in gold]
+    files = [write_gold(folder, document, chains) for document, chains in gold.items()]
     written = sum(file.status == "written" for file in files)
     different = [file for file in files if file.status == "differs"]
     print(f"gold in {folder}: {written} files written, {len(files) - written} there already")
@@ -223,19 +330,32 @@ def write_conll_files(
     Args:
         sides: chains over the counted mentions of every narration, by the name of the file.
     """
-    counted = []
-    for narration in narrations:
-        indices = counted_mentions(narration, boxes_known=boxes_known)
-        mentions = tuple(narration.mentions[index] for index in indices)
-        counted.append(replace(narration, mentions=mentions))
     for side, chains in sides.items():
         path = folder / f"{side}.conll"
-        documents = [document_of(narration, chains[narration.id]) for narration in counted]
+        with_own_mentions = [
+            mentions_of_chains(narration, chains[narration.id], boxes_known)
+            for narration in narrations
+        ]
+        documents = [document_of(narration, own) for narration, own in with_own_mentions]
         write_documents(path, documents)
         print(f"wrote {len(documents)} documents to {path}")
-        for what, count in conll_losses(counted, documents).items():
+        for what, count in conll_losses([n for n, _ in with_own_mentions], documents).items():
             if count:
                 print(f"warning: {path}: {count} {what}")
+
+
+def mentions_of_chains(
+    narration: Narration, chains: Chains, boxes_known: bool
+) -> tuple[Narration, Chains]:
+    """A narration with no mentions but those of its chains, and the chains over these.
+
+    Args:
+        chains: over the counted mentions.
+    """
+    counted = counted_mentions(narration, boxes_known=boxes_known)
+    kept = sorted(mention for chain in chains for mention in chain)
+    mentions = tuple(narration.mentions[counted[index]] for index in kept)
+    return replace(narration, mentions=mentions), restrict(chains, kept)
 
 
 def conll_losses(
@@ -272,27 +392,45 @@ def report_strangers(folder: Path, written: Mapping[str, Chains]) -> None:
 
 
 def rule_scores(
-    gold: Mapping[str, Chains], phrases: Mapping[str, Sequence[str]], language: Language
+    gold: Mapping[str, Chains],
+    system: Mapping[str, Chains],
+    phrases: Mapping[str, Sequence[str]],
+    shortest: int,
+    language: Language,
 ) -> dict[str, float]:
-    """Pooled CoNLL F1 of the rules that look at the words of the mentions alone."""
-    return {
-        name: score_chains(gold, {d: rule(phrases[d], language) for d in gold}).pooled.conll
-        for name, rule in RULES.items()
-    }
+    """Pooled CoNLL F1 of the rules that look at the words of the mentions alone.
+
+    Args:
+        system: chains of the mentions that the rules are to resolve.
+        phrases: of the counted mentions.
+        shortest: how many mentions a chain has at least, to be scored.
+        language: of the phrases.
+    """
+    scores = {}
+    for name, rule in RULES.items():
+        chains = {}
+        for document in gold:
+            given = sorted(mention for chain in system[document] for mention in chain)
+            found = rule([phrases[document][mention] for mention in given], language)
+            chains[document] = [[given[place] for place in chain] for chain in found]
+        scores[name] = score_chains(gold, chains_from(chains, shortest)).pooled.conll
+    return scores
 
 
 def link_scores_by_kind(
     gold: Mapping[str, Chains],
     system: Mapping[str, Chains],
     narrations: Sequence[Narration],
-    split: ResolvedSplit,
+    boxes_known: bool,
+    language: Language,
 ) -> dict[str, LinkScores]:
     """Scores of the links of pronouns, and of every kind of mention that the data set names."""
     chosen: dict[str, dict[str, list[int]]] = {"pronouns": {}}
     for narration in narrations:
-        counted = counted_mentions(narration, boxes_known=split.boxes_known)
-        for place, mention in enumerate(narration.mentions[index] for index in counted):
-            if mention.phrase.strip().lower() in split.language.referring_pronouns:
+        counted = counted_mentions(narration, boxes_known=boxes_known)
+        for place in sorted({m for side in (gold, system) for c in side[narration.id] for m in c}):
+            mention = narration.mentions[counted[place]]
+            if mention.phrase.strip().lower() in language.referring_pronouns:
                 chosen["pronouns"].setdefault(narration.id, []).append(place)
             if mention.kind is not None:
                 of_kind = chosen.setdefault(f"kind: {mention.kind}", {})
@@ -304,6 +442,7 @@ def pronoun_scores(
     split: ResolvedSplit,
     narrations: Sequence[Narration],
     system: Mapping[str, Chains],
+    boxes_known: bool,
     skip_bad_records: bool,
 ) -> PronounScores | None:
     """How well annotated pronouns are resolved; None where the data set has no such annotation."""
@@ -314,7 +453,7 @@ def pronoun_scores(
         return None
     chains = {}
     for narration in narrations:
-        counted = counted_mentions(narration, boxes_known=split.boxes_known)
+        counted = counted_mentions(narration, boxes_known=boxes_known)
         spans = [(narration.mentions[i].start, narration.mentions[i].end) for i in counted]
         chains[narration.id] = [[spans[place] for place in c] for c in system[narration.id]]
     known = {document: pronouns[document] for document in chains if document in pronouns}
@@ -325,7 +464,7 @@ def format_rules(scores: CoreferenceScores, rules: Mapping[str, float]) -> str:
     """The rules' pooled CoNLL F1 beside the model's."""
     rows = {**rules, "this model": scores.pooled.conll}
     width = max(map(len, rows))
-    lines = [f"{'pooled CoNLL F1, singletons count':{width}}"]
+    lines = [f"{'pooled CoNLL F1':{width}}"]
     return "\n".join(lines + [f"  {name:{width}} {100 * rows[name]:8.2f}" for name in rows])
 
 

@@ -13,10 +13,18 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from data.narration import with_truth
 from engine import ResolvedSplit, grounded_mentions, resolve_split, resolver_for_test
-from evaluation.grounding_scores import PRONOUNS, format_grounding, score_grounding
+from evaluation.grounding_scores import (
+    PRONOUNS,
+    GroundedMention,
+    format_grounding,
+    score_grounding,
+)
+from found_mentions import grounded_gold_mentions, with_distinct_mentions
 from resolver import Resolution
 from utils.device import choose_device
 from utils.distributed import process_group
@@ -57,17 +65,47 @@ def write_and_score(split: ResolvedSplit, options: argparse.Namespace) -> None:
         raise InputError(f"{split.name} has no mention with a box: there is nothing to ground")
     if all(resolution.boxes_xyxy is None for resolution in split.resolutions):
         raise InputError(f"{split.name} has no regions: there is nothing to ground in")
-    boxes = options.output / "grounding" / f"{split.name}.json"
-    write_text(boxes, json.dumps([describe(r) for r in split.resolutions], indent=1) + "\n")
+    boxes = options.output / "grounding" / f"{split.folder}.json"
+    described = [describe(resolution) for resolution in with_gold_boxes(split)]
+    write_text(boxes, json.dumps(described, indent=1) + "\n")
     print(f"wrote the boxes of {len(split.resolutions)} narrations to {boxes}")
     # English ones are counted as published.
     pronouns = PRONOUNS if split.language is ENGLISH else split.language.referring_pronouns
-    scores = score_grounding(grounded_mentions(split.resolutions), pronouns)
-    print("\ngold mentions that have a box; percent right at an IoU of at least 0.5\n")
+    scores = score_grounding(gold_mentions(split), pronouns)
+    missed = "" if split.mentions == "gold" else "; what was not found is wrong"
+    print(f"\ngold mentions that have a box; percent right at an IoU of at least 0.5{missed}\n")
     print(format_grounding(scores))
     if options.json is not None:
         write_text(options.json, json.dumps(scores.to_json(), indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
+
+
+def with_gold_boxes(split: ResolvedSplit) -> Sequence[Resolution]:
+    """The resolutions; mentions that were found with the boxes of the gold mentions there."""
+    if split.mentions == "gold":
+        return split.resolutions
+    return [
+        replace(
+            resolution,
+            narration=with_truth(
+                resolution.narration, with_distinct_mentions(narration, boxes_known=True)
+            ),
+        )
+        for resolution, narration in zip(split.resolutions, split.narrations, strict=True)
+    ]
+
+
+def gold_mentions(split: ResolvedSplit) -> list[GroundedMention]:
+    """What is scored: every gold mention that has a box, whether it was found or not."""
+    if split.mentions == "gold":
+        return grounded_mentions(split.resolutions)
+    return [
+        mention
+        for resolution, narration in zip(split.resolutions, split.narrations, strict=True)
+        for mention in grounded_gold_mentions(
+            narration, resolution.narration, resolution.boxes_xyxy, resolution.regions_xyxy
+        )
+    ]
 
 
 def describe(resolution: Resolution) -> dict[str, Any]:

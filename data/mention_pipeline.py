@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from data.mentions import MentionScores, Span, gold_spans, score_spans
+from data.mentions import gold_spans
 from data.narration import Narration
 from data.tok2vec import add_tok2vec
 from utils.errors import InputError
 from utils.pretrained import locate_encoder
+from utils.spans import MentionScores, Span, score_spans
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -318,6 +319,7 @@ def _fit(
 
 def _tune(pipeline: Language, narrations: Sequence[Narration]) -> tuple[float, MentionScores]:
     """The threshold with the best F1, the middle one of several, and its scores."""
+    gold = list(map(gold_spans, narrations))
     found: list[dict[Span, float]] = []
     for document in pipeline.pipe(narration.text for narration in narrations):
         group = document.spans[_GROUP]
@@ -326,7 +328,7 @@ def _tune(pipeline: Language, narrations: Sequence[Narration]) -> tuple[float, M
     scores = {
         threshold: score_spans(
             [[span for span, score in of_one.items() if score >= threshold] for of_one in found],
-            narrations,
+            gold,
         )
         for threshold in _THRESHOLDS
     }

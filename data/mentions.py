@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from data.files import DataError, bad_record, read_json, shown
 from data.narration import Mention, Narration
 from utils.errors import InputError
 from utils.files import write_text
+from utils.spans import MentionScores, Span, score_spans
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -52,44 +53,6 @@ _REMEDY = "run `prepare.py mentions` for this folder"
 _SPAN_CATEGORIZERS = ("spancat", "spancat_singlelabel")
 _TEXTS_PER_BATCH = 64
 _CHARACTERS_PER_PROCESS = 100_000  # for less, starting a process takes longer than it saves
-
-Span = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class MentionScores:
-    """How well found spans match gold mentions; a span counts where both ends are exact.
-
-    Attributes:
-        gold: gold mentions; several of one span count once.
-        found: found spans.
-        right: found spans that are gold.
-    """
-
-    gold: int
-    found: int
-    right: int
-
-    @property
-    def precision(self) -> float:
-        """Share of the found spans that are gold, from 0 to 1; 0 where none is found."""
-        return self.right / self.found if self.found else 0.0
-
-    @property
-    def recall(self) -> float:
-        """Share of the gold mentions that are found, from 0 to 1; 0 where there are none."""
-        return self.right / self.gold if self.gold else 0.0
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall, from 0 to 1."""
-        return 2 * self.right / (self.gold + self.found) if self.gold + self.found else 0.0
-
-    def __str__(self) -> str:
-        return (
-            f"precision {100 * self.precision:.1f}  recall {100 * self.recall:.1f}  "
-            f"F1 {100 * self.f1:.1f}  ({self.gold} gold, {self.found} found)"
-        )
 
 
 def load_spacy(name: str) -> Language:
@@ -165,24 +128,7 @@ def find_spans(
 def score_pipeline(pipeline: Language, narrations: Sequence[Narration]) -> MentionScores:
     """How well a pipeline finds the gold mentions of narrations."""
     found = find_spans(pipeline, (narration.text for narration in narrations))
-    return score_spans(found, narrations)
-
-
-def score_spans(found: Iterable[Iterable[Span]], narrations: Sequence[Narration]) -> MentionScores:
-    """How well found spans match the gold mentions.
-
-    Args:
-        found: the spans of each narration.
-        narrations: with gold mentions, in the same order.
-    """
-    gold_count = found_count = right = 0
-    for spans, narration in zip(found, narrations, strict=True):
-        gold = set(gold_spans(narration))
-        distinct = set(spans)
-        gold_count += len(gold)
-        found_count += len(distinct)
-        right += len(gold & distinct)
-    return MentionScores(gold_count, found_count, right)
+    return score_spans(found, map(gold_spans, narrations))
 
 
 def gold_spans(narration: Narration) -> list[Span]:

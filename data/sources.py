@@ -172,6 +172,7 @@ def read_split(
     split: str,
     *,
     traces: bool = False,
+    uses_mentions: bool = True,
     skip_bad_records: bool,
     say: Callable[[str], None] = print,
 ) -> Source:
@@ -183,6 +184,8 @@ def read_split(
         config: what the model reads; data set and folder may be others than its own.
         word_pieces: the model's.
         traces: whether the mouse traces are read, so that a broken one is found now.
+        uses_mentions: whether the model reads the mentions that the narrations have; else those of
+            the unlabelled split need not have been found.
 
     Returns:
         No regions where there are none, and where the model reads the texts alone.
@@ -194,7 +197,7 @@ def read_split(
     reading = read_narrations(dataset, data_root, split, skip_bad_records=skip_bad_records)
     say("\n".join(reading.report.lines()))
     narrations = list(reading.narrations)
-    if split == unlabelled_split(dataset):
+    if uses_mentions and split == unlabelled_split(dataset):
         narrations = with_found_mentions(narrations, cache_path(data_root, split))
     traced = 0
     if traces:
@@ -203,7 +206,8 @@ def read_split(
             say(f"{len(problems)} traces are left out, the first because {problems[0]}")
         traced = sum(narration.trace_path is not None for narration in narrations)
         say(f"{traced} of {len(narrations)} narrations of {split} have a mouse trace")
-    _say_left_out(narrations, word_pieces, config.max_mentions, say)
+    if uses_mentions:
+        say_left_out(narrations, word_pieces, config.max_mentions, say)
     store = _open_regions(config, dataset, data_root, split, narrations, skip_bad_records, say)
     return Source(narrations, store, traced=traced)
 
@@ -304,11 +308,11 @@ def look_up_words(
     return vectors
 
 
-def _say_left_out(
+def say_left_out(
     narrations: Sequence[Narration],
     word_pieces: WordPieces,
     max_mentions: int,
-    say: Callable[[str], None],
+    say: Callable[[str], None] = print,
 ) -> None:
     """Say how many mentions the model will not see; all texts are cut for it, so on one rank."""
     if not is_main():

@@ -2,8 +2,9 @@
 
 A file is `{"name": document, "type": "clusters", "clusters": {"0": ["a man0", "he4"], ...}}`, named
 after its document. The name of a mention is its phrase followed by its index among the counted
-mentions of the document in text order. `{"type": "graph", "mentions": [...], "links": [[a, b],
-...]}`, which scorch reads too, is read here as the connected components of its links.
+mentions of the document in text order; where mentions were found in the text, it is the phrase and
+its characters, "a man@12-17". `{"type": "graph", "mentions": [...], "links": [[a, b], ...]}`, which
+scorch reads too, is read here as the connected components of its links.
 
 scorch 0.2.0 pairs the files of two folders by a glob pattern: the system's `123.json` may be scored
 against the gold of `1234.json`. Everything here pairs by the exact name; `ids_scorch_confuses` says
@@ -121,9 +122,7 @@ def ids_scorch_confuses(documents: Collection[str]) -> list[str]:
     ]
 
 
-def write_chains(
-    folder: Path, document: str, phrases: Sequence[str], chains: Sequence[Collection[int]]
-) -> Path:
+def write_chains(folder: Path, document: str, chains: Sequence[Sequence[str]]) -> Path:
     """Write the chain file of a document; a file that is there already is replaced.
 
     The file appears whole or not at all.
@@ -131,34 +130,33 @@ def write_chains(
     Args:
         folder: made where it does not exist.
         document: the id that names the file.
-        phrases: of the counted mentions, in text order.
-        chains: over the indices of the phrases, each in exactly one chain.
+        chains: the names of their mentions, each in exactly one chain.
 
     Returns:
         The path of the file.
 
     Raises:
-        ChainFileError: the id cannot name a file, or the chains do not hold each phrase once.
+        ChainFileError: the id cannot name a file, or a mention is in two chains or twice in one.
     """
     path = folder / chain_file_name(document)
-    named = _named_chains(document, phrases, chains)
-    clusters = {str(index): chain for index, chain in enumerate(named)}
+    names = [name for chain in chains for name in chain]
+    if len(set(names)) < len(names):
+        raise ChainFileError(f"document {document!r}: mention {_repeated(names)!r} stands twice")
+    clusters = {str(index): list(chain) for index, chain in enumerate(chains)}
     content = json.dumps({"name": document, "type": "clusters", "clusters": clusters})
     write_text(path, content + "\n")
     return path
 
 
-def write_gold(
-    folder: Path, document: str, phrases: Sequence[str], chains: Sequence[Collection[int]]
-) -> GoldFile:
+def write_gold(folder: Path, document: str, chains: Sequence[Sequence[str]]) -> GoldFile:
     """Write the gold chains of a document, or compare them with the file that is there already.
 
     Arguments and errors are those of `write_chains`; an existing file is never changed.
     """
     path = folder / chain_file_name(document)
     if not path.exists():
-        return GoldFile(write_chains(folder, document, phrases, chains), "written")
-    return _compare(path, read_chain_file(path), _named_chains(document, phrases, chains))
+        return GoldFile(write_chains(folder, document, chains), "written")
+    return _compare(path, read_chain_file(path), chains)
 
 
 def read_chain_file(path: Path) -> list[list[str]]:
@@ -200,20 +198,9 @@ def read_chain_folder(folder: Path) -> dict[str, list[list[str]]]:
     return {path.name.removesuffix(_SUFFIX): read_chain_file(path) for path in paths}
 
 
-def _named_chains(
-    document: str, phrases: Sequence[str], chains: Sequence[Collection[int]]
-) -> list[list[str]]:
-    """The chains with the names of their mentions."""
-    if sorted(mention for chain in chains for mention in chain) != list(range(len(phrases))):
-        raise ChainFileError(
-            f"document {document!r}: the chains do not hold each of its {len(phrases)} mentions "
-            f"exactly once: {[sorted(chain) for chain in chains]}"
-        )
-    names = mention_names(phrases)
-    return [[names[mention] for mention in chain] for chain in chains]
-
-
-def _compare(path: Path, theirs: list[list[str]], ours: list[list[str]]) -> GoldFile:
+def _compare(
+    path: Path, theirs: Sequence[Sequence[str]], ours: Sequence[Sequence[str]]
+) -> GoldFile:
     """What differs between the chains of a file and ours, whatever the order."""
     their_chain = {mention: set(chain) for chain in theirs for mention in chain}
     our_chain = {mention: set(chain) for chain in ours for mention in chain}

@@ -13,7 +13,7 @@ from evaluation.marked_text import (
     visible,
     windows_around,
 )
-from utils.pronouns import Span
+from utils.spans import Span
 
 _TITLES = {
     "missed_links": "missed links",

@@ -45,7 +45,7 @@ from typing import Any
 
 from evaluation.coreference_scores import ChainsError
 from utils.languages import ENGLISH, Language
-from utils.pronouns import Span
+from utils.spans import Span
 
 SpanChains = Sequence[Collection[Span]]
 

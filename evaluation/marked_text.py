@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TextIO
 
-from utils.pronouns import Span
+from utils.spans import Span
 
 _COLOURS = (*range(91, 97), *range(31, 37))
 _PLAIN = "\033[0m"

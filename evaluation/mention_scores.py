@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from data.mentions import MentionScores, Span, score_spans
-from data.narration import Narration
-from evaluation.grounding_scores import PRONOUNS
+from utils.spans import MentionScores, Span, score_spans
 
 # Probabilities that the threshold of mentions is chosen from.
 MENTION_THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.01), 2)
@@ -57,13 +55,13 @@ class MentionScoresByKind:
 
 
 def choose_mention_threshold(
-    scored: Sequence[Sequence[ScoredSpan]], narrations: Sequence[Narration]
+    scored: Sequence[Sequence[ScoredSpan]], gold: Sequence[Sequence[Span]]
 ) -> tuple[float, MentionScores]:
     """The probability above which stretches are best taken for mentions, by their F1.
 
     Args:
         scored: what may be mentions of each narration.
-        narrations: with their gold mentions.
+        gold: where the gold mentions of each stand.
 
     Returns:
         The threshold, the middle one of equals, and the scores that it gives.
@@ -71,7 +69,7 @@ def choose_mention_threshold(
     scores = []
     for threshold in MENTION_THRESHOLDS:
         found = (spans_above(of_narration, threshold) for of_narration in scored)
-        scores.append(score_spans(found, narrations))
+        scores.append(score_spans(found, gold))
     f1 = np.asarray([of_threshold.f1 for of_threshold in scores])
     best = np.flatnonzero(f1 >= f1.max() - 1e-9)
     chosen = best[len(best) // 2]
@@ -89,13 +87,18 @@ def score_mentions(
     gold: Mapping[str, Sequence[Span]],
     found: Mapping[str, Sequence[Span]],
     texts: Mapping[str, str],
+    pronouns: Collection[str],
 ) -> MentionScoresByKind:
     """Compare found spans with gold ones, all together, and pronouns and others apart.
 
     Args:
         gold, found: the spans of each document, each once.
         texts: of the same documents.
+        pronouns: of the texts' language, in lower case.
     """
+
+    def is_pronoun(phrase: str) -> bool:
+        return phrase.lower() in pronouns
 
     def score(counts: Callable[[str], bool]) -> MentionScores:
         totals = np.zeros(3, dtype=int)
@@ -109,8 +112,8 @@ def score_mentions(
 
     return MentionScoresByKind(
         overall=score(lambda phrase: True),
-        nouns=score(lambda phrase: not _is_pronoun(phrase)),
-        pronouns=score(_is_pronoun),
+        nouns=score(lambda phrase: not is_pronoun(phrase)),
+        pronouns=score(is_pronoun),
     )
 
 
@@ -121,7 +124,3 @@ def format_mention_scores(scores: MentionScoresByKind) -> str:
         values = "".join(f"{100 * value:8.2f}" for value in (row.recall, row.precision, row.f1))
         lines.append(f"{name:10}{row.gold:>8}{row.found:>8}{values}")
     return "\n".join(lines)
-
-
-def _is_pronoun(phrase: str) -> bool:
-    return phrase.lower() in PRONOUNS

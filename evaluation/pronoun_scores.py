@@ -24,7 +24,8 @@ from operator import attrgetter
 from typing import Any
 
 from evaluation.coreference_scores import LinkScores
-from utils.pronouns import AnnotatedPronoun, Span
+from utils.pronouns import AnnotatedPronoun
+from utils.spans import Span
 
 # The mentions that make no pair.
 PRONOUNS = frozenset("she her hers he him his it its they them their theirs".split())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evaluation.coreference_scores import ChainsError, score_chains
 from evaluation.error_report import format_errors, format_examples, format_text
 from evaluation.errors import LINK_SORTS, SORTS, Error, Errors, SpanChains, find_errors
-from utils.pronouns import Span
+from utils.spans import Span
 
 TEXT = "a man pets a dog . it likes the man , who holds a ball . he throws it to the dog ."
 WORDS = TEXT.split()

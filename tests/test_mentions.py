@@ -20,12 +20,11 @@ from data.files import DataError
 from data.loaders import hold_out
 from data.mention_pipeline import as_caption, train_mention_pipeline, unaligned_mentions
 from data.mentions import (
-    MentionScores,
     cache_path,
     find_spans,
+    gold_spans,
     load_pipeline,
     score_pipeline,
-    score_spans,
     with_found_mentions,
     write_found_mentions,
 )
@@ -35,6 +34,7 @@ from data.treebank import Sentence, Token, find_part, read_treebank
 from prepare import main
 from tests import cin_files, tiny
 from utils.errors import InputError
+from utils.spans import MentionScores, score_spans
 
 # Heads and labels of a parse, in spaCy's scheme, for the component below.
 PARSES = {
@@ -157,8 +157,8 @@ def narration(text: str, *marked: str, id: str = "n") -> Narration:
 
 def test_only_exact_spans_count() -> None:
     gold = narration("the man and the dog", "the man", "the dog")
-    assert score_spans([[(0, 7), (12, 19)]], [gold]).f1 == 1
-    scores = score_spans([[(0, 7), (12, 18), (0, 19)]], [gold])
+    assert score_spans([[(0, 7), (12, 19)]], [gold_spans(gold)]).f1 == 1
+    scores = score_spans([[(0, 7), (12, 18), (0, 19)]], [gold_spans(gold)])
     assert (scores.gold, scores.found, scores.right) == (2, 3, 1)
     assert scores.precision == pytest.approx(1 / 3)
     assert scores.recall == 0.5

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from utils.config import PRECISIONS
 
+MENTION_SOURCES = ("gold", "predicted", "spacy")
+
 
 def whole_number_from(least: int) -> Callable[[str], int]:
     """A type of options: whole numbers that are not below the least one."""
@@ -69,6 +71,18 @@ def add_test_options(parser: argparse.ArgumentParser) -> None:
         "--save_name", type=Path, required=True, metavar="CHECKPOINT", help="saved/RUN/models.pt"
     )
     parser.add_argument("--split", default=None, help="by default the data set's test split")
+    parser.add_argument(
+        "--mentions",
+        choices=MENTION_SOURCES,
+        default="gold",
+        help="what is resolved: the gold mentions, those that the model finds in the texts "
+        "(main.py --detect-mentions), or those that a spaCy pipeline finds",
+    )
+    parser.add_argument(
+        "--spacy-model",
+        metavar="NAME_OR_PATH",
+        help="of --mentions spacy: an installed spaCy pipeline or a folder",
+    )
     parser.add_argument(
         "--output", type=Path, default=Path("coref"), help="folder of what is predicted"
     )

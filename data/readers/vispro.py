@@ -28,7 +28,8 @@ from data.narration import Mention, Narration, Sentence
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from data.regions import RegionStore
-from utils.pronouns import AnnotatedPronoun, Span
+from utils.pronouns import AnnotatedPronoun
+from utils.spans import Span
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"
