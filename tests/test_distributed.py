@@ -45,7 +45,7 @@ RANKS = 2
 BATCH = 2  # of each rank
 LOSSES = {
     "coreference", "grounding", "box", "masked_words", "image_text", "pseudo_coreference",
-    "pseudo_grounding",
+    "pseudo_grounding", "mention_detection",
 }  # fmt: skip
 PSEUDO = {
     "use_pseudo_labels": True,
@@ -85,7 +85,8 @@ def narrations() -> list[Narration]:
 
 def tiny_run(**values: object) -> tuple[Config, TrainingStep]:
     """A model without dropout, in training mode."""
-    values = {"dropout": 0.0, "attention_dropout": 0.0, "lr": 1e-3} | PSEUDO | values
+    defaults = {"dropout": 0.0, "attention_dropout": 0.0, "lr": 1e-3, "mention_detection": True}
+    values = defaults | PSEUDO | values
     config = tiny.tiny_config(**values)
     return config, TrainingStep(tiny.tiny_model(**values).train(), config)
 
@@ -93,8 +94,9 @@ def tiny_run(**values: object) -> tuple[Config, TrainingStep]:
 def batches(config: Config) -> TrainingBatches:
     """This rank's; the labelled and the unlabelled ones are of the same narrations."""
     dataset = NarrationDataset(
-        narrations(), Store(), tiny.word_pieces(), 128, Masking(config.mlm_probability, 3)
-    )
+        narrations(), Store(), tiny.word_pieces(), 128, Masking(config.mlm_probability, 3),
+        max_mention_pieces=config.max_mention_pieces,
+    )  # fmt: skip
     keys = [
         EndlessBatches(len(dataset), config.batch, seed, rank(), world_size(), config.accumulation)
         for seed in (1, 2)
@@ -121,7 +123,12 @@ def resolved() -> dict[str, Any]:
     evaluation = evaluate(resolver, narrations(), Store(), boxes_known=True)
     found = resolve_on_all_ranks(resolver, narrations(), Store(), batch=2)
     chains = None if found is None else [(r.narration.id, r.chains) for r in found]
-    return {"scores": dict(evaluation.scores), "floor": evaluation.floor, "chains": chains}
+    return {
+        "scores": dict(evaluation.scores),
+        "floor": evaluation.floor,
+        "mention_threshold": evaluation.mention_threshold,
+        "chains": chains,
+    }
 
 
 def work(number: int, folder: str, port: int) -> None:
@@ -229,6 +236,7 @@ def test_evaluation_is_that_of_one_rank(
     for found in (first, second):
         assert found["scores"] == pytest.approx(alone["resolved"]["scores"])
         assert found["floor"] == pytest.approx(alone["resolved"]["floor"])
+        assert found["mention_threshold"] == alone["resolved"]["mention_threshold"]
 
 
 def test_ranks_exchange_what_they_have(of_ranks: list[dict[str, Any]]) -> None:
