@@ -358,8 +358,8 @@ def evaluate(
     """Choose the thresholds on held-out narrations and score them with these.
 
     Scores are pooled over documents, with gold mentions and with singletons; beside them stands the
-    F1 of the mentions that the model finds, where it finds some. The ranks share the
-    narrations, and each gets the scores of all.
+    F1 of the mentions that the model finds, where it finds some. The ranks share the narrations,
+    and each gets the scores of all.
     """
     resolutions = resolve_on_all_ranks(resolver, narrations, store, word_vectors=word_vectors)
     found = None
