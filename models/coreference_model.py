@@ -164,7 +164,9 @@ class CoreferenceModel(nn.Module):
 
     def _score_stretches(self, words: Tensor, batch: Batch) -> Tensor:
         may_start, may_end = batch.mention_starts >= 0, batch.mention_ends >= 0
-        return self.mention_detector(words, may_start, may_end)
+        # What finds mentions learns from the text encoder's vectors and does not change them: it
+        # finds as many so, and coreference is what it is without.
+        return self.mention_detector(words.detach(), may_start, may_end)
 
     def encode_labels(
         self, labels: Texts, word_mask: Tensor, precision: torch.dtype = torch.float32
