@@ -302,15 +302,24 @@ def unwrapped(training_step: nn.Module) -> TrainingStep:
 
 
 def make_optimizer(model: CoreferenceModel, config: Config) -> Optimizer:
-    """AdamW; biases and norms do not decay, the pretrained text encoder has its own rate."""
+    """AdamW; biases and norms do not decay, the pretrained text encoder and what finds mentions have
+    rates of their own."""
     pretrained = set(model.text_encoder.body.parameters())
+    finder = set() if model.mention_detector is None else set(model.mention_detector.parameters())
+    others = set(model.parameters()) - pretrained - finder
+    parts = (
+        (1.0, pretrained),
+        (config.new_parts_lr_factor, others),
+        (config.mention_lr_factor, finder),
+    )
     groups = [
         {
-            "params": [p for p in model.parameters() if (p in pretrained, p.dim() > 1) == kind],
-            "lr": config.lr * (1.0 if kind[0] else config.new_parts_lr_factor),
-            "weight_decay": config.weight_decay if kind[1] else 0.0,
+            "params": [p for p in model.parameters() if p in part and (p.dim() > 1) == decays],
+            "lr": config.lr * factor,
+            "weight_decay": config.weight_decay if decays else 0.0,
         }
-        for kind in itertools.product((True, False), repeat=2)
+        for factor, part in parts
+        for decays in (True, False)
     ]
     return AdamW(groups, fused=True)
 

@@ -13,6 +13,7 @@ from data.candidates import boundaries, count_unreachable, find_candidates, with
 from data.loaders import Collate, NarrationDataset
 from data.mentions import gold_spans, with_spans
 from data.narration import Narration
+from engine import make_optimizer
 from evaluation.mention_scores import ScoredSpan, choose_mention_threshold, spans_above
 from models import losses
 from models.mention_detector import IMPOSSIBLE, MentionDetector
@@ -201,6 +202,23 @@ def test_nothing_else_changes_where_mentions_are_found() -> None:
     for field in dataclasses.fields(expected):
         if field.name not in ("mention_logits", "antecedent_log_probabilities"):
             assert torch.equal(getattr(found, field.name), getattr(expected, field.name))
+
+
+def test_what_finds_mentions_has_a_rate_of_its_own_and_leaves_all_else_as_it_is() -> None:
+    values = {"mention_detection": True, "lr": 1e-3, "mention_lr_factor": 7.0}
+    model = tiny.tiny_model(**values)
+    optimizer = make_optimizer(model, tiny.tiny_config(**values, new_parts_lr_factor=2.0))
+    rates = {p: group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert set(rates) == set(model.parameters())
+    assert len(rates) == sum(len(group["params"]) for group in optimizer.param_groups)
+    for name, weight in model.named_parameters():
+        pretrained = name.startswith("text_encoder.body")
+        factor = 7 if name.startswith("mention_detector") else 1 if pretrained else 2
+        assert rates[weight] == pytest.approx(factor * 1e-3), name
+    batch = detecting_batch(narrations())
+    losses.mention_detection(batch).total(model(batch)).backward()
+    learned = {name for name, weight in model.named_parameters() if weight.grad is not None}
+    assert learned and all(name.startswith("mention_detector") for name in learned)
 
 
 def test_mentions_that_were_learned_are_found_whatever_the_batch() -> None:

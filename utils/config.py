@@ -126,6 +126,8 @@ class Config:
     lr: float = _part("training", 1e-5)
     # What the learning rate of everything but the pretrained text encoder is multiplied by.
     new_parts_lr_factor: float = _part("training", 1.0)
+    # That of what finds mentions, which nothing else depends on.
+    mention_lr_factor: float = _part("training", 5.0)
     weight_decay: float = _part("training", 0.01)
     # The learning rate rises over the warm-up epochs, then is multiplied every few epochs.
     warmup_epochs: float = _part("training", 2.0)
@@ -176,7 +178,7 @@ _RANGES = (
         "image_text_weight", "trace_weight", "trace_lag", "lr", "new_parts_lr_factor",
         "weight_decay", "warmup_epochs", "lr_step_factor", "cross_attention_heads",
         "unlabelled_batch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
-        "pseudo_grounding_weight", "steps_per_epoch", "mention_weight",
+        "pseudo_grounding_weight", "steps_per_epoch", "mention_weight", "mention_lr_factor",
     )),
     ("seed", 0, 2**32 - 1),
     ("word_vector_size", 0, _UNBOUNDED),
