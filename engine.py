@@ -302,8 +302,8 @@ def unwrapped(training_step: nn.Module) -> TrainingStep:
 
 
 def make_optimizer(model: CoreferenceModel, config: Config) -> Optimizer:
-    """AdamW; biases and norms do not decay, the pretrained text encoder and what finds mentions have
-    rates of their own."""
+    """AdamW; biases and norms do not decay. The pretrained text encoder has a learning rate of its
+    own, and so has what finds mentions."""
     pretrained = set(model.text_encoder.body.parameters())
     finder = set() if model.mention_detector is None else set(model.mention_detector.parameters())
     others = set(model.parameters()) - pretrained - finder
