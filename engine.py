@@ -534,6 +534,8 @@ def resolver_for_test(options: argparse.Namespace, device: torch.device) -> Reso
     """
     precision = choose_precision(options.precision, device)
     resolver = Resolver.from_checkpoint(options.save_name, device, precision)
+    if hasattr(options, "language"):
+        resolver.config = dataclasses.replace(resolver.config, language=options.language)
     if options.model_config is not None:
         values, _ = read_config_file(options.model_config)
         check_same_architecture(values, resolver.config, options.model_config, options.save_name)
@@ -588,6 +590,7 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
         InputError: the data cannot be read.
     """
     config = resolver.config
+    language = read_language(config.language)
     dataset = getattr(options, "dataset", config.dataset)
     data_root = Path(getattr(options, "data_root", config.data_root))
     split = options.split or default_test_split(dataset)
@@ -624,7 +627,7 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
         dataset,
         data_root,
         split,
-        read_language(config.language),
+        language,
         are_boxes_known(narrations),
         narrations,
         options.mentions,

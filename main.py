@@ -71,6 +71,7 @@ from utils.config import (
 from utils.device import choose_device, choose_precision
 from utils.distributed import is_main, process_group, rank, world_size
 from utils.errors import InputError, run_command
+from utils.languages import read_language
 from utils.options import add_data_options
 
 # The probability above which a stretch of a text is a mention, where nothing is held out.
@@ -134,7 +135,6 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
         dest="coreference_head",
         help="how mentions are linked: by cosine, as published, or by ranking antecedents",
     )
-    given.add_argument("--language", help="of the texts: en, zh or a JSON file")
     given.add_argument("--grounding", action="store_true", help="train the grounding of mentions")
     given.add_argument(
         "--bbox-reg", action="store_true", dest="box_regression", help="train the box head"
@@ -170,7 +170,8 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
 
 
 def check_can_run(config: Config) -> None:
-    """Refuse what leaves nothing to train, before anything is read."""
+    """Refuse what leaves nothing to train or cannot be had, before anything is read."""
+    read_language(config.language)
     if not config.use_labelled and not config.use_unlabelled:
         raise InputError("nothing to train on: --use-ssl adds the labelled narrations")
     if not config.use_labelled and not config.use_regions and config.mlm_probability == 0:
@@ -231,6 +232,11 @@ def make_batches(
                 for s in sources
             ]
         )
+        if config.accumulation > 1 and len(joined) < world_size() * config.accumulation:
+            raise InputError(
+                f"--accumulation {config.accumulation}: {world_size()} ranks would share "
+                f"{len(joined)} narrations in a step, expected one for each of their batches"
+            )
         batches = EndlessBatches(
             len(joined), batch, seed, rank(), world_size(), config.accumulation
         )

@@ -35,8 +35,9 @@ class Resolution:
 
     Attributes:
         narration: what was resolved.
-        similarity: [M, M] float32, cosine of every two mentions; a mention that the model did not
-            see is unlike all others.
+        similarity: [M, M] float32, the cosine of every two mentions, or where the model ranks
+            antecedents the probability that they are of one chain; -1 between a mention that the
+            model did not see and all others.
         chains: indices of mentions; every mention is in exactly one chain.
         boxes_xyxy: [M, 4] float32, relative to the picture; None where there are no regions.
         box_scores: [M] float32, the attention on each mention's region; None likewise.

@@ -248,7 +248,7 @@ def found_mention_scores(
         }
 
     texts = {narration.id: narration.text for narration in narrations}
-    return score_mentions(spans(gold), spans(system), texts, language.referring_pronouns)
+    return score_mentions(spans(gold), spans(system), texts, set(language.pronouns))
 
 
 def print_texts(

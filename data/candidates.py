@@ -45,14 +45,13 @@ def find_candidates(narration: Narration, text: EncodedText, max_pieces: int) ->
         max_pieces: the most word-pieces of a candidate.
     """
     starts, ends = boundaries(narration.text, text.offsets, text.special)
-    spans = align_spans(gold_spans(narration), text.offsets, text.special)
-    stretches = np.unique(spans - [0, 1], axis=0)
+    gold = sorted(set(gold_spans(narration)))
+    stretches = align_spans(gold, text.offsets, text.special) - [0, 1]
+    characters = np.asarray(gold, dtype=np.int64).reshape(-1, 2)
     first, last = stretches.T
     fits = (first <= last) & (last - first < max_pieces)
-    stretches = stretches[fits]
-    first, last = stretches.T
-    reachable = (starts[first] != NO_BOUNDARY) & (ends[last] != NO_BOUNDARY)
-    return Candidates(starts, ends, stretches[reachable])
+    exact = (starts[first] == characters[:, 0]) & (ends[last] == characters[:, 1])
+    return Candidates(starts, ends, stretches[fits & exact])
 
 
 def boundaries(

@@ -17,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -32,11 +31,11 @@ from data.mapped_rows import MappedRows, write_rows
 from data.narration import Mention, Narration, Sentence
 from data.region_index import RegionIndex
 from data.regions import RegionStore
-from utils.distributed import is_main
+from utils.distributed import broadcast_object, is_main
+from utils.errors import InputError
 from utils.files import folder_when_whole
 
 FORMAT = 1  # of the files; another number finds none of the folders that were made before
-_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def open_prepared(
@@ -48,8 +47,8 @@ def open_prepared(
 ) -> Source:
     """A prepared split; it is made where it is not there.
 
-    Where there are several ranks the first one makes it and the others wait, so the cache has to
-    be a folder that all of them see.
+    Where there are several ranks the first one makes it, so the cache has to be a folder that all
+    of them see.
 
     Args:
         cache: the folder of prepared splits.
@@ -64,13 +63,18 @@ def open_prepared(
     """
     identity = json.dumps({"format": FORMAT, **made_from}, sort_keys=True)
     folder = cache / f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
-    if is_main():
-        if not folder.exists():
+    problem = None
+    made = is_main() and not folder.exists()
+    if made:
+        try:
             _prepare(folder, made_from, read, encode)
-    else:
-        while not folder.exists():
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-    return _open(folder)
+        except InputError as error:
+            problem = error
+    # The others would look in vain for what could not be made.
+    problem = broadcast_object(problem)
+    if problem is not None:
+        raise problem
+    return _open(folder, say=_nothing if made else print)
 
 
 def state_of_files(paths: Iterable[Path]) -> list[list[Any]]:
@@ -97,7 +101,12 @@ def _prepare(
     encode: Callable[[Narration], EncodedText],
 ) -> None:
     said: list[str] = []
-    source = read(said.append)
+
+    def say(line: str) -> None:
+        print(line)
+        said.append(line)
+
+    source = read(say)
     store = source.store
     about = {
         "made_from": made_from,
@@ -106,14 +115,19 @@ def _prepare(
         "features": None if store is None else [str(p.resolve()) for p in store.features_paths],
         "feature_size": None if store is None else store.feature_size,
     }
-    with folder_when_whole(folder) as unfinished:
-        unfinished.mkdir()
-        progress = tqdm(source.narrations, desc=f"preparing {folder.name}", leave=False)
-        write_prepared(unfinished, ((n, encode(n)) for n in progress))
-        if store is not None:
-            (unfinished / "regions").mkdir()
-            store.index.save(unfinished / "regions")
-        (unfinished / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+    try:
+        with folder_when_whole(folder) as unfinished:
+            unfinished.mkdir()
+            progress = tqdm(source.narrations, desc=f"preparing {folder.name}", leave=False)
+            write_prepared(unfinished, ((n, encode(n)) for n in progress))
+            if store is not None:
+                (unfinished / "regions").mkdir()
+                store.index.save(unfinished / "regions")
+            (unfinished / "about.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+    except (InputError, OSError):
+        # Another run may have made the same meanwhile.
+        if not (folder / "about.json").exists():
+            raise
 
 
 def write_prepared(folder: Path, examples: Iterable[tuple[Narration, EncodedText]]) -> None:
@@ -132,13 +146,13 @@ def write_prepared(folder: Path, examples: Iterable[tuple[Narration, EncodedText
             mentions.append(np.column_stack([indices, text.mention_spans]).astype(np.int32))
 
 
-def _open(folder: Path) -> Source:
+def _open(folder: Path, say: Callable[[str], None]) -> Source:
     about = read_json(folder / "about.json")
     if not isinstance(about, dict):
         raise DataError(f"{folder / 'about.json'} holds {shown(about)}, expected an object")
     for line in about["said"]:
-        print(line)
-    print(f"read from {folder}")
+        say(line)
+    say(f"read from {folder}")
     store = None
     if about["features"] is not None:
         index = RegionIndex.open(folder / "regions")
@@ -195,6 +209,10 @@ class PreparedTexts(Sequence[EncodedText]):
             mention_indices=tuple(mentions[:, 0].tolist()),
             mention_spans=mentions[:, 1:].astype(np.int64),
         )
+
+
+def _nothing(line: str) -> None:
+    """Say nothing: it was said when it was made."""
 
 
 def _without_defaults(value: Narration | Mention | Sentence) -> dict[str, Any]:

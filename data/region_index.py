@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import glob
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -60,24 +61,33 @@ def find_region_files(folder: Path, split: str) -> list[RegionFiles]:
     Raises:
         DataError: some are missing, or there is a whole as well as shards, or shards of two kinds.
     """
-    pattern = glob.escape(split) + "-[0-9]*-of-[0-9]*_*"
-    names = {path.name.rpartition("-of-")[2].partition("_")[0] for path in folder.glob(pattern)}
-    counts = {int(name) for name in names if name.isdecimal()}
-    if any(path.exists() for path in region_files(folder, split)):
-        counts.add(1)
-    if not counts:
-        return []
-    if len(counts) > 1:
-        raise DataError(
-            f"{folder} holds the regions of {split} in {' and in '.join(map(str, sorted(counts)))} "
-            "parts, expected them once"
-        )
-    count = counts.pop()
-    found = [region_files(folder, shard_name(split, n, count)) for n in range(count)]
+    found = names_of_region_files(folder, split)
     missing = [path for files in found for path in files if not path.exists()]
     if missing:
         raise DataError(f"region files are missing: {', '.join(map(str, missing))}")
     return found
+
+
+def names_of_region_files(folder: Path, split: str) -> list[RegionFiles]:
+    """As `find_region_files`, where not all of the files need be there.
+
+    Raises:
+        DataError: there is a whole as well as shards, or shards of two kinds.
+    """
+    shard = re.compile(rf"{re.escape(split)}-\d{{5}}-of-(\d{{5}})_.*")
+    shards = folder.glob(f"{glob.escape(split)}-*") if folder.is_dir() else ()
+    counts = {int(match[1]) for path in shards if (match := shard.fullmatch(path.name))}
+    kinds = [f"{count} shards" for count in sorted(counts)]
+    if any(path.exists() for path in region_files(folder, split)):
+        kinds.append("one piece")
+    if len(kinds) > 1:
+        raise DataError(
+            f"{folder} holds the regions of {split} in {' and in '.join(kinds)}, expected them once"
+        )
+    if not counts:
+        return [region_files(folder, split)] if kinds else []
+    count = counts.pop()
+    return [region_files(folder, f"{split}-{n:05d}-of-{count:05d}") for n in range(count)]
 
 
 @dataclass(frozen=True, eq=False)

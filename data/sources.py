@@ -73,7 +73,6 @@ def read_training_data(
         config,
         word_pieces,
         config.dataset,
-        traces=config.use_traces,
         skip_bad_records=skip_bad_records,
     )
     labelled = held_out = Source([], None)
@@ -90,9 +89,14 @@ def read_training_data(
                 f"warning: no narration is held out: --held-out {config.held_out:g} of so few is "
                 "none; there are no scores, and the threshold stays the default one"
             )
+        if config.use_traces:
+            labelled = _with_checked_traces(labelled, split, skip_bad_records)
         if config.use_unlabelled and others:
-            unlabelled.append(dataclasses.replace(source, narrations=others))
             print(f"{len(others)} narrations of {split} without their labels")
+            without = dataclasses.replace(source, narrations=others)
+            if config.use_traces:
+                without = _with_checked_traces(without, split, skip_bad_records)
+            unlabelled.append(without)
     split = unlabelled_split(config.dataset)
     if split is None and config.unlabelled_root:
         raise InputError(f"--unlabelled-root: {config.dataset} has no unlabelled split")
@@ -103,7 +107,7 @@ def read_training_data(
                 _read_prepared(config, word_pieces, root, split, read, skip_bad_records)
             )
         else:
-            unlabelled.append(read(root, split))
+            unlabelled.append(read(root, split, traces=config.use_traces))
     if config.use_pseudo_labels and not unlabelled:
         raise InputError(
             f"--label-prop: {config.dataset} has no unlabelled narrations; --label-fraction makes "
@@ -199,17 +203,23 @@ def read_split(
     narrations = list(reading.narrations)
     if uses_mentions and split == unlabelled_split(dataset):
         narrations = with_found_mentions(narrations, cache_path(data_root, split))
-    traced = 0
-    if traces:
-        narrations, problems = with_usable_traces(narrations, skip_bad_records=skip_bad_records)
-        if problems:
-            say(f"{len(problems)} traces are left out, the first because {problems[0]}")
-        traced = sum(narration.trace_path is not None for narration in narrations)
-        say(f"{traced} of {len(narrations)} narrations of {split} have a mouse trace")
     if uses_mentions:
         say_left_out(narrations, word_pieces, config.max_mentions, say)
     store = _open_regions(config, dataset, data_root, split, narrations, skip_bad_records, say)
-    return Source(narrations, store, traced=traced)
+    source = Source(narrations, store)
+    return _with_checked_traces(source, split, skip_bad_records, say) if traces else source
+
+
+def _with_checked_traces(
+    source: Source, split: str, skip_bad_records: bool, say: Callable[[str], None] = print
+) -> Source:
+    """The source, once every mouse trace is known to be usable."""
+    usable, problems = with_usable_traces(source.narrations, skip_bad_records=skip_bad_records)
+    if problems:
+        say(f"{len(problems)} traces are left out, the first because {problems[0]}")
+    traced = sum(narration.trace_path is not None for narration in usable)
+    say(f"{traced} of {len(usable)} narrations of {split} to train on have a mouse trace")
+    return dataclasses.replace(source, narrations=usable, traced=traced)
 
 
 def _open_regions(
@@ -272,7 +282,7 @@ def _read_prepared(
         Path(config.cache),
         f"{config.dataset}-{split}",
         made_from,
-        lambda say: read(data_root, split, say=say),
+        lambda say: read(data_root, split, traces=config.use_traces, say=say),
         lambda narration: encode_text(narration, word_pieces, config.max_mentions),
     )
 

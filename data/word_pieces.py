@@ -59,7 +59,8 @@ class WordPieces:
     def from_json(cls, text: str) -> WordPieces:
         """What `to_json` wrote."""
         values = json.loads(text)
-        return cls(tokenizer=Tokenizer.from_str(values.pop("tokenizer")), **values)
+        tokenizer = Tokenizer.from_str(values["tokenizer"])
+        return cls(tokenizer, pad_id=values["pad_id"], mask_id=values["mask_id"])
 
 
 def load_word_pieces(name: str) -> WordPieces:

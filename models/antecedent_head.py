@@ -52,6 +52,16 @@ class AntecedentHead(nn.Module):
             [B, M, 1 + M], log-probabilities: that a mention begins a new entity, and that each of
             the mentions is its antecedent, minus infinity for those that do not come before it.
         """
+        # The vectors of all pairs are kept for the gradient alone; without one, a narration's go
+        # before the next one's come.
+        together = torch.is_grad_enabled() or not len(mentions)
+        parts = [slice(None)] if together else [slice(row, row + 1) for row in range(len(mentions))]
+        scores = torch.cat([self._scores(mentions[part], features[part]) for part in parts])
+        scores = scores.masked_fill(~earlier(mention_mask), float("-inf"))
+        return F.pad(scores, (1, 0)).log_softmax(dim=-1)
+
+    def _scores(self, mentions: Tensor, features: Tensor) -> Tensor:
+        """[B, M, M], of each mention with each other one as its antecedent."""
         pronoun = features[..., MENTION_FEATURES.index("pronoun")]
         mention = self.mention(mentions) + self.mention_pronoun(pronoun)
         antecedent = self.antecedent(mentions) + self.antecedent_pronoun(pronoun)
@@ -59,9 +69,7 @@ class AntecedentHead(nn.Module):
         inner = inner + mention[:, :, None] + antecedent[:, None]
         for embedding, values in zip(self.pairs, _of_pairs(features), strict=True):
             inner = inner + embedding(values)
-        scores = self.score(self.dropout(F.relu(inner)))[..., 0].float()
-        scores = scores.masked_fill(~earlier(mention_mask), float("-inf"))
-        return F.pad(scores, (1, 0)).log_softmax(dim=-1)
+        return self.score(self.dropout(F.relu(inner)))[..., 0].float()
 
 
 def earlier(mention_mask: Tensor) -> Tensor:

@@ -198,7 +198,7 @@ def test_nothing_of_chinese_needs_spaces(phrase: str, head: str, kind: str) -> N
 
 def test_a_language_may_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "de.json"
-    path.write_text(json.dumps({"pronouns": {"masculine": ["er", "Ihn"]}, "articles": ["der"]}))
+    path.write_text(json.dumps({"pronouns": {"masculine": ["er", "Ihn"]}, "articles": ["Der"]}))
     german = read_language(str(path))
     assert german.without_articles("Der Mann") == "mann"
     assert german.referring_pronouns == {"er", "ihn"}

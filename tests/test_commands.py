@@ -507,8 +507,8 @@ def test_traces_are_trained_on_with_and_without_grounding(
     trained = load_checkpoint(train(traced, *options, "--traces", name="traces"))
     printed = capsys.readouterr().out
     labelled, unlabelled = "--use-ssl" in options, "--no-unlabelled" not in options
-    assert ("2 of 12 narrations of val have a mouse trace" in printed) == labelled
-    assert ("2 of 5 narrations of train have a mouse trace" in printed) == unlabelled
+    assert ("2 of 12 narrations of val to train on have a mouse trace" in printed) == labelled
+    assert ("2 of 5 narrations of train to train on have a mouse trace" in printed) == unlabelled
     assert "  trace " in printed.partition("\nepoch 0")[2]
     assert trained.config.use_traces and not plain.config.use_traces
     last = "fusion.layers.1.cross_attention.query.weight"
@@ -624,6 +624,8 @@ def test_other_word_vectors_than_the_models_are_refused(
         (["--no-unlabelled"], InputError, "--use-ssl"),
         (["--grounding"], InputError, "need labels: add --use-ssl"),
         (["--label-prop"], InputError, "need labels: add --use-ssl"),
+        (["--use-ssl", "--language", "xx"], InputError, "found 'xx', expected en, zh or"),
+        (["--use-ssl", "--accumulation", "99"], InputError, "--accumulation 99: 1 ranks would"),
         (["--dataset", "vd_ref"], InputError, "vd_ref has no unlabelled narrations"),
         (["--use-ssl", "--sense2vec", "no/s2v_old"], InputError, "--sense2vec: no/s2v_old"),
         (["--use-ssl", "--dataset", "cim"], InputError, "cin"),

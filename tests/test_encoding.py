@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -277,6 +278,9 @@ def test_word_pieces_survive_a_checkpoint() -> None:
     for ours, theirs in zip(copy.encode(text), tiny.word_pieces().encode(text), strict=True):
         assert (ours == theirs).all()
     assert (copy.mask_id, copy.pad_id) == (4, 0)
+    # Checkpoints of earlier versions say more than is read.
+    older = json.dumps({**json.loads(tiny.word_pieces().to_json()), "limit": 64})
+    assert WordPieces.from_json(older).mask_id == 4
 
 
 def test_a_tokenizer_that_cannot_be_had_is_an_error_that_names_the_option() -> None:

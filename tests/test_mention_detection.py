@@ -99,6 +99,9 @@ def test_every_gold_mention_that_fits_is_a_candidate() -> None:
     assert count_unreachable(narrations(), tiny.word_pieces(), 5) == 1
     within = with_spans(narrations()[2], [(5, 8)])
     assert count_unreachable([within], tiny.word_pieces(), WIDTH) == 1
+    # It is not learned as the word that it is a part of either.
+    found = find_candidates(within, tiny.example(within, None).text, WIDTH)
+    assert found.gold.shape == (0, 2)
 
 
 def test_nested_stretches_stay_and_crossing_ones_do_not() -> None:

@@ -7,7 +7,6 @@ import functools
 import json
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -184,21 +183,32 @@ def test_workers_read_what_their_parent_reads(tmp_path: Path, method: str) -> No
     worker.join()
 
 
-def test_other_ranks_wait_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Reading(tmp_path)
-    other = Reading(tmp_path)
-    ranks = threading.local()
-    monkeypatch.setattr(prepared, "is_main", lambda: getattr(ranks, "main", True))
-    monkeypatch.setattr(prepared, "_SECONDS_BETWEEN_LOOKS", 0.01)
-    opened = []
+def test_what_another_run_makes_meanwhile_is_opened(tmp_path: Path) -> None:
+    """Two runs that make the same side by side leave one whole split, and both can open it."""
+    meanwhile: list[Source] = []
 
-    def wait() -> None:
-        ranks.main = False
-        opened.append(open_prepared(tmp_path / "cache", "made", {}, other, encode))
+    def encode_slowly(narration: Narration) -> EncodedText:
+        if not meanwhile:
+            other = open_prepared(tmp_path / "cache", "made", {}, Reading(tmp_path), encode)
+            meanwhile.append(other)
+        return encode(narration)
 
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    open_prepared(tmp_path / "cache", "made", {}, first, encode)
-    waiting.join(timeout=60)
-    assert list(opened[0].narrations) == narrations()
+    found = open_prepared(tmp_path / "cache", "made", {}, Reading(tmp_path), encode_slowly)
+    assert list(found.narrations) == list(meanwhile[0].narrations) == narrations()
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_other_ranks_open_what_the_first_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = Reading(tmp_path), Reading(tmp_path)
+    made = open_prepared(tmp_path / "cache", "made", {}, first, encode)
+    monkeypatch.setattr(prepared, "is_main", lambda: False)
+    found = open_prepared(tmp_path / "cache", "made", {}, other, encode)
+    assert list(found.narrations) == list(made.narrations)
     assert (first.count, other.count) == (1, 0)
+    # What the first could not make, the others do not wait for.
+    problem = DataError("of the first")
+    monkeypatch.setattr(prepared, "broadcast_object", lambda _: problem)
+    with pytest.raises(DataError, match="of the first"):
+        open_prepared(tmp_path / "cache", "made", {"of": 2}, other, encode)

@@ -18,6 +18,7 @@ from data.narration import Narration, are_boxes_known
 from data.readers import (
     DATASETS,
     Reading,
+    cin,
     default_test_split,
     labelled_split,
     open_regions,
@@ -383,6 +384,18 @@ def test_lists_of_ids_and_annotations_must_agree(
     with pytest.raises(BadRecord, match=message):
         read(tmp_path, "val")
     assert len(read(tmp_path, "val", skip_bad_records=True).report.skipped) == 1
+
+
+def test_texts_are_read_where_only_the_index_of_their_regions_is_there(tmp_path: Path) -> None:
+    write_cin_folder(tmp_path)
+    whole = {split: read_narrations("cin", tmp_path, split).narrations for split in cin.SPLITS}
+    for path in (tmp_path / "faster_rcnn_image_features").iterdir():
+        if not path.name.endswith(".pkl"):
+            path.unlink()
+    for split in cin.SPLITS:
+        assert read_narrations("cin", tmp_path, split).narrations == whole[split]
+        with pytest.raises(DataError, match=f"missing: .*{split}_features_compress.hdf5"):
+            open_regions("cin", tmp_path, split)
 
 
 @pytest.mark.parametrize(

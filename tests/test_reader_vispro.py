@@ -88,6 +88,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "cluster": (lambda d: d["clusters"].append(3), "cluster 1 3"),
     "span twice": (lambda d: d["clusters"].append([[8, 8]]), "every span once"),
     "clusters": (lambda d: d.pop("clusters"), "no clusters"),
+    "empty cluster": (lambda d: d["clusters"].append([]), "cluster 1 without a span"),
     "pronoun": (lambda d: d["pronoun_info"].append(3), "pronoun_info 2: 3"),
     "type": (lambda d: d["pronoun_info"][0].update(reference_type="0"), "reference_type '0'"),
     "flag": (lambda d: d["pronoun_info"][0].pop("not_discussed"), "no not_discussed"),

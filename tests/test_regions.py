@@ -437,7 +437,7 @@ def test_shards_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="features of 6 numbers, expected 5"):
         RegionStore.read_files(find_region_files(tmp_path, "val"))
     write_region_store(tmp_path, "val", [picture("2")])
-    with pytest.raises(DataError, match="in 1 and in 2 parts"):
+    with pytest.raises(DataError, match="in 2 shards and in one piece"):
         find_region_files(tmp_path, "val")
 
 

@@ -24,8 +24,8 @@ class Batch:
     """
 
     narration_ids: tuple[str, ...]
-    # For each narration the indices of its mentions that are in the batch: all, but for those that
-    # the encoder cannot reach or the cap leaves out.
+    # For each narration the indices of its mentions that are in the batch: all, but for those
+    # without a word-piece and those that the cap leaves out.
     mention_indices: tuple[tuple[int, ...], ...]
 
     # How many word-pieces each narration has, and each label, known without asking the device.

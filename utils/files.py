@@ -43,8 +43,7 @@ def folder_when_whole(path: Path) -> Iterator[Path]:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} is there already and not an empty folder")
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}.unfinished")
     try:
         yield unfinished
         unfinished.replace(path)

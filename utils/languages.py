@@ -171,8 +171,8 @@ def _from_json(fields: Any) -> Language:
             raise ValueError(f"unknown kind of pronoun {kind!r}; did you mean {near[0]!r}?")
     return Language(
         pronouns={w.lower(): kind for kind, ws in fields["pronouns"].items() for w in ws},
-        articles=frozenset(words["articles"]),
-        modifier_starts=frozenset(words["modifier_starts"]),
-        head_starts=tuple(words["head_starts"]),
-        possessive_endings=tuple(words["possessive_endings"]),
+        articles=frozenset(map(str.lower, words["articles"])),
+        modifier_starts=frozenset(map(str.lower, words["modifier_starts"])),
+        head_starts=tuple(map(str.lower, words["head_starts"])),
+        possessive_endings=tuple(map(str.lower, words["possessive_endings"])),
     )

@@ -39,6 +39,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help="sense2vec vectors for the words; to test, where those of the training lie now",
     )
     parser.add_argument(
+        "--language", default=argparse.SUPPRESS, help="of the texts: en, zh or a JSON file"
+    )
+    parser.add_argument(
         "--skip-bad-records",
         action="store_true",
         default=False,

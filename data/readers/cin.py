@@ -43,7 +43,7 @@ from data.files import (
 from data.narration import Box, Mention, Narration
 from data.readers.caption_files import read_first_captions
 from data.readers.report import ReadReport, Record, same_words
-from data.region_index import find_region_files, region_files
+from data.region_index import find_region_files, names_of_region_files, region_files
 from data.regions import RegionStore
 
 SPLITS = ("train", "val", "test")
@@ -113,7 +113,7 @@ def read_truth(data_root: Path) -> dict[str, Narration]:
 
 def files(data_root: Path, split: str) -> list[Path]:
     """The files and folders that the unlabelled split is read from, there or not."""
-    regions = find_region_files(_region_folder(data_root), split)
+    regions = names_of_region_files(_region_folder(data_root), split)
     captions = [data_root / "flk30k_LN.json", data_root / "flk30k_LN_label.h5"]
     beside = [trace_folder(data_root), _picture_folder(data_root)]
     return [*itertools.chain.from_iterable(regions), *captions, *beside]
@@ -142,9 +142,11 @@ class _Beside:
 
     @staticmethod
     def of(data_root: Path, split: str) -> _Beside:
-        files = find_region_files(_region_folder(data_root), split)
+        # The other files of the regions are not needed to read texts.
+        files = names_of_region_files(_region_folder(data_root), split)
+        indices = [of_shard.index for of_shard in files if of_shard.index.exists()]
         return _Beside(
-            with_regions={key: None for of in files for key in read_image_rows(of.index)},
+            with_regions={key: None for index in indices for key in read_image_rows(index)},
             traces=_files_by_id(trace_folder(data_root), ".npy"),
             pictures=_files_by_id(_picture_folder(data_root), ".jpg"),
         )

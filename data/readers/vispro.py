@@ -114,6 +114,9 @@ def _dialogue(record: Record, seen: set[str]) -> _Dialogue:
         for index, cluster in enumerate(record.take("clusters", list, "a list of chains"))
     ]
     chain_of = {span: index for index, cluster in enumerate(clusters) for span in cluster}
+    if not all(clusters):
+        empty = list(map(bool, clusters)).index(False)
+        raise record.bad(f"cluster {empty} without a span", "some")
     if len(chain_of) < sum(map(len, clusters)):
         raise record.bad(f"clusters {shown(record.fields['clusters'])}", "every span once")
     for pronoun in pronouns:
