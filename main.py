@@ -22,7 +22,6 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from data.candidates import count_unreachable
 from data.loaders import (
     EndlessBatches,
     JoinedDataset,
@@ -38,9 +37,10 @@ from data.sources import (
     TrainingData,
     look_up_words,
     read_training_data,
+    say_unreachable,
     unlabelled_root,
 )
-from data.word_pieces import WordPieces, load_word_pieces
+from data.word_pieces import load_word_pieces
 from engine import (
     Evaluation,
     PseudoSchedule,
@@ -339,21 +339,6 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
         log.close()
         save_checkpoint(folder / "models.pt", checkpoint)
         print(f"saved {folder / 'models.pt'} and one checkpoint for each epoch")
-
-
-def say_unreachable(data: TrainingData, word_pieces: WordPieces, config: Config) -> None:
-    """Say how many gold mentions the model can never find; all texts are cut for it, so on one
-    rank."""
-    if not is_main():
-        return
-    narrations = [*data.labelled.narrations, *data.held_out.narrations]
-    unreachable = count_unreachable(narrations, word_pieces, config.max_mention_pieces)
-    if unreachable:
-        print(
-            f"warning: {unreachable} of {sum(len(n.mentions) for n in narrations)} gold mentions "
-            f"have more than {config.max_mention_pieces} word-pieces (max_mention_pieces), or "
-            "begin or end within a word; the model cannot find them"
-        )
 
 
 def set_seeds(seed: int) -> None:

@@ -228,7 +228,9 @@ def repack_regions(options: argparse.Namespace) -> None:
     with store, folder_when_whole(options.out) as folder:
         for number in range(options.shards):
             begin, end = (len(store) * n // options.shards for n in (number, number + 1))
-            name = shard_name(options.split, number, options.shards)
+            name = options.split
+            if options.shards > 1:
+                name = shard_name(options.split, number, options.shards)
             of_shard = itertools.islice(pictures, end - begin)
             write_region_store(folder, name, of_shard, _PRECISIONS[options.precision])
     print(f"wrote the regions of {len(store)} pictures to {options.out}")

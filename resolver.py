@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,26 +110,12 @@ class Resolver:
             checkpoint.mention_threshold,
         )
 
-    def find_mentions(
-        self,
-        narrations: Sequence[Narration],
-        *,
-        word_vectors: WordVectors | None = None,
-        batch: int = 32,
-        workers: int = 0,
-        progress: str | None = None,
-    ) -> list[Narration]:
+    def find_mentions(self, narrations: Sequence[Narration], **options: Any) -> list[Narration]:
         """The narrations with the mentions that the model finds in them, instead of any they have.
 
-        Arguments and errors are those of `score_mentions`; `resolve` takes what is returned.
+        Options and errors are those of `score_mentions`; `resolve` takes what is returned.
         """
-        scored = self.score_mentions(
-            narrations,
-            word_vectors=word_vectors,
-            batch=batch,
-            workers=workers,
-            progress=progress,
-        )
+        scored = self.score_mentions(narrations, **options)
         return [
             with_spans(narration, spans_above(of_narration, self.mention_threshold))
             for narration, of_narration in zip(narrations, scored, strict=True)

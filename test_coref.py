@@ -9,6 +9,7 @@ The published command:
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -236,19 +237,15 @@ def found_mention_scores(
     language: Language,
 ) -> MentionScoresByKind:
     """How well the mentions of the gold chains are found, by the mentions of the system's."""
-
-    def spans(chains: Mapping[str, Chains]) -> dict[str, list[tuple[int, int]]]:
-        return {
-            narration.id: [
-                (narration.mentions[mention].start, narration.mentions[mention].end)
-                for chain in chains[narration.id]
-                for mention in chain
-            ]
-            for narration in narrations
+    of_sides = (
+        {
+            document: list(itertools.chain.from_iterable(of_document))
+            for document, of_document in span_chains(narrations, chains, boxes_known=False).items()
         }
-
+        for chains in (gold, system)
+    )
     texts = {narration.id: narration.text for narration in narrations}
-    return score_mentions(spans(gold), spans(system), texts, set(language.pronouns))
+    return score_mentions(*of_sides, texts, set(language.pronouns))
 
 
 def print_texts(
@@ -451,11 +448,7 @@ def pronoun_scores(
     )
     if not pronouns:
         return None
-    chains = {}
-    for narration in narrations:
-        counted = counted_mentions(narration, boxes_known=boxes_known)
-        spans = [(narration.mentions[i].start, narration.mentions[i].end) for i in counted]
-        chains[narration.id] = [[spans[place] for place in c] for c in system[narration.id]]
+    chains = span_chains(narrations, system, boxes_known)
     known = {document: pronouns[document] for document in chains if document in pronouns}
     return score_pronouns(known, {n.id: n.text for n in narrations}, chains)
 

@@ -52,7 +52,7 @@ def region_files(folder: Path, split: str) -> RegionFiles:
 
 def shard_name(split: str, number: int, count: int) -> str:
     """What stands for the split in the names of a shard's files; all shards have the same count."""
-    return split if count == 1 else f"{split}-{number:05d}-of-{count:05d}"
+    return f"{split}-{number:05d}-of-{count:05d}"
 
 
 def find_region_files(folder: Path, split: str) -> list[RegionFiles]:
@@ -87,7 +87,7 @@ def names_of_region_files(folder: Path, split: str) -> list[RegionFiles]:
     if not counts:
         return [region_files(folder, split)] if kinds else []
     count = counts.pop()
-    return [region_files(folder, f"{split}-{n:05d}-of-{count:05d}") for n in range(count)]
+    return [region_files(folder, shard_name(split, n, count)) for n in range(count)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.candidates import count_unreachable
 from data.encoding import count_left_out, encode_text
 from data.loaders import Source, hold_out, keep_labels
 from data.mentions import cache_path, with_found_mentions
@@ -333,4 +334,19 @@ def say_left_out(
             f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations are over "
             f"the cap of {max_mentions} mentions (max_mentions) or have no word-piece; the model "
             "does not see them, and each is a chain of its own"
+        )
+
+
+def say_unreachable(data: TrainingData, word_pieces: WordPieces, config: Config) -> None:
+    """Say how many gold mentions the model can never find; all texts are cut for it, so on one
+    rank."""
+    if not is_main():
+        return
+    narrations = [*data.labelled.narrations, *data.held_out.narrations]
+    unreachable = count_unreachable(narrations, word_pieces, config.max_mention_pieces)
+    if unreachable:
+        print(
+            f"warning: {unreachable} of {sum(len(n.mentions) for n in narrations)} gold mentions "
+            f"have more than {config.max_mention_pieces} word-pieces (max_mention_pieces), or "
+            "begin or end within a word; the model cannot find them"
         )

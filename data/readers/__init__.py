@@ -7,8 +7,8 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
 - `UNLABELLED_SPLIT`: the one that is trained on without chains; None where there is none;
 - `TEST_SPLIT`: the one that is tested on where nobody says otherwise;
 - `read(data_root, split, report) -> list[Narration]`;
-- `open_regions(data_root, split, **options) -> RegionStore | None`, the options those of
-  `RegionStore.read_files`;
+- where it has regions, `open_regions(data_root, split, **options) -> RegionStore | None`, the
+  options those of `RegionStore.read_files`;
 - where there is an unlabelled split, `files(data_root, split)`, all files and folders that it is
   read from;
 - where the truth of the unlabelled split can be known, `read_truth(data_root)`;
@@ -93,7 +93,9 @@ def open_regions(dataset: str, data_root: Path, split: str, **options: Any) -> R
         DataError: there is no such data set or split; some of the files are missing, or broken.
         BadRecord: a picture's detections are wrong.
     """
-    return _reader_of(dataset, split).open_regions(Path(data_root), split, **options)
+    read: Callable[..., RegionStore | None] | None
+    read = getattr(_reader_of(dataset, split), "open_regions", None)
+    return None if read is None else read(Path(data_root), split, **options)
 
 
 def files_of_split(dataset: str, data_root: Path, split: str) -> list[Path]:

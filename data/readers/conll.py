@@ -14,13 +14,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from data.conll_documents import narration_of
 from data.files import BadRecord, DataError, bad_record, read_id, shown
 from data.narration import Narration
 from data.readers.report import ReadReport
-from data.regions import RegionStore
 from utils.conll import ConllError, DocumentLines, split_documents
 
 SPLITS = ("train", "val", "test")
@@ -45,11 +43,6 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
     if not paths:
         raise DataError(f"found neither {file} nor CoNLL files in {folder}, expected one of them")
     return read_files(paths, report)
-
-
-def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | None:
-    """None: no regions come with such a data set."""
-    return None
 
 
 def read_files(paths: Iterable[Path], report: ReadReport) -> list[Narration]:

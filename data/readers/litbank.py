@@ -11,13 +11,11 @@ another number belongs to the training split.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from data.files import DataError
 from data.narration import Narration
 from data.readers.conll import read_files
 from data.readers.report import ReadReport
-from data.regions import RegionStore
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"
@@ -46,11 +44,6 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
         raise DataError(f"found no files *.conll in any of {places}, expected LitBank's")
     report.notes.append("the splits are those of the first of LitBank's ten published ways")
     return read_files([path for path in paths if _split_of(path) == split], report)
-
-
-def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | None:
-    """None: these are texts alone."""
-    return None
 
 
 def _split_of(path: Path) -> str:

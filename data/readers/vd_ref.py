@@ -23,7 +23,6 @@ from data.files import BadRecord, is_text, read_id, shown
 from data.narration import Mention, Narration, Sentence
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record, same_words
-from data.regions import RegionStore
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"
@@ -59,11 +58,6 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
     report.count("mentions dropped as repeats", repeats.dropped)
     report.notes.append("boxes are not read: no picture sizes come with them")
     return narrations
-
-
-def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | None:
-    """None: no regions come with this data set."""
-    return None
 
 
 class _Repeats:

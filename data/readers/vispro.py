@@ -27,7 +27,6 @@ from data.files import BadRecord, is_text, read_id, shown
 from data.narration import Mention, Narration, Sentence
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
-from data.regions import RegionStore
 from utils.pronouns import AnnotatedPronoun
 from utils.spans import Span
 
@@ -66,11 +65,6 @@ def read_pronouns(
     """The pronouns of every dialogue, by the narration's id; errors are those of `read`."""
     dialogues = _read_dialogues(data_root, split, report)
     return {dialogue.narration.id: dialogue.pronouns for dialogue in dialogues}
-
-
-def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | None:
-    """None: no regions come with this data set."""
-    return None
 
 
 @dataclass(frozen=True, slots=True)
