@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,11 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
-from tqdm import trange
+from tqdm import tqdm
 
 from data.mentions import (
     DEFAULT_PIPELINE,
@@ -40,7 +38,7 @@ from evaluation.chains import chains_from_labels, chains_from_similarity, restri
 from evaluation.coreference_scores import score_chains
 from evaluation.grounding_scores import GroundedMention, score_grounding
 from evaluation.mention_scores import choose_mention_threshold
-from models.coreference_model import CoreferenceModel
+from learner import Learner
 from models.pseudo_labels import (
     PseudoLabelQuality,
     PseudoLabels,
@@ -69,53 +67,74 @@ from utils.distributed import (
 from utils.errors import InputError
 from utils.languages import Language, read_language
 from utils.meters import Means
+from utils.preemption import StopRequests
 
 # Similarities that the threshold is chosen from.
 THRESHOLDS = np.round(np.arange(-0.9, 1.0, 0.05), 2)
 
+# Steps in a row that are left out before a training ends: nothing is learned any more.
+MOST_SKIPPED = 10
 
-def train_one_epoch(
+
+def train_steps(
     training_step: nn.Module,
-    labeller: nn.Module,
-    teacher: AveragedModel | None,
+    learner: Learner,
     batches: TrainingBatches,
-    optimizer: Optimizer,
-    scheduler: LRScheduler,
-    pseudo: PseudoSchedule,
     config: Config,
     device: torch.device,
-    progress: str,
-) -> dict[str, float]:
-    """Train for as many steps as an epoch has.
+    losses: Means,
+    stops: StopRequests,
+    bar: tqdm,
+    steps: int,
+) -> int:
+    """Train for some steps.
 
     Args:
         training_step: a `TrainingStep`, wrapped where there are several ranks.
-        labeller: makes the pseudo-labels: the averaged model, or the model itself without one.
-        teacher: follows the model after each step; None without averaging.
-        pseudo: when pseudo-labels count, and how much.
-        progress: what the progress bar says.
+        losses: of the steps so far; each loss of these is added, summed over all ranks.
+        stops: where they agree, these steps end early.
+        bar: shows the progress.
+        steps: how many to do.
 
     Returns:
-        The mean of each loss over the epoch and all ranks, by its name.
+        How many were done.
+
+    Raises:
+        InputError: a loss is infinite or not a number.
     """
-    means = Means()
-    model = unwrapped(training_step).model
     before: _Step | None = None
-    for _ in trange(batches.steps_per_epoch, desc=progress, leave=False, disable=not is_main()):
+    done = skipped = 0
+    while done < steps and not stops.agreed(device):
         step = batches.next(device)
-        optimizer.zero_grad(set_to_none=True)
-        terms = backward(training_step, labeller, step, pseudo.next_weight(), config)
-        optimizer.step()
-        scheduler.step()
-        if teacher is not None:
-            teacher.update_parameters(model)
-        # To read a step's losses waits for the device, which by now has the next step to do.
-        if before is not None:
-            means.add(before.losses())
-        before = _Step.done(terms, itertools.chain.from_iterable(step), scheduler)
+        learner.optimizer.zero_grad(set_to_none=True)
+        weight = learner.pseudo.next_weight()
+        terms = backward(training_step, learner.averaged, step, weight, config)
+        now = _Step.of(terms, step, learner)
+        if config.skip_bad_steps and (problem := now.problem() or now.gradient_problem(learner)):
+            skipped += 1
+            _say_skipped(problem, skipped)
+            learner.scheduler.step()
+        else:
+            skipped = 0
+            learner.optimizer.step()
+            learner.scheduler.step()
+            if learner.teacher is not None:
+                learner.teacher.update_parameters(learner.model)
+            # To read a step's losses waits for the device, which by now has the next step to do.
+            if before is not None:
+                losses.add(before.losses())
+            before = now
+        done += 1
+        bar.update()
     if before is not None:
-        means.add(before.losses())
-    return means.means()
+        losses.add(before.losses())
+    return done
+
+
+def _say_skipped(problem: str, in_a_row: int) -> None:
+    if in_a_row == MOST_SKIPPED:
+        raise InputError(f"{problem}; and so it was in the {in_a_row - 1} steps before")
+    print(f"left out: {problem}", file=sys.stderr)
 
 
 def backward(
@@ -128,7 +147,8 @@ def backward(
     """Leave the gradients of a step in the model, the same on every rank.
 
     Args:
-        training_step, labeller: as in `train_one_epoch`.
+        training_step: as in `train_steps`.
+        labeller: makes the pseudo-labels: the averaged model, or the model itself without one.
         step: this rank's labelled and unlabelled batches, one pair after the other.
         pseudo_weight: what the weights of the pseudo-labels' losses are multiplied by; no
             pseudo-labels are made for 0.
@@ -180,16 +200,21 @@ class _Step:
     narration_ids: tuple[str, ...]
 
     @classmethod
-    def done(
+    def of(
         cls,
         terms: Mapping[str, Tensor],
-        batches: Iterable[Batch | None],
-        scheduler: LRScheduler,
+        step: Sequence[tuple[Batch | None, Batch | None]],
+        learner: Learner,
     ) -> _Step:
+        batches = itertools.chain.from_iterable(step)
         ids = (i for batch in batches if batch is not None for i in batch.narration_ids)
-        rate = scheduler.get_last_lr()[0]
-        together = torch.stack(list(terms.values()))
-        return cls(tuple(terms), together, scheduler.last_epoch, rate, tuple(ids))
+        return cls(
+            tuple(terms),
+            torch.stack(list(terms.values())),
+            learner.scheduler.last_epoch + 1,
+            learner.scheduler.get_last_lr()[0],
+            tuple(ids),
+        )
 
     def losses(self) -> dict[str, tuple[float, float]]:
         """Sum and count of each loss by its name.
@@ -197,75 +222,78 @@ class _Step:
         Raises:
             InputError: one is infinite or not a number.
         """
-        found = dict(zip(self.names, map(tuple, self.terms.tolist()), strict=True))
-        for name, (total, _) in found.items():
+        if problem := self.problem():
+            raise InputError(
+                f"{problem}; a lower --lr may help, and --skip-bad-steps goes on without such "
+                "steps; what is saved is of before"
+            )
+        return dict(zip(self.names, map(tuple, self.terms.tolist()), strict=True))
+
+    def problem(self) -> str | None:
+        """Says which loss is infinite or not a number; None where all are finite."""
+        for name, total in zip(self.names, self.terms[:, 0].tolist(), strict=True):
             if not math.isfinite(total):
-                raise InputError(
-                    f"step {self.number}: the loss {name} is {total}, at a learning rate of "
-                    f"{self.rate:g} and on the narrations {', '.join(self.narration_ids)}; a lower "
-                    "--lr may help; what is saved is of the epochs before"
-                )
-        return found
+                return self._said(f"the loss {name} is {total}")
+        return None
+
+    def gradient_problem(self, learner: Learner) -> str | None:
+        """Says that a gradient is infinite or not a number; None where all are finite."""
+        gradients = [p.grad for p in learner.model.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients).item()
+        return None if math.isfinite(norm) else self._said(f"the gradient's norm is {norm}")
+
+    def _said(self, what: str) -> str:
+        return (
+            f"step {self.number}: {what}, at a learning rate of {self.rate:g} and on the "
+            f"narrations {', '.join(self.narration_ids)}"
+        )
 
 
 class TrainingBatches:
     """This rank's batches of each step, without end.
 
     Args:
-        labelled: a loader over `EndlessBatches`; None where none are trained on; likewise
-            `unlabelled`. One of them is there.
+        loaders: of each part of the data by its name, "labelled" or "unlabelled", over
+            `EndlessBatches`; at least one.
         steps_per_epoch: how many steps pass for an epoch.
         accumulation: how many batches of each loader a step takes.
     """
 
     def __init__(
         self,
-        labelled: DataLoader[Batch] | None,
-        unlabelled: DataLoader[Batch] | None,
+        loaders: Mapping[str, DataLoader[Batch]],
         steps_per_epoch: int,
         accumulation: int = 1,
     ) -> None:
         self.steps_per_epoch = steps_per_epoch
         self._accumulation = accumulation
-        self._labelled = None if labelled is None else iter(labelled)
-        self._unlabelled = None if unlabelled is None else iter(unlabelled)
+        self._samplers = {name: loader.batch_sampler for name, loader in loaders.items()}
+        self._batches = {name: iter(loader) for name, loader in loaders.items()}
+        self._steps = 0
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many narrations each part has."""
+        return {name: sampler.size for name, sampler in self._samplers.items()}
+
+    @property
+    def taken(self) -> dict[str, int]:
+        """How many narrations of each part all ranks have trained on, passes repeated."""
+        return {
+            name: (sampler.start_step + self._steps) * sampler.step_size
+            for name, sampler in self._samplers.items()
+        }
 
     def next(self, device: torch.device) -> list[tuple[Batch | None, Batch | None]]:
         """The labelled and unlabelled batches of the next step, on the device."""
-        return [self._next_pair(device) for _ in range(self._accumulation)]
+        self._steps += 1
+        return [
+            (self._next("labelled", device), self._next("unlabelled", device))
+            for _ in range(self._accumulation)
+        ]
 
-    def _next_pair(self, device: torch.device) -> tuple[Batch | None, Batch | None]:
-        labelled = None if self._labelled is None else next(self._labelled).to(device)
-        unlabelled = None if self._unlabelled is None else next(self._unlabelled).to(device)
-        return labelled, unlabelled
-
-
-class PseudoSchedule:
-    """How much the losses against pseudo-labels count, step by step.
-
-    Nothing until `start` is called, then linearly more up to the whole.
-
-    Args:
-        ramp_steps: until the whole; 0 is the whole at once.
-    """
-
-    def __init__(self, ramp_steps: float) -> None:
-        self.ramp_steps = ramp_steps
-        self._since_start: int | None = None
-
-    def start(self) -> bool:
-        """Let them count from the next step on; returns whether they did not before."""
-        if self._since_start is not None:
-            return False
-        self._since_start = 0
-        return True
-
-    def next_weight(self) -> float:
-        """What to multiply the weights of the next step by."""
-        if self._since_start is None:
-            return 0.0
-        self._since_start += 1
-        return min(1.0, self._since_start / max(self.ramp_steps, 1.0))
+    def _next(self, name: str, device: torch.device) -> Batch | None:
+        return next(self._batches[name]).to(device) if name in self._batches else None
 
 
 def pseudo_label(
@@ -299,42 +327,6 @@ def pseudo_label_quality(
 def unwrapped(training_step: nn.Module) -> TrainingStep:
     """The `TrainingStep` inside DistributedDataParallel, or the one that is not wrapped."""
     return getattr(training_step, "module", training_step)
-
-
-def make_optimizer(model: CoreferenceModel, config: Config) -> Optimizer:
-    """AdamW; biases and norms do not decay. The pretrained text encoder has a learning rate of its
-    own, and so has what finds mentions."""
-    pretrained = set(model.text_encoder.body.parameters())
-    finder = set() if model.mention_detector is None else set(model.mention_detector.parameters())
-    others = set(model.parameters()) - pretrained - finder
-    parts = (
-        (1.0, pretrained),
-        (config.new_parts_lr_factor, others),
-        (config.mention_lr_factor, finder),
-    )
-    groups = [
-        {
-            "params": [p for p in model.parameters() if p in part and (p.dim() > 1) == decays],
-            "lr": config.lr * factor,
-            "weight_decay": config.weight_decay if decays else 0.0,
-        }
-        for factor, part in parts
-        for decays in (True, False)
-    ]
-    return AdamW(groups, fused=True)
-
-
-def make_scheduler(optimizer: Optimizer, config: Config, steps_per_epoch: int) -> LRScheduler:
-    """A linear rise over the warm-up epochs, then a factor every few epochs; set at every step."""
-    warmup_steps = config.warmup_epochs * steps_per_epoch
-
-    def factor(step: int) -> float:
-        if step < warmup_steps:
-            return min(1.0, (step + 1) / warmup_steps)
-        epochs = (step - warmup_steps) / steps_per_epoch
-        return config.lr_step_factor ** int(epochs // config.lr_step_epochs)
-
-    return LambdaLR(optimizer, factor)
 
 
 @dataclass(frozen=True)

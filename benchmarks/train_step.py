@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -23,17 +24,17 @@ from benchmarks.measuring import add_options, measure, set_up
 from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
 from data.loaders import Masking
 from data.narration import without_labels
-from engine import PseudoSchedule, make_optimizer, make_scheduler, train_one_epoch
-from models.teacher import make_teacher
+from engine import train_steps
+from learner import Learner
 from models.training_step import TrainingStep
 from utils.batch import Batch
 from utils.errors import run_command
+from utils.meters import Means
+from utils.preemption import StopRequests
 
 
 class OneStep:
-    """An epoch of one step, always on the same two batches."""
-
-    steps_per_epoch = 1
+    """Every step on the same two batches."""
 
     def __init__(self, labelled: Batch, unlabelled: Batch) -> None:
         self.labelled = labelled
@@ -51,27 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     device, precision = set_up(options)
     config = published_config(batch=options.batch)
-    model = published_model(config).to(device)
-    teacher = make_teacher(model, config.ema_decay)
-    training_step = TrainingStep(model, config, precision)
-    optimizer = make_optimizer(model, config)
-    scheduler = make_scheduler(optimizer, config, steps_per_epoch=1000)
-    pseudo = PseudoSchedule(ramp_steps=0)
-    pseudo.start()
+    learner = Learner(published_model(config).to(device), config, steps_per_epoch=1000)
+    learner.pseudo.start()
+    training_step = TrainingStep(learner.model, config, precision)
 
     def step(batches: OneStep) -> None:
-        train_one_epoch(
-            training_step,
-            teacher,
-            teacher,
-            batches,
-            optimizer,
-            scheduler,
-            pseudo,
-            config,
-            device,
-            progress="step",
-        )
+        with tqdm(disable=True) as bar:
+            train_steps(
+                training_step, learner, batches, config, device, Means(), StopRequests(), bar, 1
+            )
 
     batches = make_batches(options.batch, Masking(config.mlm_probability, config.seed))
     released = OneStep(as_released(batches.labelled), as_released(batches.unlabelled))
@@ -79,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measure(
         lambda: step(batches),
         lambda: step(released),
-        training_operations(both, batches.unlabelled, Sizes.of(model)),
+        training_operations(both, batches.unlabelled, Sizes.of(learner.model)),
         options,
         device,
         precision,

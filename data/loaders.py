@@ -5,7 +5,9 @@ from __future__ import annotations
 import bisect
 import hashlib
 import itertools
+import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +34,7 @@ from data.traces import MentionTraces, mention_traces, read_trace
 from data.word_pieces import WordPieces
 from data.word_vectors import WordVectors
 from utils.batch import Batch
+from utils.errors import InputError
 from utils.languages import Language
 
 
@@ -208,6 +211,7 @@ class EndlessBatches(Sampler[list[tuple[int, int]]]):
         seed: shuffles, together with the epoch.
         rank, ranks: which part is this rank's.
         accumulation: how many batches a rank has in a step.
+        taken: how many narrations of the stream were trained on before, rounded to whole steps.
     """
 
     def __init__(
@@ -218,6 +222,7 @@ class EndlessBatches(Sampler[list[tuple[int, int]]]):
         rank: int = 0,
         ranks: int = 1,
         accumulation: int = 1,
+        taken: int = 0,
     ) -> None:
         self.size = size
         self.batch = max(1, min(batch, size // (ranks * accumulation)))
@@ -225,6 +230,7 @@ class EndlessBatches(Sampler[list[tuple[int, int]]]):
         self.rank = rank
         self.ranks = ranks
         self.accumulation = accumulation
+        self.start_step = round(taken / self.step_size)
 
     @property
     def step_size(self) -> int:
@@ -237,7 +243,7 @@ class EndlessBatches(Sampler[list[tuple[int, int]]]):
         return -(-self.size // self.step_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        stream = self._stream()
+        stream = itertools.islice(self._stream(), self.start_step * self.step_size, None)
         while True:
             of_all_ranks = list(itertools.islice(stream, self.batch * self.ranks))
             yield of_all_ranks[self.rank * self.batch : (self.rank + 1) * self.batch]
@@ -272,9 +278,39 @@ def make_loader(
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
+        worker_init_fn=_outlive_requests_to_stop,
         # Of its own, so that starting workers does not shift the model's random numbers.
         generator=torch.Generator(),
     )
+
+
+def _outlive_requests_to_stop(worker: int) -> None:
+    """A worker ends with the process that reads from it, which may still want its batches."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@contextmanager
+def workers_explained() -> Iterator[None]:
+    """Inside, what ends a worker of a loader is said in one line.
+
+    Raises:
+        InputError: the worker's own, without its traceback; or a worker was killed.
+    """
+    try:
+        yield
+    except InputError as error:
+        # A worker hands its error over as the text of its traceback, which ends in the message.
+        *traceback, message = str(error).split(f"{type(error).__module__}.{type(error).__name__}: ")
+        if not traceback:
+            raise
+        raise type(error)(message.strip()) from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            f"a process that reads data ahead has ended ({error}); where the system killed it, "
+            "memory may have run out: fewer --workers take less"
+        ) from error
 
 
 def hold_out(

@@ -18,6 +18,7 @@ import torch
 import main as training
 import test_coref
 import test_grounding
+import training_run
 from data.loaders import keep_labels
 from data.mentions import cache_path, fingerprint
 from data.narration import Mention, Narration, Regions
@@ -123,7 +124,9 @@ def evaluated(folder: Path, checkpoint: Path, *options: str) -> dict:
 
 def test_training_leaves_a_checkpoint_of_each_epoch_and_a_log(checkpoint: Path) -> None:
     names = {path.name for path in checkpoint.parent.iterdir()}
-    assert names == {"models_0.pt", "models_1.pt", "models.pt", "log"}
+    assert names == {
+        "models_0.pt", "models_1.pt", "models_best.pt", "models.pt", "run_state.pt", "log"
+    }  # fmt: skip
     assert list((checkpoint.parent / "log").iterdir())
     last, first = load_checkpoint(checkpoint), load_checkpoint(checkpoint.parent / "models_0.pt")
     assert (first.epoch, last.epoch) == (0, 1)
@@ -149,12 +152,12 @@ def test_an_epoch_has_the_steps_that_the_configuration_says(
     """
     seen: list[int] = []
 
-    def train_one_epoch(*values: object, **_: object) -> dict[str, float]:
+    def train_steps(*values: object) -> int:
         (batches,) = (value for value in values if isinstance(value, TrainingBatches))
         seen.append(batches.steps_per_epoch)
-        return {}
+        return batches.steps_per_epoch
 
-    monkeypatch.setattr(training, "train_one_epoch", train_one_epoch)
+    monkeypatch.setattr(training_run, "train_steps", train_steps)
     path = folder / "steps.json"
     for steps in (0, 3):
         values = json.loads((folder / "config.json").read_text()) | {"steps_per_epoch": steps}
@@ -178,12 +181,14 @@ def test_what_is_kept_in_the_cache_trains_the_same_model(folder: Path, capsys) -
     options += ["--cache", str(folder / "cache")]
     for run in range(2):
         workers = ["--workers", "1"] if run else []
-        weights = load_checkpoint(train(folder, *options, *workers, name="cached")).model_state
+        weights = load_checkpoint(
+            train(folder, *options, *workers, name=f"cached{run}")
+        ).model_state
         for name, weight in expected.items():
             assert torch.equal(weight, weights[name]), name
         (made,) = (folder / "cache").iterdir()
         printed = capsys.readouterr().out.replace(f"read from {made}\n", "")
-        assert printed.replace("/cached/", "/uncached/") == said
+        assert printed.replace(f"/cached{run}/", "/uncached/") == said
     (folder / "data" / "mentions" / "train.json").touch()
     train(folder, *options, name="cached")
     assert len(list((folder / "cache").iterdir())) == 2

@@ -10,20 +10,18 @@ import pytest
 import torch
 from torch.multiprocessing import spawn
 from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
 
 from data.loaders import EndlessBatches, Masking, NarrationDataset, make_loader
 from data.narration import Narration, Regions
 from engine import (
-    PseudoSchedule,
     TrainingBatches,
     backward,
     evaluate,
-    make_optimizer,
-    make_scheduler,
     resolve_on_all_ranks,
-    train_one_epoch,
+    train_steps,
 )
-from models.teacher import make_teacher
+from learner import Learner
 from models.training_step import TrainingStep
 from resolver import Resolver
 from tests import tiny
@@ -39,6 +37,8 @@ from utils.distributed import (
     sum_over_ranks,
     world_size,
 )
+from utils.meters import Means
+from utils.preemption import StopRequests
 
 CPU = torch.device("cpu")
 RANKS = 2
@@ -101,8 +101,9 @@ def batches(config: Config) -> TrainingBatches:
         EndlessBatches(len(dataset), config.batch, seed, rank(), world_size(), config.accumulation)
         for seed in (1, 2)
     ]
-    loaders = [make_loader(dataset, of_seed, 0, CPU) for of_seed in keys]
-    return TrainingBatches(*loaders, steps_per_epoch=20, accumulation=config.accumulation)
+    labelled, unlabelled = (make_loader(dataset, of_seed, 0, CPU) for of_seed in keys)
+    loaders = {"labelled": labelled, "unlabelled": unlabelled}
+    return TrainingBatches(loaders, steps_per_epoch=20, accumulation=config.accumulation)
 
 
 def one_step(**values: object) -> dict[str, Any]:
@@ -149,19 +150,17 @@ def work(number: int, folder: str, port: int) -> None:
         found["broadcast"] = broadcast_object(f"of {number}")
         found["share"] = list(share_of(range(5)))
         torch.manual_seed(number)
-        config, training_step = tiny_run(batch=BATCH, dropout=0.1)
+        config, training_step = tiny_run(batch=BATCH, dropout=0.1, use_ema=True, ema_decay=0.999)
         model = training_step.model
         wrapped = DistributedDataParallel(training_step, find_unused_parameters=True)
-        teacher = make_teacher(model, 0.999)
-        optimizer = make_optimizer(model, config)
-        pseudo = PseudoSchedule(5)
-        pseudo.start()
-        train_one_epoch(
-            wrapped, teacher.module, teacher, batches(config), optimizer,
-            make_scheduler(optimizer, config, 20), pseudo, config, CPU, "training",
-        )  # fmt: skip
+        learner = Learner(model, config, 20)
+        learner.pseudo.start()
+        with tqdm(disable=True) as bar:
+            train_steps(
+                wrapped, learner, batches(config), config, CPU, Means(), StopRequests(), bar, 20
+            )
         found["trained"] = model.state_dict()
-        found["teacher"] = teacher.module.state_dict()
+        found["teacher"] = learner.averaged.state_dict()
     torch.save(found, Path(folder) / f"{number}.pt")
 
 

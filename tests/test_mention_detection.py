@@ -13,8 +13,8 @@ from data.candidates import boundaries, count_unreachable, find_candidates, with
 from data.loaders import Collate, NarrationDataset
 from data.mentions import gold_spans, with_spans
 from data.narration import Narration
-from engine import make_optimizer
 from evaluation.mention_scores import ScoredSpan, choose_mention_threshold, spans_above
+from learner import make_optimizer
 from models import losses
 from models.mention_detector import IMPOSSIBLE, MentionDetector
 from models.training_step import TrainingStep, count_things, make_portion

@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engine import PseudoSchedule, backward, pseudo_label, pseudo_label_quality
+from engine import backward, pseudo_label, pseudo_label_quality
+from learner import PseudoSchedule
 from models import losses
 from models.coreference_model import Output
 from models.pseudo_labels import (

@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +52,6 @@ class Checkpoint:
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint whole or not at all."""
     content = {
-        "format": _FORMAT,
         "config": config_to_dict(checkpoint.config),
         # Text, because transformers' configurations hold types that a restricted load refuses.
         "encoder_config": json.dumps(dict(checkpoint.encoder_config)),
@@ -62,8 +62,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "scores": dict(checkpoint.scores),
         "mention_threshold": checkpoint.mention_threshold,
     }
-    with replaced_when_whole(path) as temporary:
-        torch.save(content, temporary)
+    write_restricted(path, _FORMAT, content)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -72,15 +71,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: the file is missing, broken, or no checkpoint of this framework.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint{_neighbours(path)}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path}: is no readable checkpoint ({reason})") from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise CheckpointError(f"{path}: is not a checkpoint of this framework ({_FORMAT})")
+    content = read_restricted(path, _FORMAT)
     try:
         return Checkpoint(
             config=config_from_checkpoint(content["config"]),
@@ -95,6 +86,42 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     except (KeyError, TypeError, ConfigError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def write_restricted(path: Path, file_format: str, content: Mapping[str, object]) -> None:
+    """Write tensors and plain values whole or not at all.
+
+    Raises:
+        CheckpointError: it cannot be written; what was at the path before is still there.
+    """
+    try:
+        with replaced_when_whole(path) as temporary, temporary.open("wb") as file:
+            torch.save({"format": file_format, **content}, file)
+    # torch tells of a full disk by a RuntimeError.
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: cannot be written ({_first_line(error)})") from error
+
+
+def read_restricted(path: Path, file_format: str) -> dict[str, Any]:
+    """Read what `write_restricted` wrote onto the CPU; no code in it is run.
+
+    Raises:
+        CheckpointError: the file is missing, broken, or of another format.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint{_neighbours(path)}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        reason = _first_line(error)
+        raise CheckpointError(f"{path}: is no readable checkpoint ({reason})") from error
+    if not isinstance(content, dict) or content.pop("format", None) != file_format:
+        raise CheckpointError(f"{path}: is not of the format {file_format} of this framework")
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _neighbours(path: Path) -> str:

@@ -133,6 +133,9 @@ class Config:
     warmup_epochs: float = _part("training", 2.0)
     lr_step_epochs: int = _part("training", 10)
     lr_step_factor: float = _part("training", 0.95)
+    # A step whose losses or gradients are infinite or not a number is left out instead of ending
+    # the run; to look for them waits for the device in every step.
+    skip_bad_steps: bool = _part("training", False)
     use_ema: bool = _part("training", False)
     ema_decay: float = _part("training", 0.999)
     seed: int = _part("training", 42)

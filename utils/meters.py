@@ -7,17 +7,26 @@ from collections.abc import Mapping
 
 
 class Means:
-    """Running means of named values, each weighted by how many things it is the mean of."""
+    """Running means of named values, each weighted by how many things it is the mean of.
 
-    def __init__(self) -> None:
+    Args:
+        so_far: what `sums` gave of others, to go on from.
+    """
+
+    def __init__(self, so_far: Mapping[str, tuple[float, float]] | None = None) -> None:
         self._sums: dict[str, float] = defaultdict(float)
         self._counts: dict[str, float] = defaultdict(float)
+        self.add(so_far or {})
 
     def add(self, values: Mapping[str, tuple[float, float]]) -> None:
         """Add sums with their counts, by name."""
         for name, (total, count) in values.items():
             self._sums[name] += total
             self._counts[name] += count
+
+    def sums(self) -> dict[str, tuple[float, float]]:
+        """What was added up so far, sums with their counts, by name."""
+        return {name: (total, self._counts[name]) for name, total in self._sums.items()}
 
     def means(self) -> dict[str, float]:
         """The mean of every name that counted anything."""

@@ -1,0 +1,143 @@
+"""What a training changes from step to step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from models.coreference_model import CoreferenceModel
+from models.teacher import make_teacher
+from utils.config import Config
+from utils.run_state import RunState
+
+
+class Learner:
+    """A model with all that changes beside it while it learns.
+
+    Args:
+        model: on the device that it is to learn on.
+        steps_per_epoch: how many steps pass for an epoch.
+        before: where the run was left; None to begin.
+
+    Attributes:
+        teacher: follows the model after each step; None where nothing is averaged.
+        optimizer: of the model's weights.
+        scheduler: sets its learning rates.
+        pseudo: when pseudo-labels count, and how much.
+    """
+
+    def __init__(
+        self,
+        model: CoreferenceModel,
+        config: Config,
+        steps_per_epoch: int,
+        before: RunState | None = None,
+    ) -> None:
+        self.model = model
+        self.teacher = make_teacher(model, config.ema_decay) if config.use_ema else None
+        self.optimizer = make_optimizer(model, config)
+        self.pseudo = PseudoSchedule(config.pseudo_ramp_epochs * steps_per_epoch)
+        if before is not None:
+            self._go_on(before, steps_per_epoch)
+        done = 0 if before is None else before.done(steps_per_epoch)
+        self.scheduler = make_scheduler(self.optimizer, config, steps_per_epoch, done)
+
+    def _go_on(self, before: RunState, steps_per_epoch: int) -> None:
+        self.model.load_state_dict(before.learner["model"])
+        if self.teacher is not None:
+            self.teacher.load_state_dict(before.learner["teacher"])
+        self.optimizer.load_state_dict(before.learner["optimizer"])
+        since_start = before.learner["pseudo"]
+        if since_start is not None:
+            scale = steps_per_epoch / before.steps_per_epoch
+            self.pseudo.since_start = round(since_start * scale)
+
+    @property
+    def averaged(self) -> nn.Module:
+        """The averaged model, or the model itself where nothing is averaged."""
+        return self.model if self.teacher is None else self.teacher.module
+
+    def state(self) -> dict[str, Any]:
+        """Everything to go on from, as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "teacher": None if self.teacher is None else self.teacher.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "pseudo": self.pseudo.since_start,
+        }
+
+
+class PseudoSchedule:
+    """How much the losses against pseudo-labels count, step by step.
+
+    Nothing until `start` is called, then linearly more up to the whole.
+
+    Args:
+        ramp_steps: until the whole; 0 is the whole at once.
+
+    Attributes:
+        since_start: how many steps they have counted for; None before `start`.
+    """
+
+    def __init__(self, ramp_steps: float) -> None:
+        self.ramp_steps = ramp_steps
+        self.since_start: int | None = None
+
+    def start(self) -> bool:
+        """Let them count from the next step on; returns whether they did not before."""
+        if self.since_start is not None:
+            return False
+        self.since_start = 0
+        return True
+
+    def next_weight(self) -> float:
+        """What to multiply the weights of the next step by."""
+        if self.since_start is None:
+            return 0.0
+        self.since_start += 1
+        return min(1.0, self.since_start / max(self.ramp_steps, 1.0))
+
+
+def make_optimizer(model: CoreferenceModel, config: Config) -> Optimizer:
+    """AdamW; biases and norms do not decay. The pretrained text encoder has a learning rate of its
+    own, and so has what finds mentions."""
+    pretrained = set(model.text_encoder.body.parameters())
+    finder = set() if model.mention_detector is None else set(model.mention_detector.parameters())
+    others = set(model.parameters()) - pretrained - finder
+    parts = (
+        (1.0, pretrained),
+        (config.new_parts_lr_factor, others),
+        (config.mention_lr_factor, finder),
+    )
+    groups = [
+        {
+            "params": [p for p in model.parameters() if p in part and (p.dim() > 1) == decays],
+            "lr": config.lr * factor,
+            "weight_decay": config.weight_decay if decays else 0.0,
+        }
+        for factor, part in parts
+        for decays in (True, False)
+    ]
+    return AdamW(groups, fused=True)
+
+
+def make_scheduler(
+    optimizer: Optimizer, config: Config, steps_per_epoch: int, done: int = 0
+) -> LRScheduler:
+    """A linear rise over the warm-up epochs, then a factor every few epochs; set at every step.
+
+    Args:
+        done: how many steps the optimizer has done.
+    """
+    warmup_steps = config.warmup_epochs * steps_per_epoch
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return min(1.0, (step + 1) / warmup_steps)
+        epochs = (step - warmup_steps) / steps_per_epoch
+        return config.lr_step_factor ** int(epochs // config.lr_step_epochs)
+
+    return LambdaLR(optimizer, factor, last_epoch=done - 1)

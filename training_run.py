@@ -1,0 +1,182 @@
+"""A training from its start, or from where it was left, to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from engine import TrainingBatches, train_steps
+from learner import Learner
+from utils.checkpoint import Checkpoint
+from utils.config import Config
+from utils.distributed import (
+    broadcast_object,
+    gather_objects,
+    is_main,
+    rank,
+    wait_for_all,
+    world_size,
+)
+from utils.errors import InputError
+from utils.meters import Means
+from utils.preemption import StopRequests
+from utils.run_folder import RunFolder
+from utils.run_state import (
+    RunState,
+    load_run_state,
+    random_state,
+    save_run_state,
+    set_random_state,
+    set_seeds,
+)
+
+
+def where_it_stands(files: RunFolder) -> RunState | None:
+    """Where the run in a folder was left, on every rank; None where there is none.
+
+    Raises:
+        CheckpointError: the state cannot be read, or not by every rank.
+    """
+    is_there = broadcast_object(files.state.exists())
+    return load_run_state(files.state) if is_there else None
+
+
+class TrainingRun:
+    """How far a training has come, kept in its folder.
+
+    Args:
+        training_step: a `TrainingStep` around the learner's model, wrapped where there are several
+            ranks.
+        save_steps: how many steps pass at most until the state is saved.
+        before: where the run was left; None to begin.
+
+    Attributes:
+        epoch: the epoch that it is in, counted from 0.
+        step: how many of its steps are done.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        training_step: nn.Module,
+        learner: Learner,
+        batches: TrainingBatches,
+        files: RunFolder,
+        stops: StopRequests,
+        device: torch.device,
+        save_steps: int,
+        before: RunState | None = None,
+    ) -> None:
+        self.config = config
+        self.learner = learner
+        self.files = files
+        self.epoch = self.step = 0
+        self._training_step = training_step
+        self._batches = batches
+        self._stops = stops
+        self._device = device
+        self._save_steps = save_steps
+        self._losses = Means()
+        self._best: float | None = None
+        if before is None:
+            set_seeds(config.seed + rank())
+        else:
+            self._go_on(before)
+        if is_main():
+            files.make()
+            if before is None and (aside := files.clear()):
+                print(f"{files.path}: an earlier run lies there; its files are now in {aside}")
+
+    def _go_on(self, before: RunState) -> None:
+        if before.epoch >= self.config.epochs:
+            raise InputError(
+                f"{self.files.state}: is in epoch {before.epoch} already, counted from 0, expected "
+                f"one below --epochs {self.config.epochs}"
+            )
+        self.epoch, self.step = before.epoch, before.step_of(self._batches.steps_per_epoch)
+        self._losses = Means(before.losses)
+        self._best = before.best
+        print(
+            f"{self.files.state}: goes on in epoch {self.epoch} after {self.step} of "
+            f"{self._batches.steps_per_epoch} steps"
+        )
+        if len(before.random_states) == world_size():
+            set_random_state(before.random_states[rank()], self._device)
+        else:
+            # Other ranks: numbers that were not drawn before.
+            done = self.learner.scheduler.last_epoch
+            set_seeds(self.config.seed + done * world_size() + rank())
+
+    def epochs(self) -> Iterator[int]:
+        """The epochs that are left, the one that it is in first."""
+        while self.epoch < self.config.epochs:
+            yield self.epoch
+            self.epoch, self.step, self._losses = self.epoch + 1, 0, Means()
+
+    def train_epoch(self) -> dict[str, float]:
+        """Do the steps of the epoch that are left, and save where the run stands now and then.
+
+        A request to stop ends the process, with the state saved after the last step.
+
+        Returns:
+            The mean of each loss over the epoch and all ranks, by its name.
+        """
+        steps = self._batches.steps_per_epoch
+        bar = tqdm(
+            desc=f"epoch {self.epoch}",
+            initial=self.step,
+            total=steps,
+            leave=False,
+            disable=not is_main(),
+        )
+        with bar:
+            while self.step < steps:
+                until_saved = self._save_steps - self.step % self._save_steps
+                self._train(min(until_saved, steps - self.step), bar)
+        return self._losses.means()
+
+    def _train(self, steps: int, bar: tqdm) -> None:
+        """Do some steps and save."""
+        with self._stops.deferred():
+            done = train_steps(
+                self._training_step, self.learner, self._batches, self.config, self._device,
+                self._losses, self._stops, bar, steps,
+            )  # fmt: skip
+            self.step += done
+            self._save()
+        if done < steps:
+            self._stops.leave()
+
+    def _save(self) -> None:
+        random_states = gather_objects(random_state(self._device))
+        if random_states is not None:
+            state = RunState(
+                config=self.config,
+                epoch=self.epoch,
+                step=self.step,
+                steps_per_epoch=self._batches.steps_per_epoch,
+                sizes=self._batches.sizes,
+                taken=self._batches.taken,
+                learner=self.learner.state(),
+                losses=self._losses.sums(),
+                best=self._best,
+                random_states=random_states,
+            )
+            save_run_state(self.files.state, state)
+        # The launcher ends all ranks when one has left: none leaves while the first one writes.
+        wait_for_all()
+
+    def save_epoch(self, checkpoint: Checkpoint) -> None:
+        """Save the checkpoint of the epoch, on the first rank.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        conll = checkpoint.scores.get("conll")
+        is_best = conll is not None and (self._best is None or conll > self._best)
+        if is_best:
+            self._best = conll
+        self.files.save_epoch(checkpoint, is_best=is_best)
