@@ -103,7 +103,7 @@ def train_steps(
         InputError: a loss is infinite or not a number.
     """
     before: _Step | None = None
-    done = skipped = 0
+    done = 0
     while done < steps and not stops.agreed(device):
         step = batches.next(device)
         learner.optimizer.zero_grad(set_to_none=True)
@@ -111,11 +111,9 @@ def train_steps(
         terms = backward(training_step, learner.averaged, step, weight, config)
         now = _Step.of(terms, step, learner)
         if config.skip_bad_steps and (problem := now.problem() or now.gradient_problem(learner)):
-            skipped += 1
-            _say_skipped(problem, skipped)
-            learner.scheduler.step()
+            _skip(problem, learner)
         else:
-            skipped = 0
+            learner.skipped = 0
             learner.optimizer.step()
             learner.scheduler.step()
             if learner.teacher is not None:
@@ -131,10 +129,13 @@ def train_steps(
     return done
 
 
-def _say_skipped(problem: str, in_a_row: int) -> None:
-    if in_a_row == MOST_SKIPPED:
-        raise InputError(f"{problem}; and so it was in the {in_a_row - 1} steps before")
-    print(f"left out: {problem}", file=sys.stderr)
+def _skip(problem: str, learner: Learner) -> None:
+    """Leave out a step's update, and say why."""
+    learner.skipped += 1
+    if learner.skipped == MOST_SKIPPED:
+        raise InputError(f"{problem}; and so it was in the {MOST_SKIPPED - 1} steps before")
+    tqdm.write(f"left out: {problem}", file=sys.stderr)
+    learner.scheduler.step()
 
 
 def backward(

@@ -27,6 +27,7 @@ class Learner:
         optimizer: of the model's weights.
         scheduler: sets its learning rates.
         pseudo: when pseudo-labels count, and how much.
+        skipped: how many steps were left out in a row.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Learner:
         self.teacher = make_teacher(model, config.ema_decay) if config.use_ema else None
         self.optimizer = make_optimizer(model, config)
         self.pseudo = PseudoSchedule(config.pseudo_ramp_epochs * steps_per_epoch)
+        self.skipped = 0
         if before is not None:
             self._go_on(before, steps_per_epoch)
         done = 0 if before is None else before.done(steps_per_epoch)

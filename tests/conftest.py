@@ -14,6 +14,17 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of what is drawn at random is tried."""
+    parser.addoption("--kills", type=int, default=3, help="trainings that are killed (3)")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """How many trainings are killed and resumed."""
+    return request.config.getoption("--kills")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data sets: MCR_REAL_DATA, or shared/data beside the repository.
