@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
@@ -69,7 +68,7 @@ from utils.config import (
     read_config_file,
 )
 from utils.device import choose_device, choose_precision
-from utils.distributed import is_main, process_group, rank, world_size
+from utils.distributed import is_main, process_group, rank, world_size, wrapped_for_ranks
 from utils.errors import InputError, run_command
 from utils.languages import read_language
 from utils.options import add_data_options
@@ -291,9 +290,7 @@ def train(config: Config, device: torch.device, folder: Path, options: argparse.
     scheduler = make_scheduler(optimizer, config, batches.steps_per_epoch)
     pseudo = PseudoSchedule(config.pseudo_ramp_epochs * batches.steps_per_epoch)
     precision = choose_precision(config.precision, device)
-    training_step = TrainingStep(model, config, precision)
-    if world_size() > 1:
-        training_step = DistributedDataParallel(training_step, find_unused_parameters=True)
+    training_step = wrapped_for_ranks(TrainingStep(model, config, precision))
     set_seeds(config.seed + rank())
 
     log = SummaryWriter(str(folder / "log")) if is_main() else None
