@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
@@ -65,7 +64,14 @@ from utils.config import (
     read_config_file,
 )
 from utils.device import choose_device, choose_precision
-from utils.distributed import is_main, process_group, rank, was_restarted, world_size
+from utils.distributed import (
+    is_main,
+    process_group,
+    rank,
+    was_restarted,
+    world_size,
+    wrapped_for_ranks,
+)
 from utils.errors import InputError, run_command
 from utils.languages import read_language
 from utils.options import add_data_options, whole_number_from
@@ -336,9 +342,7 @@ def train(
     print(f"{config.text_encoder}: {started} of {config.fusion_layers} fusion layers start from it")
     learner = Learner(model.to(device), config, batches.steps_per_epoch, before)
     precision = choose_precision(config.precision, device)
-    training_step = TrainingStep(model, config, precision)
-    if world_size() > 1:
-        training_step = DistributedDataParallel(training_step, find_unused_parameters=True)
+    training_step = wrapped_for_ranks(TrainingStep(model, config, precision))
     run = TrainingRun(
         config, training_step, learner, batches, files, stops, device, options.save_steps, before
     )

@@ -4,6 +4,8 @@ python prepare.py mention-pipeline --dataset cin --data-root datasets --out save
 python prepare.py mentions --dataset cin --data-root datasets --spacy-model saved/mentions
 python prepare.py repack --dataset cin --data-root datasets --split train --precision float16
     --shards 8 --out datasets/smaller_features
+
+`mentions` is also shared by the ranks of a launcher (torchrun prepare.py mentions ...).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from data.files import DataError
@@ -46,8 +49,10 @@ from data.readers import (
 )
 from data.region_index import shard_name
 from data.region_writing import pictures_of, write_region_store
+from utils.distributed import process_group
 from utils.errors import InputError, run_command
 from utils.files import folder_when_whole
+from utils.launch import read_launch
 from utils.options import whole_number_from
 from utils.processes import default_processes
 
@@ -61,7 +66,7 @@ _PRECISIONS = {"float16": np.float16, "float32": np.float32}
 def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; `run` is the function of its command."""
     parser = argparse.ArgumentParser(description="Prepare what training reads.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     command = commands.add_parser(
         "mentions", help="find the mentions of the unlabelled split and keep them"
@@ -73,7 +78,7 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--processes",
         type=whole_number_from(1),
         default=default_processes(),
-        help="how many work side by side",
+        help="how many work side by side, on each rank",
     )
 
     command = commands.add_parser(
@@ -148,9 +153,20 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command that the command line names."""
+    """Run the command that the command line names.
+
+    Raises:
+        InputError: several ranks were started for what they cannot share.
+    """
     options = parse_options(arguments)
-    options.run(options)
+    ranks = read_launch().world_size
+    if ranks > 1 and options.run is not find_mentions:
+        raise InputError(
+            f"{options.command}: {ranks} ranks were started, and each would do the whole; expected "
+            "one process (mentions alone is shared)"
+        )
+    with process_group(torch.device("cpu")):
+        options.run(options)
 
 
 def find_mentions(options: argparse.Namespace) -> None:

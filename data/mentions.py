@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from data.files import DataError, bad_record, read_json, shown
 from data.narration import Mention, Narration
+from utils.distributed import broadcast_object, gather_objects, interleave, is_main, share_of
 from utils.errors import InputError
 from utils.files import write_text
 from utils.spans import MentionScores, Span, score_spans
@@ -150,33 +151,39 @@ def cache_path(data_root: Path, split: str) -> Path:
 
 def write_found_mentions(
     path: Path, narrations: Sequence[Narration], pipeline: Language, processes: int
-) -> int:
+) -> int | None:
     """Find the mentions of narrations and write them, unless the file has them already.
+
+    The ranks share the narrations, and the first one writes.
 
     Args:
         path: as `cache_path` gives it.
         pipeline: as `load_pipeline` gives it, not used before.
-        processes: the most that work side by side.
+        processes: the most that work side by side on each rank.
 
     Returns:
-        How many were written; 0 where nothing had to be done.
+        How many were written; 0 where nothing had to be done, None on every rank but the first.
 
     Raises:
         InputError: the pipeline finds nothing at all.
     """
     made_by = _identity(pipeline)
-    if _is_up_to_date(path, narrations, made_by):
+    # Asked once: by the time that another rank looks the file may be a new one.
+    if broadcast_object(is_main() and _is_up_to_date(path, narrations, made_by)):
         return 0
-    texts = [narration.text for narration in narrations]
+    texts = [narration.text for narration in share_of(narrations)]
     needed = 1 + sum(map(len, texts)) // _CHARACTERS_PER_PROCESS
     found = find_spans(pipeline, texts, min(processes, needed))
-    progress = tqdm(found, desc="finding mentions", total=len(texts))
-    mentions = {n.id: spans for n, spans in zip(narrations, progress, strict=True)}
+    progress = tqdm(found, desc="finding mentions", total=len(texts), disable=not is_main())
+    shares = gather_objects(list(progress))
+    if shares is None:
+        return None
+    mentions = {n.id: spans for n, spans in zip(narrations, interleave(shares), strict=True)}
     count = sum(map(len, mentions.values()))
     if not count:
         raise InputError(
-            f"--spacy-model: {made_by['name']} finds no mention in {len(texts)} narrations, so "
-            f"{path} is not written"
+            f"--spacy-model: {made_by['name']} finds no mention in {len(narrations)} narrations, "
+            f"so {path} is not written"
         )
     content = {"texts": fingerprint(narrations), "pipeline": made_by, "mentions": mentions}
     write_text(path, json.dumps(content) + "\n")

@@ -651,8 +651,9 @@ def test_what_cannot_run_is_refused(
 
 
 def test_several_ranks_do_not_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("LOCAL_RANK", "1")
+    said = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "TORCHELASTIC_RUN_ID": "1"}
+    for name, value in (said | {"MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}).items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match="its own GPU, here cuda:1"):
         choose_device("cuda:0")
     assert choose_device("cpu").type == "cpu"

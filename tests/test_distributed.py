@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from torch.multiprocessing import spawn
-from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from data.loaders import EndlessBatches, Masking, NarrationDataset, make_loader
@@ -36,6 +35,7 @@ from utils.distributed import (
     share_of,
     sum_over_ranks,
     world_size,
+    wrapped_for_ranks,
 )
 from utils.meters import Means
 from utils.preemption import StopRequests
@@ -109,10 +109,8 @@ def batches(config: Config) -> TrainingBatches:
 def one_step(**values: object) -> dict[str, Any]:
     """The losses and the gradients of the first step, of a run that the values configure."""
     config, training_step = tiny_run(**values)
-    wrapped: torch.nn.Module = training_step
-    if world_size() > 1:
-        wrapped = DistributedDataParallel(training_step, find_unused_parameters=True)
-    terms = backward(wrapped, training_step.model, batches(config).next(CPU), 0.7, config)
+    step, model = batches(config).next(CPU), training_step.model
+    terms = backward(wrapped_for_ranks(training_step), model, step, 0.7, config)
     gradients = {n: p.grad for n, p in training_step.named_parameters() if p.grad is not None}
     return {"terms": terms, "gradients": {n: g.clone() for n, g in gradients.items()}}
 
@@ -152,7 +150,7 @@ def work(number: int, folder: str, port: int) -> None:
         torch.manual_seed(number)
         config, training_step = tiny_run(batch=BATCH, dropout=0.1, use_ema=True, ema_decay=0.999)
         model = training_step.model
-        wrapped = DistributedDataParallel(training_step, find_unused_parameters=True)
+        wrapped = wrapped_for_ranks(training_step)
         learner = Learner(model, config, 20)
         learner.pseudo.start()
         with tqdm(disable=True) as bar:

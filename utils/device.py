@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
+from torch.distributed import is_torchelastic_launched
 
 from utils.errors import InputError
+from utils.launch import Launch, read_launch
 
 
 def choose_device(name: str) -> torch.device:
@@ -15,14 +15,16 @@ def choose_device(name: str) -> torch.device:
     Where a launcher started several ranks, "auto" and "cuda" are this rank's own GPU.
 
     Raises:
-        InputError: the name is no device, or there is no such device here.
+        InputError: the name is no device, there is no such device here, or the launcher says what
+            it cannot.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    own = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    launch = read_launch()
+    own = f"cuda:{_number_of_gpu(launch)}"
     if name == "cuda":
         name = own
-    elif name.startswith("cuda") and name != own and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    elif name.startswith("cuda") and name != own and launch.world_size > 1:
         raise InputError(f"--device {name}: each of several ranks takes its own GPU, here {own}")
     try:
         device = torch.device(name)
@@ -47,6 +49,13 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         name = "bfloat16" if _multiplies_bfloat16(device) else "float32"
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def _number_of_gpu(launch: Launch) -> int:
+    """Each rank of a machine takes the next GPU; a task that SLURM shows one alone takes that."""
+    if torch.cuda.device_count() == 1 and not is_torchelastic_launched():
+        return 0
+    return launch.local_rank
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

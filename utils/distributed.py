@@ -1,4 +1,4 @@
-"""The ranks that a launcher started (torchrun, or torch.distributed.launch --use_env).
+"""What the ranks that a launcher started do together.
 
 Without a launcher there is one rank, and everything here does nothing or gives back what it got.
 """
@@ -6,13 +6,18 @@ Without a launcher there is one rank, and everything here does nothing or gives 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from utils.errors import InputError
+from utils.launch import read_launch
 
 _T = TypeVar("_T")
 
@@ -23,21 +28,29 @@ def process_group(device: torch.device) -> Iterator[None]:
 
     Args:
         device: this rank's; GPUs talk by NCCL, CPUs by gloo.
+
+    Raises:
+        InputError: the launcher says what it cannot, or the ranks do not meet.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if read_launch().world_size == 1:
         yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        with contextlib.ExitStack() as stack:
-            if not is_main():
-                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
-                stack.enter_context(contextlib.redirect_stdout(nowhere))
-            yield
-    finally:
-        dist.destroy_process_group()
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except dist.DistError as error:
+        place = f"{os.environ['MASTER_ADDR']}, port {os.environ['MASTER_PORT']}"
+        raise InputError(f"the ranks do not meet at {place}: {error}") from error
+    with contextlib.ExitStack() as stack:
+        if not is_main():
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        yield
+    # Not after an error: it may wait for ranks that wait for this one. What reference cycles still
+    # hold of the group goes first: its threads would abort the process when they end with it.
+    gc.collect()
+    dist.destroy_process_group()
 
 
 def rank() -> int:
@@ -124,3 +137,17 @@ def interleave(shares: Sequence[Sequence[_T]]) -> list[_T]:
     for place in range(longest):
         joined.extend(share[place] for share in shares if place < len(share))
     return joined
+
+
+def wrapped_for_ranks(training_step: nn.Module) -> nn.Module:
+    """A module whose gradients are averaged over the ranks; as it is where there is one rank.
+
+    Which parameters a step uses depends on its batches, so the unused ones are looked for. Where
+    there are none torch warns on every rank that this was in vain; one that is never used keeps it
+    silent.
+    """
+    if world_size() == 1:
+        return training_step
+    some = next(training_step.parameters())
+    training_step.register_parameter("never_used", nn.Parameter(some.detach().new_zeros(1)))
+    return DistributedDataParallel(training_step, find_unused_parameters=True)

@@ -11,9 +11,20 @@ class InputError(ValueError):
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a command; an `InputError` ends it with its message and exit status 1."""
+    """Run a command; an `InputError` ends it with its message and exit status 1.
+
+    Of several ranks that end with the same one, one says so, with its rank.
+    """
+    # Imported here: they raise what is defined here, and one process does without torch.
+    from utils.launch import read_launch
+
     try:
-        main()
+        if read_launch().world_size == 1:
+            main()
+        else:
+            from utils.failing import run_on_ranks
+
+            run_on_ranks(main)
     except InputError as error:
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
         sys.exit(1)
