@@ -381,7 +381,7 @@ def test_a_rank_that_dies_is_started_again_and_another_number_of_ranks_goes_on(
     )  # fmt: skip
     assert marker.exists()
     run = train(folder, "restarted", *still, "--batch", "4", "--resume")
-    # Adam follows the sign of gradients that are nothing but rounding: not the weights are compared.
+    # Not the weights: Adam follows the sign of gradients that are nothing but rounding.
     found, expected = (load_run_state(path / "run_state.pt") for path in (run, whole))
     assert found.taken == expected.taken
     assert found.losses.keys() == expected.losses.keys()
