@@ -9,11 +9,13 @@ import contextlib
 import gc
 import os
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.constants import default_pg_timeout
 from torch.nn.parallel import DistributedDataParallel
 
 from utils.errors import InputError
@@ -32,14 +34,19 @@ def process_group(device: torch.device) -> Iterator[None]:
     Raises:
         InputError: the launcher says what it cannot, or the ranks do not meet.
     """
-    if read_launch().world_size == 1:
+    launch = read_launch()
+    if launch.world_size == 1:
         yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    except dist.DistError as error:
+        store = store_of_ranks()
+        dist.init_process_group(
+            backend, store=store, rank=launch.rank, world_size=launch.world_size
+        )
+    except RuntimeError as error:
         place = f"{os.environ['MASTER_ADDR']}, port {os.environ['MASTER_PORT']}"
         raise InputError(f"the ranks do not meet at {place}: {error}") from error
     with contextlib.ExitStack() as stack:
@@ -51,6 +58,18 @@ def process_group(device: torch.device) -> Iterator[None]:
     # hold of the group goes first: its threads would abort the process when they end with it.
     gc.collect()
     dist.destroy_process_group()
+
+
+def store_of_ranks(patience: timedelta = default_pg_timeout) -> dist.Store:
+    """What the ranks read and write together, also before and after they form a group.
+
+    Raises:
+        RuntimeError: they do not meet within the patience.
+    """
+    store, _, _ = next(dist.rendezvous("env://", timeout=patience))
+    # torchrun keeps its store when it starts the ranks again, with all that they wrote before.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return dist.PrefixStore(f"attempt {attempt}", store)
 
 
 def rank() -> int:

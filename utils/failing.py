@@ -10,9 +10,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import NoReturn
 
-from torch.distributed import Store, rendezvous
+from torch.distributed import Store
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from utils.distributed import store_of_ranks
 from utils.errors import InputError
 from utils.launch import read_launch
 
@@ -40,7 +41,10 @@ def _say_once(main: Callable[[], None]) -> None:
     try:
         main()
     except Exception as error:
-        store = _store_of_ranks()
+        try:
+            store = store_of_ranks(_PATIENCE)
+        except RuntimeError:
+            store = None
         if store is not None and not _is_first_to_fail_so(store, error):
             # The launcher ends who is left when another rank has gone, and reports that one.
             time.sleep(_PATIENCE.total_seconds())
@@ -62,22 +66,14 @@ def _leave() -> NoReturn:
     os._exit(1)
 
 
-def _store_of_ranks() -> Store | None:
-    """What the ranks share; None where they cannot be reached."""
-    try:
-        store, _, _ = next(rendezvous("env://", timeout=_PATIENCE))
-    except RuntimeError:
-        return None
-    return store
-
-
 def _is_first_to_fail_so(store: Store, error: Exception) -> bool:
     """Whether no rank has failed with this error before, nor this one because another one had."""
     launch = read_launch()
     try:
         failed_before = store.add(_FAILED, 1) > 1
-        store.set(f"{_FAILED}: {launch.rank}", "")
         is_first = store.add(f"{type(error).__name__}: {error}", 1) == 1
+        # Last, as a rank that keeps the store may wait for it and then leave.
+        store.set(f"{_FAILED}: {launch.rank}", "")
     except RuntimeError:
         return True
     # An exchange with a rank that has gone breaks off with such an error.
