@@ -346,21 +346,6 @@ def test_what_ends_a_worker_is_said(fail: Callable[[], None], message: str) -> N
         list(loader)
 
 
-RANK_THAT_DIES = """
-import os, pathlib, signal, sys
-import engine, main
-marker, *arguments = sys.argv[1:]
-original, steps = engine.TrainingBatches.next, iter(range(100))
-def next_batches(self, device):
-    if next(steps) == 7 and os.environ["RANK"] == "1" and not pathlib.Path(marker).exists():
-        pathlib.Path(marker).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(self, device)
-engine.TrainingBatches.next = next_batches
-main.main(arguments)
-"""
-
-
 def test_a_rank_that_dies_is_started_again_and_another_number_of_ranks_goes_on(
     folder: Path,
 ) -> None:
@@ -370,12 +355,10 @@ def test_a_rank_that_dies_is_started_again_and_another_number_of_ranks_goes_on(
     (folder / "still.json").write_text(json.dumps(values))
     still = ["--model_config", str(folder / "still.json")]
     whole = train(folder, "whole", *still, "--batch", "4")
-    script = folder / "rank_that_dies.py"
-    script.write_text(RANK_THAT_DIES)
     marker = folder / "died"
     subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--max-restarts=1",
-         "--master_port=29541", str(script), str(marker),
+         "--master_port=29541", "tests/dying_rank.py", str(marker), "1", "7",
          *arguments(folder, "restarted", *still, "--save-steps", "2", "--epochs", "2")],
         cwd=REPOSITORY, check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip

@@ -67,9 +67,12 @@ def store_of_ranks(patience: timedelta = default_pg_timeout) -> dist.Store:
         RuntimeError: they do not meet within the patience.
     """
     store, _, _ = next(dist.rendezvous("env://", timeout=patience))
-    # torchrun keeps its store when it starts the ranks again, with all that they wrote before.
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return dist.PrefixStore(f"attempt {attempt}", store)
+    # torchrun keeps its store when it starts the ranks of a machine again, with all that they wrote.
+    starts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:
+        # Each of several machines counts for itself.
+        starts = "0"
+    return dist.PrefixStore(f"start {starts}", store)
 
 
 def rank() -> int:

@@ -29,6 +29,8 @@ def run_on_ranks(main: Callable[[], None]) -> None:
     """
     try:
         record(_say_once)(main)
+    except SystemExit as ended:
+        _leave(ended.code)
     except InputError:
         _leave()
     except Exception:
@@ -59,11 +61,11 @@ def _say_once(main: Callable[[], None]) -> None:
         raise InputError(message) from None
 
 
-def _leave() -> NoReturn:
+def _leave(status: int = 1) -> NoReturn:
     """End at once: threads that exchange with other ranks would abort a process that tidies up."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(status)
 
 
 def _is_first_to_fail_so(store: Store, error: Exception) -> bool:
