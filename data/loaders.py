@@ -5,7 +5,9 @@ from __future__ import annotations
 import bisect
 import hashlib
 import itertools
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -278,15 +280,25 @@ def make_loader(
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_outlive_requests_to_stop,
+        worker_init_fn=_obey_the_reader_alone,
         # Of its own, so that starting workers does not shift the model's random numbers.
         generator=torch.Generator(),
     )
 
 
-def _outlive_requests_to_stop(worker: int) -> None:
-    """A worker ends with the process that reads from it, which may still want its batches."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def _obey_the_reader_alone(worker: int) -> None:
+    """In a worker: only the process that reads from it ends it by SIGTERM.
+
+    Schedulers send that to all processes, and the one that reads may still want its batches.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_leave_when_told, daemon=True).start()
+
+
+def _leave_when_told() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 @contextmanager
