@@ -11,12 +11,12 @@ import io
 import json
 import pickle
 import pickletools
-import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from utils.errors import InputError
+from utils.visible import shown
 
 LONGEST_ID = 200  # characters; with an ending, still a file name everywhere
 
@@ -48,13 +48,6 @@ def bad_record(path: Path, record: str, found: str, expected: str) -> BadRecord:
         expected: what should be.
     """
     return BadRecord(f"{path}: {record}: found {found}, expected {expected}")
-
-
-def shown(value: object) -> str:
-    """A value from a file as an error may print it: short, on one line, nothing live in it."""
-    shortener = reprlib.Repr()
-    shortener.maxstring = shortener.maxother = 100
-    return shortener.repr(value)
 
 
 def is_text(value: object) -> bool:

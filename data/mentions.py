@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from data.files import DataError, bad_record, read_json, shown
+from data.files import DataError, bad_record, read_json
 from data.narration import Mention, Narration
 from utils.errors import InputError
 from utils.files import write_text
 from utils.spans import MentionScores, Span, score_spans
+from utils.visible import shown
 
 if TYPE_CHECKING:
     from spacy.language import Language

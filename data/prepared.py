@@ -25,7 +25,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.encoding import EncodedText
-from data.files import DataError, read_json, shown
+from data.files import DataError, read_json
 from data.loaders import Source
 from data.mapped_rows import MappedRows, write_rows
 from data.narration import Mention, Narration, Sentence
@@ -34,6 +34,7 @@ from data.regions import RegionStore
 from utils.distributed import broadcast_object, is_main
 from utils.errors import InputError
 from utils.files import folder_when_whole
+from utils.visible import shown
 
 FORMAT = 1  # of the files; another number finds none of the folders that were made before
 

@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 
 from data.detections import NO_ATTRIBUTE
-from data.files import DataError, shown
+from data.files import DataError
 from data.narration import Regions
 from data.region_index import RegionFiles, RegionIndex, read_region_index
+from utils.visible import shown
 
 _CHUNK_CACHE_BYTES = 16 * 2**20  # the default holds less than the regions of two pictures
 MAX_REGIONS = 100  # of a picture, in the published release

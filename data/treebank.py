@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from data.files import DataError, bad_record, shown
+from data.files import DataError, bad_record
+from utils.visible import shown
 
 _RENAMED = {
     "nsubj:pass": "nsubjpass",

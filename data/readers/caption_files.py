@@ -15,8 +15,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from data.files import DataError, bad_record, is_text, read_id, read_json, shown
+from data.files import DataError, bad_record, is_text, read_id, read_json
 from data.readers.report import ReadReport
+from utils.visible import shown
 
 _ROWS_PER_READ = 4096
 _WORD_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
