@@ -36,7 +36,7 @@ from utils.errors import InputError
 from utils.files import folder_when_whole
 from utils.visible import shown
 
-FORMAT = 1  # of the files; another number finds none of the folders that were made before
+FORMAT = 2  # of the files; another number finds none of the folders that were made before
 
 
 def open_prepared(
@@ -115,6 +115,7 @@ def _prepare(
         "traced": source.traced,
         "features": None if store is None else [str(p.resolve()) for p in store.features_paths],
         "feature_size": None if store is None else store.feature_size,
+        "skip_bad_records": store is not None and store.skip_bad_records,
     }
     try:
         with folder_when_whole(folder) as unfinished:
@@ -157,7 +158,12 @@ def _open(folder: Path, say: Callable[[str], None]) -> Source:
     store = None
     if about["features"] is not None:
         index = RegionIndex.open(folder / "regions")
-        store = RegionStore(list(map(Path, about["features"])), index, about["feature_size"])
+        store = RegionStore(
+            list(map(Path, about["features"])),
+            index,
+            about["feature_size"],
+            skip_bad_records=about["skip_bad_records"],
+        )
     return Source(PreparedNarrations(folder), store, PreparedTexts(folder), about["traced"])
 
 

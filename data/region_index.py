@@ -17,7 +17,7 @@ import functools
 import glob
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ import numpy as np
 
 from data.detections import NO_DETECTIONS, Detections, Wrong, read_detections
 from data.files import BadRecord, DataError, bad_record, read_image_rows, read_json
+from utils.visible import shown
 
 # How far a box may reach over the picture before it is of another scale, as a share of its side.
 _SCALE_TOLERANCE = 0.02
@@ -184,7 +185,7 @@ def read_region_index(
 
     Raises:
         DataError: a file is missing or broken, or the files do not fit together.
-        BadRecord: a picture's detections are wrong, and such are not skipped.
+        BadRecord: a picture's rows or detections are wrong, and such are not skipped.
     """
     words: dict[str, int] = {}
     places: dict[str, int] = {}
@@ -197,7 +198,7 @@ def read_region_index(
             if image_id in places:
                 raise DataError(f"{of_shard.index} holds {image_id}, which an earlier shard has")
             places[image_id] = len(places)
-        starts, counts, size = _row_spans(of_shard, rows)
+        spans, misplaced, size = _row_spans(of_shard, rows)
         if number and size != feature_size:
             raise DataError(
                 f"{of_shard.features} has features of {size} numbers, expected {feature_size} as "
@@ -205,17 +206,20 @@ def read_region_index(
             )
         feature_size = size
         detections = read_detections(of_shard.detections, words)
-        for image_id, count in zip(rows, counts.tolist(), strict=True):
+        for image_id, (start, end) in zip(rows, spans.tolist(), strict=True):
             found = detections.pop(image_id, None)
             try:
-                picture = _checked(of_shard, image_id, found, count, image_sizes.get(image_id))
+                if image_id in misplaced:
+                    raise misplaced[image_id]
+                known_size = image_sizes.get(image_id)
+                picture = _checked(of_shard, image_id, found, end - start, known_size)
             except BadRecord as problem:
                 if not skip_bad_records:
                     raise
                 skipped.append(str(problem))
                 picture = NO_DETECTIONS
             pictures.append(picture)
-        first_rows.append(starts)
+        first_rows.append(spans[:, 0])
         file_numbers.append(np.full(len(rows), number, dtype=np.int32))
     index = _joined(pictures, tuple(words), max_regions, list(places), file_numbers, first_rows)
     return ReadIndex(index, feature_size, skipped)
@@ -251,29 +255,31 @@ def _joined(
     )
 
 
-def _row_spans(files: RegionFiles, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarray, int]:
-    """First row [pictures] and number of rows [pictures] of each picture; the feature size."""
-    features_shape, spans = _read_layout(files.features)
-    image_ids = list(rows)
-    places = np.fromiter(rows.values(), dtype=np.int64, count=len(rows))
-    _refuse_first(
-        (places < 0) | (places >= len(spans)),
-        image_ids,
-        lambda image_id: (
-            f"{files.index}: {image_id} has row {rows[image_id]}, but pos_bboxes of "
-            f"{files.features} has {len(spans)} rows"
-        ),
-    )
-    starts, ends = spans[places].T
-    _refuse_first(
-        (starts < 0) | (ends < starts) | (ends > features_shape[0]),
-        image_ids,
-        lambda image_id: (
-            f"{files.features}: the regions of {image_id} are rows "
-            f"{spans[rows[image_id]].tolist()} of {features_shape[0]}"
-        ),
-    )
-    return starts, ends - starts, features_shape[1]
+def _row_spans(
+    files: RegionFiles, rows: dict[str, int]
+) -> tuple[np.ndarray, dict[str, BadRecord], int]:
+    """The first row of each picture and the one after its last, [pictures, 2] int64, zeros where
+    these are wrong; what is wrong, by image id; and the feature size."""
+    (count, feature_size), published = _read_layout(files.features)
+    # Python's numbers, which have no largest one.
+    of_rows = published.tolist()
+    spans = np.zeros((len(rows), 2), dtype=np.int64)
+    wrong: dict[str, BadRecord] = {}
+    for place, (image_id, row) in enumerate(rows.items()):
+        if not 0 <= row < len(of_rows):
+            wrong[image_id] = BadRecord(
+                f"{files.index}: {image_id} has row {shown(row)}, but pos_bboxes of "
+                f"{files.features} has {len(of_rows)} rows"
+            )
+            continue
+        start, end = of_rows[row]
+        if 0 <= start <= end <= count:
+            spans[place] = start, end
+        else:
+            wrong[image_id] = BadRecord(
+                f"{files.features}: the regions of {image_id} are rows {of_rows[row]} of {count}"
+            )
+    return spans, wrong, feature_size
 
 
 def _checked(
@@ -303,7 +309,7 @@ def _checked(
 
 
 def _read_layout(path: Path) -> tuple[tuple[int, int], np.ndarray]:
-    """The shape of the features, and pos_bboxes [pictures, 2] int64."""
+    """The shape of the features, and pos_bboxes [pictures, 2], whole numbers of any type."""
     try:
         with h5py.File(path, "r", locking="best-effort") as file:
             shape, dtype = file["features"].shape, file["features"].dtype
@@ -320,12 +326,4 @@ def _read_layout(path: Path) -> tuple[tuple[int, int], np.ndarray]:
             f"{path}: pos_bboxes is {spans.dtype}, {spans.shape}, expected whole numbers "
             "[pictures, 2]"
         )
-    return shape, spans.astype(np.int64)
-
-
-def _refuse_first(
-    wrong: np.ndarray, image_ids: Sequence[str], message: Callable[[str], str]
-) -> None:
-    """Raise with the message for the first picture that is marked as wrong."""
-    if wrong.any():
-        raise DataError(message(image_ids[int(wrong.argmax())]))
+    return shape, spans

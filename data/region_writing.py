@@ -77,10 +77,10 @@ def pictures_of(store: RegionStore) -> Iterator[PictureRegions]:
     index = store.index
     for place, image_id in enumerate(store.image_ids):
         regions = store.read(image_id, None)
-        rows = slice(index.offsets[place], index.offsets[place + 1])
+        first = index.offsets[place]
         yield PictureRegions(
             image_id,
-            index.boxes_xyxy[rows],
+            index.boxes_xyxy[first : first + len(regions)],
             regions.labels,
             regions.attributes or None,
             regions.features,
