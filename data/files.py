@@ -8,13 +8,13 @@ message can be printed anywhere.
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import pickletools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from utils import json_files
 from utils.errors import InputError
 from utils.visible import shown
 
@@ -89,12 +89,7 @@ def read_json(
     Raises:
         DataError: the file is missing, cannot be read or is not JSON.
     """
-    try:
-        return json.loads(path.read_bytes(), object_pairs_hook=object_pairs_hook)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+    return json_files.read_json(path, DataError, object_pairs_hook)
 
 
 def read_image_rows(path: Path) -> dict[str, int]:

@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from data.detections import NO_DETECTIONS, Detections, Wrong, read_detections
-from data.files import BadRecord, DataError, bad_record, read_image_rows, read_json
+from data.detections import NO_ATTRIBUTE, NO_DETECTIONS, Detections, Wrong, read_detections
+from data.files import BadRecord, DataError, bad_record, is_text, read_image_rows, read_json
 from utils.visible import shown
 
 # How far a box may reach over the picture before it is of another scale, as a share of its side.
@@ -130,7 +130,7 @@ class RegionIndex:
         if rank == len(self):
             return None
         place = int(self.order[rank])
-        return place if self.image_ids[place] == key else None
+        return place if 0 <= place < len(self) and self.image_ids[place] == key else None
 
     def save(self, folder: Path) -> None:
         """Write files that `open` maps into a folder that is there."""
@@ -147,9 +147,61 @@ class RegionIndex:
         """
         try:
             arrays = {name: _mapped(folder / f"{name}.npy") for name in _ARRAYS}
-        except (OSError, ValueError) as error:
+        except Exception as error:
+            # A broken header ends in nearly any kind of error.
             raise DataError(f"{folder} does not hold an index of regions: {error}") from error
-        return cls(**arrays, words=tuple(read_json(folder / _WORDS)), folder=folder)
+        words = read_json(folder / _WORDS)
+        if not isinstance(words, list) or not all(map(is_text, words)):
+            raise DataError(f"{folder / _WORDS} holds {shown(words)}, expected a list of words")
+        index = cls(**arrays, words=tuple(words), folder=folder)
+        index._check_shapes()
+        return index
+
+    def check(self, place: int, files: int) -> None:
+        """Refuse what is wrong with a picture of an index that is mapped.
+
+        Args:
+            files: how many files of features there are.
+
+        Raises:
+            DataError: something is, and the picture is not safe to read.
+        """
+        if self.folder is None:
+            return
+        first, end = self.offsets[place : place + 2].tolist()
+        rows = slice(first, end)
+        right = 0 <= first <= end <= len(self.boxes_xyxy) and 0 <= self.files[place] < files
+        right = right and np.isfinite(self.boxes_xyxy[rows]).all()
+        right = right and (self.extents[place] >= 1).all()
+        for numbers, least in ((self.labels, 0), (self.attributes, NO_ATTRIBUTE)):
+            of_picture = numbers[rows]
+            right = right and ((of_picture >= least) & (of_picture < len(self.words))).all()
+        if not right:
+            raise DataError(f"{self.folder}: picture {place} is not what was written")
+
+    def _check_shapes(self) -> None:
+        """Refuse arrays that do not fit together, and an order of pictures that there are not."""
+        pictures, rows = len(self.image_ids), len(self.boxes_xyxy)
+        expected = {
+            "image_ids": ("S", (pictures,)),
+            "order": ("i", (pictures,)),
+            "files": ("i", (pictures,)),
+            "first_rows": ("i", (pictures,)),
+            "offsets": ("i", (pictures + 1,)),
+            "extents": ("f", (pictures, 2)),
+            "boxes_xyxy": ("f", (rows, 4)),
+            "labels": ("i", (rows,)),
+            "attributes": ("i", (rows,)),
+        }
+        for name, (kind, shape) in expected.items():
+            array = getattr(self, name)
+            if (array.dtype.kind, array.shape) != (kind, shape):
+                raise DataError(
+                    f"{self.folder / name}.npy is {array.dtype}, {array.shape}, expected {shape} "
+                    f"of the kind {kind}"
+                )
+        if pictures and not 0 <= self.order.min() <= self.order.max() < pictures:
+            raise DataError(f"{self.folder / 'order'}.npy is no order of {pictures} pictures")
 
 
 _ARRAYS = tuple(f.name for f in fields(RegionIndex) if f.type == "np.ndarray")

@@ -127,6 +127,7 @@ class RegionStore:
         if place is None:
             files = " and ".join(map(str, self.features_paths[:2]))
             raise DataError(f"{files}: there is no picture {shown(image_id)}")
+        index.check(place, len(self.features_paths))
         first, end = index.offsets[place : place + 2].tolist()
         try:
             features = self._read_features(image_id, place, end - first)

@@ -72,7 +72,7 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
         ({"img_dim": 5, "region_feature_size": 6}, "a second time"),
         ("[1]", "expected a JSON object"),
         ("{", "is not JSON"),
-        ('{"lr": 1, "lr": 2}', "repeated key 'lr'"),
+        ('{"lr": 1, "lr": 2}', "key 'lr' stands twice"),
         ({"batch": 0}, "batch: found 0"),
         ({"bert_config": 3}, "expected a path"),
         ({"bert_config": "no/such.json"}, "cannot be read"),

@@ -2,17 +2,97 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import math
+import shutil
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 import test_coref
 import test_grounding
 from models.build import encoder_config_of
 from tests import cin_files, tiny
+from tests.inputs import INPUTS
+from tests.mutations import spoil_file
 from utils.checkpoint import Checkpoint, save_checkpoint
 from utils.errors import InputError, run_command
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The valid folder of an input, written once."""
+
+    @functools.cache
+    def write(name: str) -> Path:
+        folder = tmp_path_factory.mktemp("valid") / "input"
+        folder.mkdir()
+        INPUTS[name].write(folder)
+        return folder
+
+    return write
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_the_valid_inputs_are_read(name: str, written: Callable[[str], Path]) -> None:
+    for skip in (False, True):
+        INPUTS[name].read(written(name), skip)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_spoilt_input_is_read_or_refused_by_name(
+    name: str,
+    written: Callable[[str], Path],
+    spoilt_inputs: Counter[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
+) -> None:
+    """Whatever is done to a file: nothing in it is run, nothing is written, and where it cannot be
+    read an `InputError` names it."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    folder = tmp_path / "input"
+
+    @settings(
+        max_examples=math.ceil(pytestconfig.getoption("inputs") / len(INPUTS)),
+        derandomize=True,
+        database=None,
+        deadline=None,
+        print_blob=True,
+        # What is drawn is small already.
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def read_spoilt(data: st.DataObject) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(written(name), folder)
+        path = data.draw(st.sampled_from([p for p in files_in(folder) if p.is_file()]))
+        spoil_file(data.draw, path)
+        before = files_in(tmp_path)
+        refused = False
+        for skip in (False, True):
+            try:
+                INPUTS[name].read(folder, skip)
+            except InputError as error:
+                assert str(folder) in str(error)
+                assert all(c.isprintable() or c == "\n" for c in str(error))
+                refused |= not skip
+            assert files_in(tmp_path) == before
+        spoilt_inputs["refused" if refused else "read"] += 1
+
+    read_spoilt()
+
 
 # Each clears a screen, colours, turns the direction of writing, or begins a script.
 LIVE = ("\x1b[2J", "\x9b31m", "\u202e", "<script>")
