@@ -95,14 +95,16 @@ class Resolver:
             CheckpointError: the file is missing, broken, or its weights are of another shape.
         """
         checkpoint = load_checkpoint(path)
-        model = build_from_checkpoint(checkpoint.config, checkpoint.encoder_config)
         try:
+            model = build_from_checkpoint(checkpoint.config, checkpoint.encoder_config)
             model.load_state_dict(checkpoint.model_state)
-        except RuntimeError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+            word_pieces = WordPieces.from_json(checkpoint.word_pieces)
+        except Exception as error:
+            # Values that do not fit together end in nearly any kind of error.
+            raise CheckpointError(f"{path}: {type(error).__name__}: {error}") from error
         return cls(
             model.to(device),
-            WordPieces.from_json(checkpoint.word_pieces),
+            word_pieces,
             checkpoint.config,
             checkpoint.threshold,
             device,
