@@ -10,17 +10,26 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import test_coref
 import test_grounding
+from data.encoding import encode_text
+from data.readers import read_narrations
+from evaluation.chain_files import read_chain_folder
+from evaluation.chains import chains_from_similarity
+from evaluation.coreference_scores import ChainsError, score_chains
+from evaluation.grounding_scores import GroundedMention, score_grounding
 from models.build import encoder_config_of
-from tests import cin_files, tiny
+from resolver import Resolver
+from tests import cin_files, test_reader_conll, tiny
 from tests.inputs import INPUTS
 from tests.mutations import spoil_file
-from utils.checkpoint import Checkpoint, save_checkpoint
+from utils.checkpoint import Checkpoint, CheckpointError, save_checkpoint
 from utils.errors import InputError, run_command
 
 
@@ -155,3 +164,142 @@ def test_nothing_live_of_the_data_is_printed(
 
 def test_an_error_can_be_printed_whatever_it_quotes() -> None:
     assert str(InputError("a\x1b[2J\udc80\nb")) == "a\\x1b[2J\\udc80\nb"
+
+
+def test_no_document_is_written_outside_of_the_output_folder(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    names = ("../../../evil", "/etc/evil", "..", "a\0b", "C:\\evil", "good")
+    documents = [test_reader_conll.written(name) for name in names]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "test.conll").write_text("".join(documents))
+    before = files_in(tmp_path)
+    options = ["--save_name", str(checkpoint), "--data-root", str(tmp_path / "data")]
+    options += ["--dataset", "conll", "--skip-bad-records", "--device", "cpu"]
+    test_coref.main([*options, "--output", str(tmp_path / "out" / "coref")])
+    made = {path for path in files_in(tmp_path) if path.is_file() and path not in before}
+    assert {path.name for path in made} == {"_etc_evil.json", "good.json"}
+    assert all(path.is_relative_to(tmp_path / "out" / "coref") for path in made)
+
+
+def test_ten_thousand_mentions_of_a_megabyte_of_text_are_read(tmp_path: Path) -> None:
+    sentence = "the man and his dog and the red ball on the blue tree and it in " * 2
+    text = sentence * 10_000
+    starts = range(0, len(text), len(sentence))
+    record = cin_files.annotation("101", "val", "the man", [cin_files.MentionNote("the man", 0)])
+    count = len(starts)
+    many = {
+        "captions": text,
+        "query": ["the man"] * count,
+        "query_start_end": [[start, start + 7] for start in starts],
+        "cluster": list(range(count)),
+        "target_bboxes": [[]] * count,
+    }
+    cin_files.write_cin_folder(tmp_path, annotations=[{**record, **many}])
+    (narration,) = read_narrations("cin", tmp_path, "val").narrations
+    assert (len(narration.text), len(narration.mentions)) == (len(text), 10_000)
+    encoded = encode_text(narration, tiny.word_pieces(), max_mentions=20_000)
+    assert encoded.mention_indices == tuple(range(10_000))
+    first, end = encoded.mention_spans.T
+    assert np.array_equal(encoded.offsets[first, 0], starts)
+    assert np.array_equal(encoded.offsets[end - 1, 1], np.asarray(starts) + 7)
+
+
+def test_a_split_without_mentions_is_resolved(tmp_path: Path, checkpoint: Path) -> None:
+    cin_files.write_cin_folder(
+        tmp_path / "data",
+        annotations=[cin_files.annotation("201", "test", "A man holds a dog.", [])],
+        feature_size=tiny.FEATURE_SIZE,
+    )
+    options = ["--save_name", str(checkpoint), "--data-root", str(tmp_path / "data")]
+    options += ["--device", "cpu", "--output", str(tmp_path / "coref"), "--texts"]
+    test_coref.main(options)
+    assert read_chain_folder(tmp_path / "coref" / "modelrefs" / "test") == {"201": []}
+
+
+_NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("threshold", _NAN),
+        ("threshold", "0.8"),
+        ("epoch", None),
+        ("model", []),
+        ("model", {"weights": 3}),
+        ("model", {"weights": torch.tensor([_NAN])}),
+        ("config", {1: 2}),
+        ("config", {"lr": 10**400}),
+        ("encoder_config", "[" * 10**5),
+        ("encoder_config", "{}"),
+        ("word_pieces", "{}"),
+        ("mention_threshold", [0.5]),
+    ],
+)
+def test_a_checkpoint_of_wrong_values_is_named(
+    tmp_path: Path, checkpoint: Path, key: str, value: object
+) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    torch.save({**content, key: value}, tmp_path / "wrong.pt")
+    with pytest.raises(CheckpointError, match=r"wrong\.pt: "):
+        Resolver.from_checkpoint(tmp_path / "wrong.pt", torch.device("cpu"))
+
+
+odd_numbers = st.floats(width=32) | st.sampled_from([0.0, 0.5, 1.0, -1.0, _NAN, math.inf])
+few = settings(max_examples=25, derandomize=True, database=None, deadline=None)
+
+
+@few
+@given(st.data(), st.integers(0, 5), odd_numbers)
+def test_every_similarity_is_decoded_or_refused(
+    data: st.DataObject, mentions: int, threshold: float
+) -> None:
+    size = mentions * mentions
+    numbers = data.draw(st.lists(odd_numbers, min_size=size, max_size=size))
+    similarity = np.asarray(numbers, dtype=np.float32).reshape(mentions, mentions)
+    try:
+        chains = chains_from_similarity(similarity, threshold)
+    except InputError:
+        assert np.isnan([*similarity.flat, threshold]).any()
+    else:
+        assert sorted(mention for chain in chains for mention in chain) == list(range(mentions))
+
+
+_chains = st.lists(st.lists(st.integers(0, 6), max_size=4), max_size=4)
+
+
+@few
+@given(_chains, _chains)
+def test_overlapping_chains_are_scored_or_refused(
+    gold: list[list[int]], system: list[list[int]]
+) -> None:
+    def are_chains(chains: list[list[int]]) -> bool:
+        mentions = [mention for chain in chains for mention in chain]
+        return all(chains) and len(set(mentions)) == len(mentions)
+
+    try:
+        scores = score_chains({"a": gold}, {"a": system})
+    except ChainsError as error:
+        assert "'a'" in str(error) and not (are_chains(gold) and are_chains(system))
+    else:
+        assert are_chains(gold) and are_chains(system)
+        assert 0 <= scores.pooled.conll <= 1 and 0 <= scores.scorch.conll <= 1
+
+
+def test_ten_thousand_mentions_are_scored() -> None:
+    mentions = range(10_000)
+    gold = {"a": [list(mentions[place::2_500]) for place in range(2_500)]}
+    system = {"a": [list(mentions[place : place + 4]) for place in mentions[::4]]}
+    assert score_chains(gold, gold).pooled.conll == score_chains(gold, gold).scorch.conll == 1
+    assert 0 <= score_chains(gold, system).pooled.conll < 1
+
+
+@few
+@given(st.lists(st.lists(odd_numbers, min_size=4, max_size=4), max_size=4))
+def test_boxes_of_any_numbers_are_scored(boxes: list[list[float]]) -> None:
+    array = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    box = array[0] if len(array) else None
+    scores = score_grounding([GroundedMention("it", array, box, array)])
+    for share in (scores.any_box.overall, scores.union.overall, scores.oracle, scores.random):
+        assert share is None if not boxes else 0 <= share <= 1

@@ -243,7 +243,10 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], list[str]]:
     ignored: list[str] = []
     for key, value in _read_object(path).items():
         if key == _PUBLISHED_BERT_CONFIG:
-            layers, rest = _read_bert_layers(_beside(path, value))
+            try:
+                layers, rest = _read_bert_layers(_beside(path, value))
+            except ConfigError as error:
+                raise ConfigError(f"{path}: {key}: {error}") from error
             translated, ignored = layers, ignored + rest
         elif key in PUBLISHED_NAMES:
             name = PUBLISHED_NAMES[key]
@@ -341,8 +344,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 def _beside(path: Path, named: Any) -> Path:
     """A file that a configuration names: from the working folder, or from above its own folder."""
     if not isinstance(named, str) or "\0" in named:
-        found = shown(named)
-        raise ConfigError(f"{path}: {_PUBLISHED_BERT_CONFIG}: found {found}, expected a path")
+        raise ConfigError(f"found {shown(named)}, expected a path")
     return Path(named) if os.path.exists(named) else path.resolve().parent.parent / named
 
 
