@@ -434,5 +434,6 @@ def _picture_size(image_id: str, path: Path | None) -> tuple[int, int] | None:
     try:
         with Image.open(path) as picture:
             return picture.size
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:
+        # A broken picture ends in nearly any kind of error.
         raise bad_record(path, image_id, f"no picture ({error})", "a JPEG file") from error
