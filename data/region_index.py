@@ -22,11 +22,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 
 from data.detections import NO_ATTRIBUTE, NO_DETECTIONS, Detections, Wrong, read_detections
 from data.files import BadRecord, DataError, bad_record, is_text, read_image_rows, read_json
+from data.hdf5_files import held_dataset, open_hdf5
 from utils.visible import shown
 
 # How far a box may reach over the picture before it is of another scale, as a share of its side.
@@ -363,9 +363,9 @@ def _checked(
 def _read_layout(path: Path) -> tuple[tuple[int, int], np.ndarray]:
     """The shape of the features, and pos_bboxes [pictures, 2], whole numbers of any type."""
     try:
-        with h5py.File(path, "r", locking="best-effort") as file:
+        with open_hdf5(path) as file:
             shape, dtype = file["features"].shape, file["features"].dtype
-            spans = file["pos_bboxes"][:]
+            spans = held_dataset(file, "pos_bboxes")[:]
     except Exception as error:
         # A broken file ends in nearly any kind of error.
         raise DataError(

@@ -13,6 +13,7 @@ import numpy as np
 
 from data.detections import NO_ATTRIBUTE
 from data.files import BadRecord, DataError
+from data.hdf5_files import open_hdf5
 from data.narration import Regions
 from data.region_index import RegionFiles, RegionIndex, read_region_index
 from utils.visible import shown
@@ -187,10 +188,6 @@ class RegionStore:
             self._open_files = {}
             self._process = os.getpid()
         if number not in self._open_files:
-            self._open_files[number] = h5py.File(
-                self.features_paths[number],
-                "r",
-                locking="best-effort",
-                rdcc_nbytes=_CHUNK_CACHE_BYTES,
-            )
+            path = self.features_paths[number]
+            self._open_files[number] = open_hdf5(path, rdcc_nbytes=_CHUNK_CACHE_BYTES)
         return self._open_files[number]

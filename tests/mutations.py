@@ -182,10 +182,13 @@ def spoil_hdf5(draw: Draw, path: Path) -> None:
         name = draw(st.sampled_from(sorted(file)))
         values = file[name][:]
         del file[name]
-        how = draw(st.sampled_from(("junk", "none", "group", "array", "array", "array")))
+        how = draw(st.sampled_from(("junk", "none", "group", "promise", *["array"] * 4)))
         note(f"{how} for {name}")
         if how == "group":
             file.create_group(name)
+        elif how == "promise":
+            shape = (2**36, *values.shape[1:])
+            file.create_dataset(name, shape, values.dtype, chunks=(8, *values.shape[1:]))
         elif how == "array":
             file[name] = _spoilt_array(draw, values)
         elif how == "junk":

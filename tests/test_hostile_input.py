@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 import test_coref
 import test_grounding
 from data.encoding import encode_text
+from data.files import DataError
 from data.readers import read_narrations
 from evaluation.chain_files import read_chain_folder
 from evaluation.chains import chains_from_similarity
@@ -30,6 +32,7 @@ from tests import cin_files, test_reader_conll, tiny
 from tests.inputs import INPUTS
 from tests.mutations import spoil_file
 from utils.checkpoint import Checkpoint, CheckpointError, save_checkpoint
+from utils.config import read_config_file
 from utils.errors import InputError, run_command
 
 
@@ -203,6 +206,35 @@ def test_ten_thousand_mentions_of_a_megabyte_of_text_are_read(tmp_path: Path) ->
     first, end = encoded.mention_spans.T
     assert np.array_equal(encoded.offsets[first, 0], starts)
     assert np.array_equal(encoded.offsets[end - 1, 1], np.asarray(starts) + 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [
+        ("faster_rcnn_image_features/train_features_compress.hdf5", "pos_bboxes"),
+        ("flk30k_LN_label.h5", "label_end_ix"),
+        ("flk30k_LN_label.h5", "labels"),
+    ],
+)
+def test_a_dataset_that_promises_more_than_there_is_takes_no_memory(
+    tmp_path: Path, name: str, dataset: str
+) -> None:
+    INPUTS["cin train"].write(tmp_path)
+    with h5py.File(tmp_path / name, "r+") as file:
+        width, kind = file[dataset].shape[1:], file[dataset].dtype
+        del file[dataset]
+        file.create_dataset(dataset, (2**36, *width), kind, chunks=(8, *width))
+    with pytest.raises(DataError, match=rf"{Path(name).name}.*{dataset} promises"):
+        INPUTS["cin train"].read(tmp_path, True)
+
+
+def test_the_names_of_unread_settings_can_be_printed(tmp_path: Path) -> None:
+    INPUTS["configuration"].write(tmp_path)
+    layers = {"num_hidden_layers": 4, "fusion_layer": 2, "".join(LIVE): 1}
+    (tmp_path / "configs" / "bert.json").write_text(json.dumps(layers))
+    _, ignored = read_config_file(tmp_path / "configs" / "config.json")
+    assert any(name.startswith("bert.json: ") for name in ignored)
+    assert all(name.isprintable() for name in ignored)
 
 
 def test_a_split_without_mentions_is_resolved(tmp_path: Path, checkpoint: Path) -> None:

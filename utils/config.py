@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 from utils.errors import InputError
 from utils.json_files import read_json, without_repeated_keys
 from utils.languages import Language, read_language
-from utils.visible import shown
+from utils.visible import shown, visible
 
 COREFERENCE_LOSSES = ("con", "fro", "sigmoid")
 COREFERENCE_HEADS = ("cosine", "antecedent")
@@ -360,5 +360,5 @@ def _read_bert_layers(path: Path) -> tuple[dict[str, int], list[str]]:
     ignored = sorted(set(values) - {"num_hidden_layers", "fusion_layer"})
     return (
         {"text_layers": text, "fusion_layers": total - text},
-        [f"{path.name}: {key}" for key in ignored],
+        [f"{path.name}: {visible(key)}" for key in ignored],
     )
