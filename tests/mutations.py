@@ -78,7 +78,8 @@ def replace_file(draw: Draw, path: Path) -> None:
     elif other == "payload":
         path.write_bytes(pickle.dumps(Payload(), draw(st.integers(0, 5))))
     elif other == "array":
-        np.save(path.open("wb"), np.array([Payload()], dtype=object), allow_pickle=True)
+        with path.open("wb") as file:
+            np.save(file, np.array([Payload()], dtype=object), allow_pickle=True)
 
 
 def spoil_bytes(draw: Draw, path: Path) -> None:

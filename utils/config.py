@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -144,8 +145,11 @@ class Config:
             value = getattr(self, name)
             if type(value) is not expected and (expected, type(value)) != (float, int):
                 raise ConfigError(f"{name}: found {shown(value)}, expected {_KINDS[expected]}")
-            if expected in (int, float) and not abs(value) < _TOO_LARGE:
-                raise ConfigError(f"{name}: found {shown(value)}, expected a number below 2**63")
+            if expected in _LARGEST and not abs(value) <= _LARGEST[expected]:
+                raise ConfigError(
+                    f"{name}: found {shown(value)}, expected {_KINDS[expected]} up to "
+                    f"{_LARGEST[expected]:g}"
+                )
             if expected is float:
                 object.__setattr__(self, name, float(value))
         for name, low, high in _RANGES:
@@ -171,7 +175,7 @@ class Config:
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _UNBOUNDED = float("inf")
-_TOO_LARGE = 2**63
+_LARGEST = {int: 2**63 - 1, float: sys.float_info.max}
 _RANGES = (
     *((name, 1, _UNBOUNDED) for name in (
         "text_layers", "fusion_layers", "region_feature_size", "region_layers", "region_heads",
