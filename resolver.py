@@ -99,6 +99,9 @@ class Resolver:
             model = build_from_checkpoint(checkpoint.config, checkpoint.encoder_config)
             model.load_state_dict(checkpoint.model_state)
             word_pieces = WordPieces.from_json(checkpoint.word_pieces)
+            largest = max(word_pieces.tokenizer.get_vocab().values())
+            if largest >= model.text_encoder.config.vocab_size:
+                raise ValueError(f"the text encoder has no word-piece {largest}, the tokenizer has")
         except Exception as error:
             # Values that do not fit together end in nearly any kind of error.
             raise CheckpointError(f"{path}: {type(error).__name__}: {error}") from error
