@@ -221,7 +221,8 @@ def _spoilt_array(draw: Draw, values: np.ndarray) -> np.ndarray:
             exact = values.dtype.kind == "f" or np.isfinite(number)
             return wide.astype(values.dtype) if exact else wide
         if how == "type":
-            return values.astype(kind) if kind != "V4" else np.zeros(values.shape, kind)
+            numbers = values.dtype.kind in "iuf" and kind != "V4"
+            return values.astype(kind) if numbers else np.zeros(values.shape, kind)
         if how == "shape":
             return values.reshape(draw(st.sampled_from(((-1,), (1, *values.shape), (-1, 1)))))
         if how == "shorter":
