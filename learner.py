@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from models.coreference_model import CoreferenceModel
 from models.teacher import make_teacher
+from utils.checkpoint import CheckpointError
 from utils.config import Config
 from utils.run_state import RunState
 
@@ -21,6 +22,9 @@ class Learner:
         model: on the device that it is to learn on.
         steps_per_epoch: how many steps pass for an epoch.
         before: where the run was left; None to begin.
+
+    Raises:
+        CheckpointError: what was left is of another model.
 
     Attributes:
         teacher: follows the model after each step; None where nothing is averaged.
@@ -43,7 +47,10 @@ class Learner:
         self.pseudo = PseudoSchedule(config.pseudo_ramp_epochs * steps_per_epoch)
         self.skipped = 0
         if before is not None:
-            self._go_on(before, steps_per_epoch)
+            try:
+                self._go_on(before, steps_per_epoch)
+            except (RuntimeError, ValueError, KeyError, TypeError) as error:
+                raise CheckpointError(f"the state does not fit its run: {error}") from error
         done = 0 if before is None else before.done(steps_per_epoch)
         self.scheduler = make_scheduler(self.optimizer, config, steps_per_epoch, done)
 

@@ -95,14 +95,19 @@ class Resolver:
             CheckpointError: the file is missing, broken, or its weights are of another shape.
         """
         checkpoint = load_checkpoint(path)
-        model = build_from_checkpoint(checkpoint.config, checkpoint.encoder_config)
         try:
+            model = build_from_checkpoint(checkpoint.config, checkpoint.encoder_config)
             model.load_state_dict(checkpoint.model_state)
-        except RuntimeError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+            word_pieces = WordPieces.from_json(checkpoint.word_pieces)
+            largest = max(word_pieces.tokenizer.get_vocab().values())
+            if largest >= model.text_encoder.config.vocab_size:
+                raise ValueError(f"the text encoder has no word-piece {largest}, the tokenizer has")
+        except Exception as error:
+            # Values that do not fit together end in nearly any kind of error.
+            raise CheckpointError(f"{path}: {type(error).__name__}: {error}") from error
         return cls(
             model.to(device),
-            WordPieces.from_json(checkpoint.word_pieces),
+            word_pieces,
             checkpoint.config,
             checkpoint.threshold,
             device,

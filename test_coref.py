@@ -34,7 +34,7 @@ from evaluation.coreference_scores import (
 )
 from evaluation.error_report import format_errors, format_examples, format_text
 from evaluation.errors import Errors, SpanChains, find_errors
-from evaluation.marked_text import uses_colour, visible
+from evaluation.marked_text import uses_colour
 from evaluation.mention_scores import MentionScoresByKind, format_mention_scores, score_mentions
 from evaluation.pronoun_scores import PronounScores, score_pronouns
 from found_mentions import compare
@@ -45,6 +45,7 @@ from utils.errors import InputError, run_command
 from utils.files import write_text
 from utils.languages import Language
 from utils.options import add_data_options, add_test_options, whole_number_from
+from utils.visible import visible
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -463,7 +464,8 @@ def format_rules(scores: CoreferenceScores, rules: Mapping[str, float]) -> str:
 
 def format_links(links: Mapping[str, LinkScores]) -> str:
     """How well the links of some mentions are found, a row for each choice of mentions."""
-    rows: list[tuple[str, Any]] = [(name, score) for name, score in links.items() if score.score]
+    rows: list[tuple[str, Any]]
+    rows = [(visible(name), score) for name, score in links.items() if score.score]
     width = max([len("links of"), *(len(name) for name, _ in rows)])
     lines = [f"{'links of':{width}}{'mentions':>10}{'R':>8}{'P':>8}{'F1':>8}"]
     for name, score in rows:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.files import DataError, bad_record, is_text, read_id, read_json, shown
+from data.files import DataError, bad_record, is_text, read_id, read_json
+from utils.visible import shown
 
 LARGEST_COORDINATE = 1e7  # pixels; no picture is that large
 NO_ATTRIBUTE = -1

@@ -108,12 +108,15 @@ def align_spans(
     if not characters:
         return np.zeros((0, 2), dtype=np.int64)
     starts, ends = np.asarray(characters, dtype=np.int64).T
-    real = ~special & (offsets[:, 0] < offsets[:, 1])
-    overlap = real & (offsets[:, 0] < ends[:, None]) & (offsets[:, 1] > starts[:, None])
-    found = overlap.any(axis=1)
-    first = np.where(found, overlap.argmax(axis=1), 0)
-    last = np.where(found, overlap.shape[1] - overlap[:, ::-1].argmax(axis=1), 0)
-    return np.stack([first, last], axis=1).astype(np.int64)
+    real = np.flatnonzero(~special & (offsets[:, 0] < offsets[:, 1]))
+    # From the first that ends behind a stretch's start to the last that starts before its end. In
+    # text order both are found without comparing every stretch with every word-piece.
+    first = np.searchsorted(offsets[real, 1], starts, side="right")
+    end = np.searchsorted(offsets[real, 0], ends, side="left")
+    spans = np.zeros((len(characters), 2), dtype=np.int64)
+    found = first < end
+    spans[found] = np.stack([real[first[found]], real[end[found] - 1] + 1], axis=1)
+    return spans
 
 
 def mask_words(

@@ -8,15 +8,15 @@ message can be printed anywhere.
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import pickletools
-import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from utils import json_files
 from utils.errors import InputError
+from utils.visible import shown
 
 LONGEST_ID = 200  # characters; with an ending, still a file name everywhere
 
@@ -48,13 +48,6 @@ def bad_record(path: Path, record: str, found: str, expected: str) -> BadRecord:
         expected: what should be.
     """
     return BadRecord(f"{path}: {record}: found {found}, expected {expected}")
-
-
-def shown(value: object) -> str:
-    """A value from a file as an error may print it: short, on one line, nothing live in it."""
-    shortener = reprlib.Repr()
-    shortener.maxstring = shortener.maxother = 100
-    return shortener.repr(value)
 
 
 def is_text(value: object) -> bool:
@@ -96,12 +89,7 @@ def read_json(
     Raises:
         DataError: the file is missing, cannot be read or is not JSON.
     """
-    try:
-        return json.loads(path.read_bytes(), object_pairs_hook=object_pairs_hook)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+    return json_files.read_json(path, DataError, object_pairs_hook)
 
 
 def read_image_rows(path: Path) -> dict[str, int]:

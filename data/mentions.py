@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from data.files import DataError, bad_record, read_json, shown
+from data.files import DataError, bad_record, read_json
 from data.narration import Mention, Narration
 from utils.distributed import broadcast_object, gather_objects, interleave, is_main, share_of
 from utils.errors import InputError
 from utils.files import write_text
 from utils.spans import MentionScores, Span, score_spans
+from utils.visible import shown
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -25,7 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.encoding import EncodedText
-from data.files import DataError, read_json, shown
+from data.files import DataError, is_text, read_json
 from data.loaders import Source
 from data.mapped_rows import MappedRows, write_rows
 from data.narration import Mention, Narration, Sentence
@@ -34,8 +35,18 @@ from data.regions import RegionStore
 from utils.distributed import broadcast_object, is_main
 from utils.errors import InputError
 from utils.files import folder_when_whole
+from utils.visible import shown, visible
 
-FORMAT = 1  # of the files; another number finds none of the folders that were made before
+FORMAT = 2  # of the files; another number finds none of the folders that were made before
+
+# The types of what `about.json` says beside what it was made from; lists are of texts.
+_ABOUT = {
+    "said": list,
+    "traced": int,
+    "features": list,
+    "feature_size": int,
+    "skip_bad_records": bool,
+}
 
 
 def open_prepared(
@@ -112,8 +123,9 @@ def _prepare(
         "made_from": made_from,
         "said": said,
         "traced": source.traced,
-        "features": None if store is None else [str(p.resolve()) for p in store.features_paths],
-        "feature_size": None if store is None else store.feature_size,
+        "features": [] if store is None else [str(p.resolve()) for p in store.features_paths],
+        "feature_size": 0 if store is None else store.feature_size,
+        "skip_bad_records": store is not None and store.skip_bad_records,
     }
     try:
         with folder_when_whole(folder) as unfinished:
@@ -147,17 +159,38 @@ def write_prepared(folder: Path, examples: Iterable[tuple[Narration, EncodedText
 
 
 def _open(folder: Path, say: Callable[[str], None]) -> Source:
-    about = read_json(folder / "about.json")
-    if not isinstance(about, dict):
-        raise DataError(f"{folder / 'about.json'} holds {shown(about)}, expected an object")
+    about = _read_about(folder / "about.json")
     for line in about["said"]:
-        say(line)
+        say(visible(line, keep="\n"))
     say(f"read from {folder}")
     store = None
-    if about["features"] is not None:
+    if about["features"]:
         index = RegionIndex.open(folder / "regions")
-        store = RegionStore(list(map(Path, about["features"])), index, about["feature_size"])
-    return Source(PreparedNarrations(folder), store, PreparedTexts(folder), about["traced"])
+        store = RegionStore(
+            list(map(Path, about["features"])),
+            index,
+            about["feature_size"],
+            skip_bad_records=about["skip_bad_records"],
+        )
+    narrations, texts = PreparedNarrations(folder), PreparedTexts(folder)
+    if len(narrations) != len(texts):
+        raise DataError(f"{folder} holds {len(narrations)} narrations and {len(texts)} texts")
+    return Source(narrations, store, texts, about["traced"])
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    """What a prepared split was made from, and how; every key of the right type."""
+    about = read_json(path)
+    if not isinstance(about, dict):
+        raise DataError(f"{path} holds {shown(about)}, expected an object")
+    for key, kind in _ABOUT.items():
+        found = about.get(key)
+        if type(found) is not kind or (kind is list and not all(map(is_text, found))):
+            raise DataError(f"{path}: {key} is {shown(found)}, expected {kind.__name__}")
+    for file in about["features"]:
+        if not os.path.isfile(file):
+            raise DataError(f"{path}: features: there is no file {shown(file)}")
+    return about
 
 
 class PreparedNarrations(Sequence[Narration]):
@@ -195,6 +228,8 @@ class PreparedTexts(Sequence[EncodedText]):
     def __init__(self, folder: Path) -> None:
         self._word_pieces = MappedRows(folder, "word_pieces", np.int32, width=4)
         self._mentions = MappedRows(folder, "mentions", np.int32, width=3)
+        if len(self._word_pieces) != len(self._mentions):
+            raise DataError(f"{folder} holds word-pieces and mentions of different texts")
 
     def __len__(self) -> int:
         return len(self._word_pieces)

@@ -17,16 +17,17 @@ import functools
 import glob
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 
-from data.detections import NO_DETECTIONS, Detections, Wrong, read_detections
-from data.files import BadRecord, DataError, bad_record, read_image_rows, read_json
+from data.detections import NO_ATTRIBUTE, NO_DETECTIONS, Detections, Wrong, read_detections
+from data.files import BadRecord, DataError, bad_record, is_text, read_image_rows, read_json
+from data.hdf5_files import held_dataset, open_hdf5
+from utils.visible import shown
 
 # How far a box may reach over the picture before it is of another scale, as a share of its side.
 _SCALE_TOLERANCE = 0.02
@@ -129,7 +130,7 @@ class RegionIndex:
         if rank == len(self):
             return None
         place = int(self.order[rank])
-        return place if self.image_ids[place] == key else None
+        return place if 0 <= place < len(self) and self.image_ids[place] == key else None
 
     def save(self, folder: Path) -> None:
         """Write files that `open` maps into a folder that is there."""
@@ -146,9 +147,61 @@ class RegionIndex:
         """
         try:
             arrays = {name: _mapped(folder / f"{name}.npy") for name in _ARRAYS}
-        except (OSError, ValueError) as error:
+        except Exception as error:
+            # A broken header ends in nearly any kind of error.
             raise DataError(f"{folder} does not hold an index of regions: {error}") from error
-        return cls(**arrays, words=tuple(read_json(folder / _WORDS)), folder=folder)
+        words = read_json(folder / _WORDS)
+        if not isinstance(words, list) or not all(map(is_text, words)):
+            raise DataError(f"{folder / _WORDS} holds {shown(words)}, expected a list of words")
+        index = cls(**arrays, words=tuple(words), folder=folder)
+        index._check_shapes()
+        return index
+
+    def check(self, place: int, files: int) -> None:
+        """Refuse what is wrong with a picture of an index that is mapped.
+
+        Args:
+            files: how many files of features there are.
+
+        Raises:
+            DataError: something is, and the picture is not safe to read.
+        """
+        if self.folder is None:
+            return
+        first, end = self.offsets[place : place + 2].tolist()
+        rows = slice(first, end)
+        right = 0 <= first <= end <= len(self.boxes_xyxy) and 0 <= self.files[place] < files
+        right = right and np.isfinite(self.boxes_xyxy[rows]).all()
+        right = right and (self.extents[place] >= 1).all()
+        for numbers, least in ((self.labels, 0), (self.attributes, NO_ATTRIBUTE)):
+            of_picture = numbers[rows]
+            right = right and ((of_picture >= least) & (of_picture < len(self.words))).all()
+        if not right:
+            raise DataError(f"{self.folder}: picture {place} is not what was written")
+
+    def _check_shapes(self) -> None:
+        """Refuse arrays that do not fit together, and an order of pictures that there are not."""
+        pictures, rows = len(self.image_ids), len(self.boxes_xyxy)
+        expected = {
+            "image_ids": ("S", (pictures,)),
+            "order": ("i", (pictures,)),
+            "files": ("i", (pictures,)),
+            "first_rows": ("i", (pictures,)),
+            "offsets": ("i", (pictures + 1,)),
+            "extents": ("f", (pictures, 2)),
+            "boxes_xyxy": ("f", (rows, 4)),
+            "labels": ("i", (rows,)),
+            "attributes": ("i", (rows,)),
+        }
+        for name, (kind, shape) in expected.items():
+            array = getattr(self, name)
+            if (array.dtype.kind, array.shape) != (kind, shape):
+                raise DataError(
+                    f"{self.folder / name}.npy is {array.dtype}, {array.shape}, expected {shape} "
+                    f"of the kind {kind}"
+                )
+        if pictures and not 0 <= self.order.min() <= self.order.max() < pictures:
+            raise DataError(f"{self.folder / 'order'}.npy is no order of {pictures} pictures")
 
 
 _ARRAYS = tuple(f.name for f in fields(RegionIndex) if f.type == "np.ndarray")
@@ -184,7 +237,7 @@ def read_region_index(
 
     Raises:
         DataError: a file is missing or broken, or the files do not fit together.
-        BadRecord: a picture's detections are wrong, and such are not skipped.
+        BadRecord: a picture's rows or detections are wrong, and such are not skipped.
     """
     words: dict[str, int] = {}
     places: dict[str, int] = {}
@@ -197,7 +250,7 @@ def read_region_index(
             if image_id in places:
                 raise DataError(f"{of_shard.index} holds {image_id}, which an earlier shard has")
             places[image_id] = len(places)
-        starts, counts, size = _row_spans(of_shard, rows)
+        spans, misplaced, size = _row_spans(of_shard, rows)
         if number and size != feature_size:
             raise DataError(
                 f"{of_shard.features} has features of {size} numbers, expected {feature_size} as "
@@ -205,17 +258,20 @@ def read_region_index(
             )
         feature_size = size
         detections = read_detections(of_shard.detections, words)
-        for image_id, count in zip(rows, counts.tolist(), strict=True):
+        for image_id, (start, end) in zip(rows, spans.tolist(), strict=True):
             found = detections.pop(image_id, None)
             try:
-                picture = _checked(of_shard, image_id, found, count, image_sizes.get(image_id))
+                if image_id in misplaced:
+                    raise misplaced[image_id]
+                known_size = image_sizes.get(image_id)
+                picture = _checked(of_shard, image_id, found, end - start, known_size)
             except BadRecord as problem:
                 if not skip_bad_records:
                     raise
                 skipped.append(str(problem))
                 picture = NO_DETECTIONS
             pictures.append(picture)
-        first_rows.append(starts)
+        first_rows.append(spans[:, 0])
         file_numbers.append(np.full(len(rows), number, dtype=np.int32))
     index = _joined(pictures, tuple(words), max_regions, list(places), file_numbers, first_rows)
     return ReadIndex(index, feature_size, skipped)
@@ -251,29 +307,31 @@ def _joined(
     )
 
 
-def _row_spans(files: RegionFiles, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarray, int]:
-    """First row [pictures] and number of rows [pictures] of each picture; the feature size."""
-    features_shape, spans = _read_layout(files.features)
-    image_ids = list(rows)
-    places = np.fromiter(rows.values(), dtype=np.int64, count=len(rows))
-    _refuse_first(
-        (places < 0) | (places >= len(spans)),
-        image_ids,
-        lambda image_id: (
-            f"{files.index}: {image_id} has row {rows[image_id]}, but pos_bboxes of "
-            f"{files.features} has {len(spans)} rows"
-        ),
-    )
-    starts, ends = spans[places].T
-    _refuse_first(
-        (starts < 0) | (ends < starts) | (ends > features_shape[0]),
-        image_ids,
-        lambda image_id: (
-            f"{files.features}: the regions of {image_id} are rows "
-            f"{spans[rows[image_id]].tolist()} of {features_shape[0]}"
-        ),
-    )
-    return starts, ends - starts, features_shape[1]
+def _row_spans(
+    files: RegionFiles, rows: dict[str, int]
+) -> tuple[np.ndarray, dict[str, BadRecord], int]:
+    """The first row of each picture and the one after its last, [pictures, 2] int64, zeros where
+    these are wrong; what is wrong, by image id; and the feature size."""
+    (count, feature_size), published = _read_layout(files.features)
+    # Python's numbers, which have no largest one.
+    of_rows = published.tolist()
+    spans = np.zeros((len(rows), 2), dtype=np.int64)
+    wrong: dict[str, BadRecord] = {}
+    for place, (image_id, row) in enumerate(rows.items()):
+        if not 0 <= row < len(of_rows):
+            wrong[image_id] = BadRecord(
+                f"{files.index}: {image_id} has row {shown(row)}, but pos_bboxes of "
+                f"{files.features} has {len(of_rows)} rows"
+            )
+            continue
+        start, end = of_rows[row]
+        if 0 <= start <= end <= count:
+            spans[place] = start, end
+        else:
+            wrong[image_id] = BadRecord(
+                f"{files.features}: the regions of {image_id} are rows {of_rows[row]} of {count}"
+            )
+    return spans, wrong, feature_size
 
 
 def _checked(
@@ -303,11 +361,11 @@ def _checked(
 
 
 def _read_layout(path: Path) -> tuple[tuple[int, int], np.ndarray]:
-    """The shape of the features, and pos_bboxes [pictures, 2] int64."""
+    """The shape of the features, and pos_bboxes [pictures, 2], whole numbers of any type."""
     try:
-        with h5py.File(path, "r", locking="best-effort") as file:
+        with open_hdf5(path) as file:
             shape, dtype = file["features"].shape, file["features"].dtype
-            spans = file["pos_bboxes"][:]
+            spans = held_dataset(file, "pos_bboxes")[:]
     except Exception as error:
         # A broken file ends in nearly any kind of error.
         raise DataError(
@@ -320,12 +378,4 @@ def _read_layout(path: Path) -> tuple[tuple[int, int], np.ndarray]:
             f"{path}: pos_bboxes is {spans.dtype}, {spans.shape}, expected whole numbers "
             "[pictures, 2]"
         )
-    return shape, spans.astype(np.int64)
-
-
-def _refuse_first(
-    wrong: np.ndarray, image_ids: Sequence[str], message: Callable[[str], str]
-) -> None:
-    """Raise with the message for the first picture that is marked as wrong."""
-    if wrong.any():
-        raise DataError(message(image_ids[int(wrong.argmax())]))
+    return shape, spans

@@ -12,10 +12,11 @@ import h5py
 import numpy as np
 
 from data.detections import Wrong, parse_detections
-from data.files import DataError, read_id, shown
+from data.files import DataError, read_id
 from data.region_index import region_files
 from data.regions import RegionStore
 from utils.files import replaced_when_whole
+from utils.visible import shown
 
 ROWS_PER_CHUNK = 32  # of the features as they are written: 256 KiB at 2048 numbers of 32 bits
 
@@ -76,10 +77,10 @@ def pictures_of(store: RegionStore) -> Iterator[PictureRegions]:
     index = store.index
     for place, image_id in enumerate(store.image_ids):
         regions = store.read(image_id, None)
-        rows = slice(index.offsets[place], index.offsets[place + 1])
+        first = index.offsets[place]
         yield PictureRegions(
             image_id,
-            index.boxes_xyxy[rows],
+            index.boxes_xyxy[first : first + len(regions)],
             regions.labels,
             regions.attributes or None,
             regions.features,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import h5py
 import numpy as np
 
 from data.detections import NO_ATTRIBUTE
-from data.files import DataError, shown
+from data.files import BadRecord, DataError
+from data.hdf5_files import open_hdf5
 from data.narration import Regions
 from data.region_index import RegionFiles, RegionIndex, read_region_index
+from utils.visible import shown
 
 _CHUNK_CACHE_BYTES = 16 * 2**20  # the default holds less than the regions of two pictures
 MAX_REGIONS = 100  # of a picture, in the published release
@@ -30,6 +33,8 @@ class RegionStore:
         index: of all pictures.
         feature_size: how many numbers describe a region.
         skipped: what is wrong with each picture that is read as one without regions.
+        skip_bad_records: read a picture whose features turn out wrong as one without regions too,
+            and say so once in each process.
     """
 
     def __init__(
@@ -38,13 +43,17 @@ class RegionStore:
         index: RegionIndex,
         feature_size: int,
         skipped: Sequence[str] = (),
+        *,
+        skip_bad_records: bool = False,
     ) -> None:
         self.features_paths = tuple(features_paths)
         self.index = index
         self.feature_size = feature_size
         self.skipped = tuple(skipped)
+        self.skip_bad_records = skip_bad_records
         self._open_files: dict[int, h5py.File] = {}
         self._process = 0
+        self._said: set[str] = set()
 
     @classmethod
     def read_files(
@@ -61,12 +70,12 @@ class RegionStore:
             max_regions: the most regions of a picture; the first ones are kept.
             image_sizes: (width, height) of pictures in pixels, where they are known: boxes that
                 reach far over them are wrong, as those of a scaled picture are.
-            skip_bad_records: read a picture whose detections are wrong as one without regions,
-                instead of ending at the first.
+            skip_bad_records: read a picture whose rows, detections or features are wrong as one
+                without regions, instead of ending at the first.
 
         Raises:
             DataError: a file is missing or broken, or the files do not fit together.
-            BadRecord: a picture's detections are wrong.
+            BadRecord: a picture's rows or detections are wrong.
         """
         index, feature_size, skipped = read_region_index(
             files,
@@ -74,7 +83,13 @@ class RegionStore:
             image_sizes=image_sizes or {},
             skip_bad_records=skip_bad_records,
         )
-        return cls([of_shard.features for of_shard in files], index, feature_size, skipped)
+        return cls(
+            [of_shard.features for of_shard in files],
+            index,
+            feature_size,
+            skipped,
+            skip_bad_records=skip_bad_records,
+        )
 
     def __enter__(self) -> RegionStore:
         return self
@@ -83,7 +98,7 @@ class RegionStore:
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open_files": {}, "_process": 0}
+        return {**self.__dict__, "_open_files": {}, "_process": 0, "_said": set()}
 
     def __len__(self) -> int:
         """How many pictures there are."""
@@ -105,14 +120,24 @@ class RegionStore:
                 regions do.
 
         Raises:
-            DataError: there is no such picture, or its features cannot be read or are not finite.
+            DataError: there is no such picture, or its features cannot be read.
+            BadRecord: its features are not finite, and such pictures are not skipped.
         """
         index = self.index
         place = index.place_of(image_id)
         if place is None:
             files = " and ".join(map(str, self.features_paths[:2]))
             raise DataError(f"{files}: there is no picture {shown(image_id)}")
-        rows = slice(index.offsets[place], index.offsets[place + 1])
+        index.check(place, len(self.features_paths))
+        first, end = index.offsets[place : place + 2].tolist()
+        try:
+            features = self._read_features(image_id, place, end - first)
+        except BadRecord as problem:
+            if not self.skip_bad_records:
+                raise
+            self._say_once(image_id, problem)
+            end, features = first, np.zeros((0, self.feature_size), dtype=np.float32)
+        rows = slice(first, end)
         width_height = index.extents[place] if image_size is None else np.asarray(image_size)
         relative = index.boxes_xyxy[rows] / np.tile(width_height, 2)
         attributes = index.attributes[rows].tolist()
@@ -121,7 +146,7 @@ class RegionStore:
             boxes_xyxy=relative.clip(0, 1).astype(np.float32),
             labels=tuple(map(index.words.__getitem__, index.labels[rows].tolist())),
             attributes=tuple(map(index.words.__getitem__, attributes)) if attributes_known else (),
-            features=self._read_features(image_id, place, len(relative)),
+            features=features,
         )
 
     def close(self) -> None:
@@ -149,8 +174,13 @@ class RegionStore:
                 f"{path}: the features of {image_id} cannot be read: {error}"
             ) from error
         if not np.isfinite(features).all():
-            raise DataError(f"{path}: the features of {image_id} are not all finite")
+            raise BadRecord(f"{path}: the features of {image_id} are not all finite")
         return features.astype(np.float32, copy=False)
+
+    def _say_once(self, image_id: str, problem: BadRecord) -> None:
+        if image_id not in self._said:
+            self._said.add(image_id)
+            print(f"read without its regions: {problem}", file=sys.stderr, flush=True)
 
     def _open(self, number: int) -> h5py.File:
         # A file opened before a fork shares its place with the parent's, so a child opens its own.
@@ -158,10 +188,6 @@ class RegionStore:
             self._open_files = {}
             self._process = os.getpid()
         if number not in self._open_files:
-            self._open_files[number] = h5py.File(
-                self.features_paths[number],
-                "r",
-                locking="best-effort",
-                rdcc_nbytes=_CHUNK_CACHE_BYTES,
-            )
+            path = self.features_paths[number]
+            self._open_files[number] = open_hdf5(path, rdcc_nbytes=_CHUNK_CACHE_BYTES)
         return self._open_files[number]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data.encoding import align_spans
-from data.files import DataError, shown
+from data.files import DataError
 from data.narration import Narration
+from utils.visible import shown
 
 
 @dataclass(frozen=True)

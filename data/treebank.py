@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from data.files import DataError, bad_record, shown
+from data.files import DataError, bad_record
+from utils.visible import shown
 
 _RENAMED = {
     "nsubj:pass": "nsubjpass",
@@ -191,6 +192,7 @@ def _take_place(tokens: list[Token], index: int, child: int) -> None:
 def _parse(path: Path, name: str, lines: list[str]) -> Sentence:
     """The tokens of a sentence; lines of empty nodes and of contracted words' wholes are not."""
     tokens = []
+    numbers = {str(number) for number in range(1, len(lines) + 1)}
     spaceless_ends: dict[int, bool] = {}  # by the number of a contracted word's last part
     inside: set[int] = set()  # numbers of parts that another part follows without a space
     for line in lines:
@@ -201,8 +203,9 @@ def _parse(path: Path, name: str, lines: list[str]) -> Sentence:
         space_after = "SpaceAfter=No" not in notes.split("|")
         if "-" in number:
             ends = number.split("-")
-            if len(ends) != 2 or not all(end.isdecimal() for end in ends):
-                raise bad_record(path, name, shown(line), "a range of two numbers")
+            if len(ends) != 2 or not all(end in numbers for end in ends):
+                expected = f"a range of two of {len(lines)} numbers"
+                raise bad_record(path, name, shown(line), expected)
             first, last = map(int, ends)
             spaceless_ends[last] = space_after
             inside.update(range(first, last))
@@ -210,7 +213,7 @@ def _parse(path: Path, name: str, lines: list[str]) -> Sentence:
         if "." in number:
             continue
         place = len(tokens)
-        if number != str(place + 1) or not head.isdecimal() or not 0 <= int(head) <= len(lines):
+        if number != str(place + 1) or not (head == "0" or head in numbers):
             raise bad_record(
                 path, name, shown(line), f"word {place + 1} and the number of its head"
             )

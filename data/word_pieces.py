@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from utils.pretrained import EncoderNotFound, locate_encoder
+from utils.visible import shown
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,12 @@ class WordPieces:
 
     @classmethod
     def from_json(cls, text: str) -> WordPieces:
-        """What `to_json` wrote."""
+        """What `to_json` wrote; anything else ends in nearly any kind of error."""
         values = json.loads(text)
         tokenizer = Tokenizer.from_str(values["tokenizer"])
+        for name in ("pad_id", "mask_id"):
+            if type(values[name]) is not int or tokenizer.id_to_token(values[name]) is None:
+                raise ValueError(f"{name} is {shown(values[name])}, expected that of a word-piece")
         return cls(tokenizer, pad_id=values["pad_id"], mask_id=values["mask_id"])
 
 

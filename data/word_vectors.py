@@ -109,6 +109,9 @@ def read_word_vectors(folder: Path, texts: Iterable[str]) -> WordVectors:
         vectors = np.stack([zeros, *(library[key] for key in keys.values())]).astype(np.float32)
         if not np.isfinite(vectors).all():
             raise ValueError("it holds numbers that are not finite")
+        # Which key has which vector is part of what they are.
+        places = np.asarray(sorted(library.vectors.key2row.items()), dtype=np.uint64)
+        checksum = zlib.crc32(places, zlib.crc32(np.ascontiguousarray(table)))
     except Exception as error:
         # A broken folder ends in nearly any kind of error.
         raise DataError(
@@ -116,7 +119,4 @@ def read_word_vectors(folder: Path, texts: Iterable[str]) -> WordVectors:
             "folder that Sense2Vec().from_disk reads, such as the published s2v_old"
         ) from error
     rows = {word: row for row, word in enumerate(keys, start=1)}
-    # Which key has which vector is part of what they are.
-    places = np.asarray(sorted(library.vectors.key2row.items()), dtype=np.uint64)
-    checksum = zlib.crc32(places, zlib.crc32(np.ascontiguousarray(table)))
     return WordVectors(rows, vectors, len(words), checksum)

@@ -22,6 +22,8 @@ from typing import Any, Literal
 from evaluation.chains import chains_from_links
 from utils.errors import InputError
 from utils.files import write_text
+from utils.json_files import read_json, without_repeated_keys
+from utils.visible import shown
 
 _SUFFIX = ".json"
 _LONGEST_FILE_NAME = 255  # bytes, on every common file system
@@ -163,12 +165,10 @@ def read_chain_file(path: Path) -> list[list[str]]:
     """The chains of a chain file, as names of mentions.
 
     Raises:
-        ChainFileError: the file is not JSON of the expected shape, or holds a mention twice.
+        ChainFileError: the file cannot be read, is not JSON of the expected shape, or holds a
+            mention twice.
     """
-    try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=_without_repeated_keys)
-    except (ValueError, RecursionError) as error:
-        raise ChainFileError(f"{path}: not readable as JSON: {error}") from error
+    content = read_json(path, ChainFileError, without_repeated_keys)
     if not isinstance(content, dict):
         raise ChainFileError(f"{path}: found {_kind(content)}, expected an object")
     if content.get("type") == "clusters":
@@ -176,7 +176,7 @@ def read_chain_file(path: Path) -> list[list[str]]:
     elif content.get("type") == "graph":
         chains = _read_graph(path, content)
     else:
-        found = repr(content["type"]) if "type" in content else "nothing"
+        found = shown(content["type"]) if "type" in content else "nothing"
         raise ChainFileError(f'{path}: type is {found}, expected "clusters" or "graph"')
     return chains
 
@@ -213,13 +213,6 @@ def _compare(
     return GoldFile(path, "differs" if any(differences.values()) else "same", **differences)
 
 
-def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError(f"key {_repeated([key for key, _ in pairs])!r} stands twice in one object")
-    return content
-
-
 def _repeated(names: Sequence[str]) -> str:
     """The first of the names that comes a second time."""
     return next(name for index, name in enumerate(names) if name in names[:index])
@@ -237,13 +230,15 @@ def _read_clusters(path: Path, content: dict[str, Any]) -> list[list[str]]:
         raise ChainFileError(f"{path}: clusters is {_kind(clusters)}, expected an object of chains")
     taken: dict[str, str] = {}
     for name, chain in clusters.items():
-        for mention in _read_names(path, f"cluster {name!r}", chain):
+        where = f"cluster {shown(name)}"
+        for mention in _read_names(path, where, chain):
             if mention in taken:
-                where = "twice in it" if taken[mention] == name else f"in {taken[mention]!r} too"
-                raise ChainFileError(f"{path}: cluster {name!r}: mention {mention!r} is {where}")
+                other = taken[mention]
+                again = "twice in it" if other == name else f"in {shown(other)} too"
+                raise ChainFileError(f"{path}: {where}: mention {shown(mention)} is {again}")
             taken[mention] = name
         if not chain:
-            raise ChainFileError(f"{path}: cluster {name!r} is empty")
+            raise ChainFileError(f"{path}: {where} is empty")
     return list(clusters.values())
 
 
@@ -251,7 +246,7 @@ def _read_graph(path: Path, content: dict[str, Any]) -> list[list[str]]:
     mentions = _read_names(path, "mentions", content.get("mentions"))
     index_of = {mention: index for index, mention in enumerate(mentions)}
     if len(index_of) != len(mentions):
-        raise ChainFileError(f"{path}: mentions holds {_repeated(mentions)!r} twice")
+        raise ChainFileError(f"{path}: mentions holds {shown(_repeated(mentions))} twice")
     links = content.get("links")
     if not isinstance(links, list):
         raise ChainFileError(f"{path}: links is {_kind(links)}, expected an array of pairs")
@@ -261,7 +256,9 @@ def _read_graph(path: Path, content: dict[str, Any]) -> list[list[str]]:
             raise ChainFileError(f"{path}: link {number} has {len(ends)} ends, expected 2")
         unknown = [end for end in ends if end not in index_of]
         if unknown:
-            raise ChainFileError(f"{path}: link {number}: {unknown[0]!r} is not among the mentions")
+            raise ChainFileError(
+                f"{path}: link {number}: {shown(unknown[0])} is not among the mentions"
+            )
     indices = [(index_of[first], index_of[second]) for first, second in links]
     chains = chains_from_links(len(mentions), indices)
     return [[mentions[index] for index in chain] for chain in chains]
@@ -273,5 +270,7 @@ def _read_names(path: Path, where: str, names: Any) -> list[str]:
         raise ChainFileError(f"{path}: {where} is {_kind(names)}, expected an array of mentions")
     for name in names:
         if not isinstance(name, str):
-            raise ChainFileError(f"{path}: {where} holds {name!r}, expected the name of a mention")
+            raise ChainFileError(
+                f"{path}: {where} holds {shown(name)}, expected the name of a mention"
+            )
     return names

@@ -13,6 +13,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from utils.errors import InputError
+
 
 def chains_from_similarity(similarity: np.ndarray, threshold: float) -> list[list[int]]:
     """Chains are the connected components of the mentions whose similarity is above a threshold.
@@ -26,12 +28,13 @@ def chains_from_similarity(similarity: np.ndarray, threshold: float) -> list[lis
         Mention indices, every one in exactly one chain.
 
     Raises:
-        ValueError: the matrix is not square, or it or the threshold is not a number somewhere.
+        ValueError: the matrix is not square.
+        InputError: it or the threshold is not a number somewhere, as those of a broken model are.
     """
     if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
         raise ValueError(f"similarity has shape {similarity.shape}, expected [mentions, mentions]")
     if np.isnan(similarity).any() or np.isnan(threshold):
-        raise ValueError("the similarity of mentions or its threshold is NaN, expected numbers")
+        raise InputError("the similarity of mentions or its threshold is NaN, expected numbers")
     return chains_from_links(len(similarity), np.argwhere(similarity > threshold))
 
 

@@ -10,10 +10,10 @@ from evaluation.marked_text import (
     marked_text,
     numbered,
     numbered_alike,
-    visible,
     windows_around,
 )
 from utils.spans import Span
+from utils.visible import visible
 
 _TITLES = {
     "missed_links": "missed links",

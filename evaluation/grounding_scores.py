@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from utils.boxes import enclosing_box, pairwise_iou
+from utils.visible import visible
 
 # The words that count as pronouns in the published grounding figures (Goel et al., EMNLP 2023).
 PRONOUNS = frozenset("them they their this that which those it who he she her him its his".split())
@@ -155,7 +156,9 @@ def format_grounding(scores: GroundingScores) -> str:
         ("oracle", (scores.oracle,)),
         ("random", (scores.random,)),
     ]
-    rows += [(f"kind: {kind}", (accuracy.overall,)) for kind, accuracy in scores.kinds.items()]
+    rows += [
+        (f"kind: {visible(kind)}", (accuracy.overall,)) for kind, accuracy in scores.kinds.items()
+    ]
     width = max(len(name) for name, _ in rows)
     counts = (scores.mentions, scores.nouns_mentions, scores.pronouns_mentions)
     lines = [

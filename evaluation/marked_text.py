@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TextIO
 
 from utils.spans import Span
+from utils.visible import visible
 
 _COLOURS = (*range(91, 97), *range(31, 37))
 _PLAIN = "\033[0m"
@@ -28,16 +28,6 @@ _SMALLEST_GAP = 20
 def uses_colour(stream: TextIO) -> bool:
     """Whether to write colours to it: a terminal that shows them, and no NO_COLOR is set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def visible(text: str) -> str:
-    """The text with every character escaped that is not seen: control characters and the like."""
-    return "".join(
-        character
-        if character.isprintable() or unicodedata.category(character) == "Zs"
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 def numbered(chains: Iterable[Collection[Span]]) -> dict[int, list[Span]]:

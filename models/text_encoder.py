@@ -223,7 +223,7 @@ def text_encoder_from_config(values: Mapping[str, object]) -> TextEncoder:
     config = AutoConfig.for_model(values.pop("model_type"), **values)
     # In single precision, whatever the encoder's own files are in: so are the weights trained.
     config.torch_dtype = torch.float32
-    return TextEncoder(config, AutoModel.from_config(config))
+    return TextEncoder(config, AutoModel.from_config(config, trust_remote_code=False))
 
 
 def _copy_masked_word_head(source: nn.Module, head: MaskedWordHead, missing: set[str]) -> None:

@@ -7,16 +7,43 @@ import os
 # Before torch is imported: tensors here are tiny, and threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+_SPOILT = pytest.StashKey[Counter[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much of what is drawn at random is tried."""
-    parser.addoption("--kills", type=int, default=3, help="trainings that are killed (3)")
+    parser.addoption("--kills", type=int, default=3, help="how many trainings are killed")
+    parser.addoption(
+        "--inputs",
+        type=int,
+        default=200,
+        help="how many spoilt inputs the tests of hostile input try, over everything that is read",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_SPOILT] = Counter()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    spoilt = config.stash[_SPOILT]
+    if spoilt:
+        told = ", ".join(f"{count:,} {what}" for what, count in sorted(spoilt.items()))
+        terminalreporter.write_line(f"{spoilt.total():,} spoilt inputs: {told}")
+
+
+@pytest.fixture
+def spoilt_inputs(pytestconfig: pytest.Config) -> Counter[str]:
+    """Counts what became of spoilt inputs; the end of the test run says it."""
+    return pytestconfig.stash[_SPOILT]
 
 
 @pytest.fixture

@@ -208,7 +208,6 @@ def test_a_language_may_come_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        "{",
         "[]",
         "{}",
         '{"pronouns": {"masculin": ["er"]}}',

@@ -15,9 +15,9 @@ from evaluation.marked_text import (
     numbered,
     numbered_alike,
     uses_colour,
-    visible,
     windows_around,
 )
+from utils.visible import visible
 
 TEXT = "a man holds his dog and his hat"
 MAN, HIS, DOG, LATER_HIS = (0, 5), (12, 15), (12, 19), (24, 27)

@@ -153,6 +153,34 @@ def test_what_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
         prepare()
 
 
+@pytest.mark.parametrize("name", ["narrations.bin", "word_pieces.bin", "mentions.bin"])
+def test_what_was_changed_is_refused_where_it_is_read(tmp_path: Path, name: str) -> None:
+    prepare = functools.partial(open_prepared, tmp_path, "made", {}, Reading(tmp_path), encode)
+    prepare()
+    (changed,) = tmp_path.glob(f"made-*/{name}")
+    content = bytearray(changed.read_bytes())
+    content[-1] ^= 1  # of the last row that is not empty
+    changed.write_bytes(content)
+    found = prepare()
+    assert found.narrations[0] == narrations()[0]
+    with pytest.raises(DataError, match=rf"{name}: row \d is not what was written"):
+        for place in range(4):
+            found.narrations[place], found.texts[place]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("said", "a"), ("traced", None), ("features", [3]), ("features", ["no/file"])],
+)
+def test_a_cache_that_says_something_else_is_named(tmp_path: Path, key: str, value: object) -> None:
+    prepare = functools.partial(open_prepared, tmp_path, "made", {}, Reading(tmp_path), encode)
+    prepare()
+    (about,) = tmp_path.glob("made-*/about.json")
+    about.write_text(json.dumps({**json.loads(about.read_text()), key: value}))
+    with pytest.raises(DataError, match=rf"about\.json: {key}"):
+        prepare()
+
+
 def put_example(dataset: NarrationDataset, answers: multiprocessing.SimpleQueue) -> None:
     answers.put(example_as_json(dataset))
 

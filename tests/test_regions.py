@@ -166,8 +166,45 @@ def test_features_that_are_not_finite_are_named(tmp_path: Path) -> None:
         file["features"][4, 2] = np.nan
     with RegionStore.read_files([RegionFiles(features_path, *others)]) as store:
         store.read("101", SIZE)
-        with pytest.raises(DataError, match=r"val_features_compress\.hdf5: the features of 102"):
+        with pytest.raises(BadRecord, match=r"val_features_compress\.hdf5: the features of 102"):
             store.read("102", SIZE)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_picture_of_features_that_are_not_finite_can_be_read_without_regions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    paths = written(tmp_path)
+    with h5py.File(paths[0], "r+") as file:
+        file["features"][4, 2] = value
+    with RegionStore.read_files([paths], skip_bad_records=True) as store:
+        first, again = store.read("102", SIZE), store.read("102", SIZE)
+        # Said by each process that reads it, and by none twice.
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "the features of 102" in said
+        elsewhere = pickle.loads(pickle.dumps(store)).read("102", SIZE)
+        assert capsys.readouterr().err == said
+        assert [p.image_id for p in pictures_of(store) if len(p.boxes_xyxy)] == ["101"]
+        assert len(store.read("101", SIZE)) == 3
+    for regions in (first, again, elsewhere):
+        assert len(regions) == len(regions.boxes_xyxy) == 0
+        assert regions.features.shape == (0, 8)
+
+
+@pytest.mark.parametrize("rows", [[3, 6], [3, 2], [-1, 2], [2**62, 2**63]])
+def test_a_picture_of_wrong_rows_can_be_read_without_regions(
+    tmp_path: Path, rows: list[int]
+) -> None:
+    paths = written(tmp_path)
+    with h5py.File(paths[0], "r+") as file:
+        del file["pos_bboxes"]
+        file["pos_bboxes"] = np.asarray([[0, 3], rows], np.int64 if rows[0] < 0 else np.uint64)
+    with pytest.raises(BadRecord, match="102"):
+        RegionStore.read_files([paths])
+    with RegionStore.read_files([paths], skip_bad_records=True) as store:
+        assert len(store.skipped) == 1
+        assert len(store.read("101", SIZE)) == 3
+        assert not len(store.read("102", SIZE))
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -6,7 +6,6 @@ It reads the files that `test_coref.py --json` and `test_grounding.py --json` wr
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from utils.errors import InputError, run_command
+from utils.errors import run_command
+from utils.json_files import read_json
 
 _COLUMNS = ("CoNLL", "MUC", "B3", "CEAFe", "LEA", "pronouns", "picture")
 
@@ -76,10 +76,7 @@ def _table(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
+    return read_json(path)
 
 
 if __name__ == "__main__":

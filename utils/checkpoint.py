@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import pickle
+import math
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,19 @@ from torch import Tensor
 from utils.config import Config, ConfigError, config_from_checkpoint, config_to_dict
 from utils.errors import InputError
 from utils.files import replaced_when_whole
+from utils.visible import shown
 
 _FORMAT = "multimodal-coreference-1"
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "config": (dict,),
+    "encoder_config": (str,),
+    "word_pieces": (str,),
+    "model": (dict, OrderedDict),
+    "epoch": (int,),
+    "threshold": (float, int),
+    "scores": (dict,),
+    "mention_threshold": (float, int, type(None)),
+}
 
 
 class CheckpointError(InputError):
@@ -72,6 +84,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: the file is missing, broken, or no checkpoint of this framework.
     """
     content = read_restricted(path, _FORMAT)
+    _check_types(path, content)
     try:
         return Checkpoint(
             config=config_from_checkpoint(content["config"]),
@@ -84,7 +97,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             # A checkpoint of a version before mentions were found has none.
             mention_threshold=content.get("mention_threshold"),
         )
-    except (KeyError, TypeError, ConfigError, ValueError) as error:
+    except (ConfigError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 
@@ -112,7 +125,8 @@ def read_restricted(path: Path, file_format: str) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such checkpoint{_neighbours(path)}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:
+        # A broken file ends in nearly any kind of error.
         reason = _first_line(error)
         raise CheckpointError(f"{path}: is no readable checkpoint ({reason})") from error
     if not isinstance(content, dict) or content.pop("format", None) != file_format:
@@ -122,6 +136,22 @@ def read_restricted(path: Path, file_format: str) -> dict[str, Any]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _check_types(path: Path, content: dict[Any, Any]) -> None:
+    """Refuse values of other types than a checkpoint has, and numbers that are not finite."""
+    for key, kinds in _TYPES.items():
+        found = content.get(key)
+        if type(found) not in kinds or (type(found) is float and not math.isfinite(found)):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise CheckpointError(f"{path}: {key} is {shown(found)}, expected {names}")
+    if not all(type(name) is str for name in content["config"]):
+        raise CheckpointError(f"{path}: config has {shown(content['config'])}, expected names")
+    for name, weights in content["model"].items():
+        if type(name) is not str or not isinstance(weights, Tensor):
+            raise CheckpointError(f"{path}: model has {shown(name)}, expected names of weights")
+        if weights.is_floating_point() and not weights.isfinite().all():
+            raise CheckpointError(f"{path}: the weights {shown(name)} are not all finite")
 
 
 def _neighbours(path: Path) -> str:

@@ -8,14 +8,17 @@ reported.
 from __future__ import annotations
 
 import difflib
-import json
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from utils.errors import InputError
+from utils.json_files import read_json, without_repeated_keys
 from utils.languages import Language, read_language
+from utils.visible import shown, visible
 
 COREFERENCE_LOSSES = ("con", "fro", "sigmoid")
 COREFERENCE_HEADS = ("cosine", "antecedent")
@@ -143,10 +146,15 @@ class Config:
     def __post_init__(self) -> None:
         for name, expected in get_type_hints(Config).items():
             value = getattr(self, name)
-            if expected is float and type(value) is int:
+            if type(value) is not expected and (expected, type(value)) != (float, int):
+                raise ConfigError(f"{name}: found {shown(value)}, expected {_KINDS[expected]}")
+            if expected in _LARGEST and not abs(value) <= _LARGEST[expected]:
+                raise ConfigError(
+                    f"{name}: found {shown(value)}, expected {_KINDS[expected]} up to "
+                    f"{_LARGEST[expected]:g}"
+                )
+            if expected is float:
                 object.__setattr__(self, name, float(value))
-            elif type(value) is not expected:
-                raise ConfigError(f"{name}: found {value!r}, expected {_KINDS[expected]}")
         for name, low, high in _RANGES:
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(
@@ -161,14 +169,16 @@ class Config:
             ("coreference_loss", COREFERENCE_LOSSES),
             ("precision", PRECISIONS),
         ):
-            if getattr(self, name) not in known:
+            found = getattr(self, name)
+            if found not in known:
                 raise ConfigError(
-                    f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(known)}"
+                    f"{name}: found {shown(found)}, expected one of {', '.join(known)}"
                 )
 
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _UNBOUNDED = float("inf")
+_LARGEST = {int: 2**63 - 1, float: sys.float_info.max}
 _RANGES = (
     *((name, 1, _UNBOUNDED) for name in (
         "text_layers", "fusion_layers", "region_feature_size", "region_layers", "region_heads",
@@ -240,7 +250,10 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], list[str]]:
     ignored: list[str] = []
     for key, value in _read_object(path).items():
         if key == _PUBLISHED_BERT_CONFIG:
-            layers, rest = _read_bert_layers(_beside(path, value))
+            try:
+                layers, rest = _read_bert_layers(_beside(path, value))
+            except ConfigError as error:
+                raise ConfigError(f"{path}: {key}: {error}") from error
             translated, ignored = layers, ignored + rest
         elif key in PUBLISHED_NAMES:
             name = PUBLISHED_NAMES[key]
@@ -251,7 +264,7 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], list[str]]:
             translated = {key: value}
         else:
             known = [*FIELD_NAMES, *PUBLISHED_NAMES, _PUBLISHED_BERT_CONFIG]
-            raise ConfigError(f"{path}: unknown key {key!r}{nearest(key, known)}")
+            raise ConfigError(f"{path}: unknown key {shown(key)}{nearest(key, known)}")
         for name in translated:
             if name in values:
                 raise ConfigError(f"{path}: {key!r} sets {name} a second time")
@@ -329,31 +342,17 @@ def nearest(word: str, known: list[str]) -> str:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: is not JSON ({error})") from error
+    value = read_json(path, ConfigError, without_repeated_keys)
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: found {type(value).__name__}, expected a JSON object")
     return value
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of the pairs; JSON itself would take the last of a repeated key."""
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"repeated key {max(keys, key=keys.count)!r}")
-    return values
-
-
 def _beside(path: Path, named: Any) -> Path:
     """A file that a configuration names: from the working folder, or from above its own folder."""
-    if not isinstance(named, str):
-        raise ConfigError(f"{path}: {_PUBLISHED_BERT_CONFIG}: found {named!r}, expected a path")
-    return Path(named) if Path(named).exists() else path.resolve().parent.parent / named
+    if not isinstance(named, str) or "\0" in named:
+        raise ConfigError(f"found {shown(named)}, expected a path")
+    return Path(named) if os.path.exists(named) else path.resolve().parent.parent / named
 
 
 def _read_bert_layers(path: Path) -> tuple[dict[str, int], list[str]]:
@@ -362,11 +361,11 @@ def _read_bert_layers(path: Path) -> tuple[dict[str, int], list[str]]:
     total, text = values.get("num_hidden_layers"), values.get("fusion_layer")
     if type(total) is not int or type(text) is not int or not 0 < text < total:
         raise ConfigError(
-            f"{path}: found fusion_layer {text!r} and num_hidden_layers {total!r}, "
+            f"{path}: found fusion_layer {shown(text)} and num_hidden_layers {shown(total)}, "
             "expected two whole numbers, the first smaller"
         )
     ignored = sorted(set(values) - {"num_hidden_layers", "fusion_layer"})
     return (
         {"text_layers": text, "fusion_layers": total - text},
-        [f"{path.name}: {key}" for key in ignored],
+        [f"{path.name}: {visible(key)}" for key in ignored],
     )

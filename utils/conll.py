@@ -18,10 +18,11 @@ from pathlib import Path
 
 from utils.errors import InputError
 from utils.files import write_text
+from utils.visible import shown
 
 Span = tuple[int, int]
 
-_BEGIN = re.compile(r"#\s*begin document\s+\((?P<name>.*)\);(?:\s*part\s+(?P<part>\d+))?\s*$")
+_BEGIN = re.compile(r"#\s*begin document\s+\((?P<name>.*)\);(?:\s*part\s+(?P<part>\d{1,9}))?\s*$")
 _END = re.compile(r"#\s*end document")
 _BRACKET = re.compile(r"\((?P<single>[^()|]+)\)|\((?P<opened>[^()|]+)|(?P<closed>[^()|]+)\)|\|")
 _NOTHING = ("-", "_", "")
@@ -132,16 +133,16 @@ def split_documents(path: Path) -> list[DocumentLines]:
         place = f"{path}, line {number}"
         if next_begin := _BEGIN.match(line):
             if begin is not None:
-                broken = f"{place}: a document begins before {begin['name']!r} has ended"
+                broken = f"{place}: a document begins before {shown(begin['name'])} has ended"
                 documents.append(_document_lines(path, begin, first, lines[first:number], broken))
             begin, first = next_begin, number
         elif begin is not None and _END.match(line):
             documents.append(_document_lines(path, begin, first, lines[first : number - 1]))
             begin = None
         elif begin is None and line.strip() and not line.startswith("#"):
-            raise ConllError(f"{place}: found {line[:60]!r}, expected a document to begin")
+            raise ConllError(f"{place}: found {shown(line)}, expected a document to begin")
     if begin is not None:
-        broken = f"{path}, line {first}: document {begin['name']!r} does not end"
+        broken = f"{path}, line {first}: document {shown(begin['name'])} does not end"
         documents.append(_document_lines(path, begin, first, lines[first:], broken))
     if not documents:
         raise ConllError(f'{path}: no document, expected "#begin document (NAME); part 0"')
@@ -265,7 +266,8 @@ class _Mentions:
         brackets = list(_BRACKET.finditer(column))
         place = f"{path}, line {line}"
         if "".join(bracket[0] for bracket in brackets) != column:
-            raise ConllError(f"{place}: the last column is {column!r}, expected brackets or '-'")
+            found = f"the last column is {shown(column)}"
+            raise ConllError(f"{place}: {found}, expected brackets or '-'")
         for kind in ("single", "opened"):
             for bracket in brackets:
                 if bracket[kind]:
@@ -277,7 +279,9 @@ class _Mentions:
                 self._open.setdefault(chain, []).append((word, line))
             elif chain := bracket["closed"]:
                 if not self._open.get(chain):
-                    raise ConllError(f"{place}: {chain}) closes a mention that is not open")
+                    raise ConllError(
+                        f"{place}: {shown(f'{chain})')} closes a mention that is not open"
+                    )
                 first, _ = self._open[chain].pop()
                 self.chains[chain].append((first, word))
 
@@ -286,5 +290,5 @@ class _Mentions:
         for chain, starts in self._open.items():
             for _, line in starts:
                 raise ConllError(
-                    f"{path}, line {line}: ({chain} opens a mention that is not closed"
+                    f"{path}, line {line}: {shown(f'({chain}')} opens a mention that is not closed"
                 )

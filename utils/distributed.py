@@ -67,7 +67,7 @@ def store_of_ranks(patience: timedelta = default_pg_timeout) -> dist.Store:
         RuntimeError: they do not meet within the patience.
     """
     store, _, _ = next(dist.rendezvous("env://", timeout=patience))
-    # torchrun keeps its store when it starts the ranks of a machine again, with all that they wrote.
+    # torchrun keeps its store, with all that is in it, when it starts a machine's ranks again.
     starts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     if int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:
         # Each of several machines counts for itself.

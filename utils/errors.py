@@ -5,9 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from utils.visible import visible
+
 
 class InputError(ValueError):
-    """Something in files, options or data that the user can mend; the message says what."""
+    """Something in files, options or data that the user can mend; the message says what.
+
+    As text it can be printed anywhere, whatever it quotes from data.
+    """
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), keep="\n")
 
 
 def run_command(main: Callable[[], None]) -> None:

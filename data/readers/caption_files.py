@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from data.files import DataError, bad_record, is_text, read_id, read_json, shown
+from data.files import DataError, bad_record, is_text, read_id, read_json
+from data.hdf5_files import held_dataset, open_hdf5
 from data.readers.report import ReadReport
+from utils.visible import shown
 
 _ROWS_PER_READ = 4096
 _WORD_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
@@ -80,10 +81,11 @@ def _read_caption_spans(path: Path, pictures: int) -> tuple[int, np.ndarray]:
     """How many captions there are, and the first and last [pictures, 2] int64 of each picture."""
     names = ("labels", "label_start_ix", "label_end_ix")
     try:
-        with h5py.File(path, "r", locking="best-effort") as file:
-            shapes = [file[name].shape for name in names]
-            types = [file[name].dtype for name in names]
-            spans = [file[name][:] for name in names[1:]]
+        with open_hdf5(path) as file:
+            datasets = [held_dataset(file, name) for name in names]
+            shapes = [dataset.shape for dataset in datasets]
+            types = [dataset.dtype for dataset in datasets]
+            spans = [dataset[:] for dataset in datasets[1:]]
     except Exception as error:
         # A broken file ends in nearly any kind of error.
         raise DataError(
@@ -105,7 +107,7 @@ def _read_rows(path: Path, rows: dict[str, int]) -> Iterator[tuple[str, list[int
     for block, group in itertools.groupby(in_order, lambda item: item[1] // _ROWS_PER_READ):
         first = block * _ROWS_PER_READ
         try:
-            with h5py.File(path, "r", locking="best-effort") as file:
+            with open_hdf5(path) as file:
                 numbers = file["labels"][first : first + _ROWS_PER_READ]
         except Exception as error:
             raise DataError(f"{path}: labels cannot be read: {error}") from error

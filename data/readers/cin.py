@@ -38,13 +38,13 @@ from data.files import (
     read_id,
     read_image_rows,
     read_json,
-    shown,
 )
 from data.narration import Box, Mention, Narration
 from data.readers.caption_files import read_first_captions
 from data.readers.report import ReadReport, Record, same_words
 from data.region_index import find_region_files, names_of_region_files, region_files
 from data.regions import RegionStore
+from utils.visible import shown
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "val"
@@ -434,5 +434,6 @@ def _picture_size(image_id: str, path: Path | None) -> tuple[int, int] | None:
     try:
         with Image.open(path) as picture:
             return picture.size
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:
+        # A broken picture ends in nearly any kind of error.
         raise bad_record(path, image_id, f"no picture ({error})", "a JPEG file") from error

@@ -16,10 +16,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from data.conll_documents import narration_of
-from data.files import BadRecord, DataError, bad_record, read_id, shown
+from data.files import BadRecord, DataError, bad_record, read_id
 from data.narration import Narration
 from data.readers.report import ReadReport
 from utils.conll import ConllError, DocumentLines, split_documents
+from utils.visible import shown
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"

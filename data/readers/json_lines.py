@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from data.files import BadRecord, DataError, bad_record, shown
+from data.files import BadRecord, DataError, bad_record
 from data.readers.report import ReadReport, Record
+from utils.visible import shown
 
 
 def read_json_lines(path: Path, report: ReadReport) -> list[Record]:

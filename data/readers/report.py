@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.files import BadRecord, bad_record, shown
+from data.files import BadRecord, bad_record
+from utils.visible import shown
 
 SKIPPED_SHOWN = 20
 

@@ -19,10 +19,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from data.files import BadRecord, is_text, read_id, shown
+from data.files import BadRecord, is_text, read_id
 from data.narration import Mention, Narration, Sentence
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record, same_words
+from utils.visible import shown
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"

@@ -23,12 +23,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from data.files import BadRecord, is_text, read_id, shown
+from data.files import BadRecord, is_text, read_id
 from data.narration import Mention, Narration, Sentence
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from utils.pronouns import AnnotatedPronoun
 from utils.spans import Span
+from utils.visible import shown
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"
