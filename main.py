@@ -86,8 +86,9 @@ MENTION_THRESHOLD = 0.5
 MEASURED_NARRATIONS = 100
 
 
-def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Config]:
-    """The command line, and the configuration that it and the file it names make."""
+def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Config, list[str]]:
+    """The command line, the configuration that it and the file it names make, and what of that file
+    is not read."""
     parser = argparse.ArgumentParser(description="Train a multimodal coreference model.")
     add_data_options(parser)
     parser.add_argument("--save_name", default="model", help="folder of the run under saved/")
@@ -190,12 +191,11 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     )
     options = parser.parse_args(arguments)
     file_values: dict[str, object] = {}
+    ignored: list[str] = []
     if options.model_config is not None:
         file_values, ignored = read_config_file(options.model_config)
-        if ignored:
-            print(f"{options.model_config}: not read by the method: {', '.join(ignored)}")
     on_command_line = {name: value for name, value in vars(options).items() if name in FIELD_NAMES}
-    return options, make_config(file_values, on_command_line)
+    return options, make_config(file_values, on_command_line), ignored
 
 
 def check_can_run(config: Config) -> None:
@@ -219,11 +219,13 @@ def check_can_run(config: Config) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
-    options, config = parse_options(arguments)
+    options, config, ignored = parse_options(arguments)
     check_can_run(config)
     device = choose_device(options.device)
     stops = StopRequests()
     with process_group(device), stops.heard(), workers_explained():
+        if ignored:
+            print(f"{options.model_config}: not read by the method: {', '.join(ignored)}")
         train(config, device, options, stops)
 
 
