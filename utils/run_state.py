@@ -105,9 +105,10 @@ def check_same_run(path: Path, state: RunState, config: Config, sizes: Mapping[s
         if name not in _MAY_CHANGE and before[name] != now[name]
     ]
     different += [
-        f"there were {state.sizes.get(name, 0):,} {name} narrations and there are {size:,}"
-        for name, size in sizes.items()
-        if state.sizes.get(name, 0) != size
+        f"there were {state.sizes.get(name, 0):,} {name} narrations and there are "
+        f"{sizes.get(name, 0):,}"
+        for name in sorted(state.sizes.keys() | sizes.keys())
+        if state.sizes.get(name, 0) != sizes.get(name, 0)
     ]
     if different:
         raise CheckpointError(
