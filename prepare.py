@@ -1,4 +1,4 @@
-"""Prepare what training reads: mentions of unlabelled narrations, and the pipelines that find them.
+"""Prepare what training reads: captions, mentions, and the pipelines that find them.
 
 python prepare.py mention-pipeline --dataset cin --data-root datasets --out saved/mentions
 python prepare.py mentions --dataset cin --data-root datasets --spacy-model saved/mentions
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from data.caption_writing import write_captions
 from data.files import DataError
 from data.loaders import hold_out, keep_labels
 from data.mention_pipeline import (
@@ -47,6 +48,8 @@ from data.readers import (
     read_narrations,
     unlabelled_split,
 )
+from data.readers.localized_narratives import read_narratives
+from data.readers.report import ReadReport
 from data.region_index import shard_name
 from data.region_writing import pictures_of, write_region_store
 from utils.distributed import process_group
@@ -80,6 +83,23 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=default_processes(),
         help="how many work side by side, on each rank",
     )
+
+    command = commands.add_parser(
+        "captions", help="write Localized Narratives as captions and traces in the release's files"
+    )
+    command.set_defaults(run=convert_narratives)
+    command.add_argument(
+        "--narratives",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="JSON Lines files as they are published, of one collection of pictures",
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, help="a folder for the files, new or empty"
+    )
+    _add_skip_option(command)
 
     command = commands.add_parser(
         "mention-pipeline", help="train a spaCy pipeline on the gold mentions of the labelled split"
@@ -225,6 +245,19 @@ def train_on_labelled(options: argparse.Namespace) -> None:
     print(f"wrote the pipeline to {options.out}; --spacy-model takes it")
 
 
+def convert_narratives(options: argparse.Namespace) -> None:
+    """Write Localized Narratives in the files of the release."""
+    report = ReadReport("localized_narratives", "train", options.skip_bad_records)
+    narratives = tqdm(read_narratives(options.narratives, report), desc="writing captions")
+    with folder_when_whole(options.out) as folder:
+        written = write_captions(folder, narratives)
+    report.count("pictures", written.pictures)
+    report.count("captions", written.captions)
+    report.count("different words", written.words)
+    print("\n".join(report.lines()))
+    print(f"wrote captions and traces to {options.out}; its files go into a data root")
+
+
 def repack_regions(options: argparse.Namespace) -> None:
     """Write the regions of a split anew, every shard with as many pictures as the next."""
     store = open_regions(
@@ -274,6 +307,10 @@ def score_mentions(options: argparse.Namespace) -> None:
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
     parser.add_argument("--data-root", type=Path, required=True, help="the data set's folder")
+    _add_skip_option(parser)
+
+
+def _add_skip_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad-records", action="store_true", help="count bad records and go on without them"
     )
