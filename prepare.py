@@ -1,5 +1,6 @@
-"""Prepare what training reads: captions, mentions, and the pipelines that find them.
+"""Check and prepare what training reads: captions, mentions, and the pipelines that find them.
 
+python prepare.py check --dataset cin --data-root datasets
 python prepare.py mention-pipeline --dataset cin --data-root datasets --out saved/mentions
 python prepare.py mentions --dataset cin --data-root datasets --spacy-model saved/mentions
 python prepare.py repack --dataset cin --data-root datasets --split train --precision float16
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ import torch
 from tqdm import tqdm
 
 from data.caption_writing import write_captions
+from data.data_check import check_data
 from data.files import DataError
 from data.loaders import hold_out, keep_labels
 from data.mention_pipeline import (
@@ -58,6 +61,7 @@ from utils.files import folder_when_whole
 from utils.launch import read_launch
 from utils.options import whole_number_from
 from utils.processes import default_processes
+from utils.visible import visible
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -70,6 +74,12 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; `run` is the function of its command."""
     parser = argparse.ArgumentParser(description="Prepare what training reads.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+
+    command = commands.add_parser(
+        "check", help="say what of a data set is there, what is missing and what that costs"
+    )
+    command.set_defaults(run=check_folder)
+    _add_data_options(command)
 
     command = commands.add_parser(
         "mentions", help="find the mentions of the unlabelled split and keep them"
@@ -187,6 +197,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     with process_group(torch.device("cpu")):
         options.run(options)
+
+
+def check_folder(options: argparse.Namespace) -> None:
+    """Print what a folder of a data set holds and lacks.
+
+    Raises:
+        InputError: no training could start from it.
+    """
+    check = check_data(
+        options.dataset, options.data_root, skip_bad_records=options.skip_bad_records
+    )
+    print(*(visible(line, keep="\n") for line in check.lines), sep="\n")
+    if check.options is None:
+        raise InputError(f"{options.data_root}: no training on {options.dataset} can start from it")
+    start = ["--dataset", options.dataset, "--data-root", str(options.data_root)]
+    print("a training can start:", shlex.join(["python", "main.py", *start, *check.options]))
 
 
 def find_mentions(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from data.caption_writing import write_captions
+from data.data_check import check_data
 from data.encoding import encode_text
 from data.loaders import Collate, Masking, NarrationDataset, Source
 from data.mentions import cache_path, fingerprint, with_found_mentions
@@ -280,6 +281,9 @@ def _write_lines(folder: Path, name: str, key: str, dialogue: dict) -> None:
 INPUTS: dict[str, Input] = {
     "cin val": Input(_write_cin, functools.partial(_read_cin, split="val")),
     "cin train": Input(_write_cin, functools.partial(_read_cin, split="train")),
+    "data check": Input(
+        _write_cin, lambda folder, skip: check_data("cin", folder, skip_bad_records=skip)
+    ),
     "localized narratives": Input(_write_narratives, _read_narratives),
     "vd_ref": Input(
         lambda folder: _write_lines(folder, "val.jsonlines", "id", test_reader_vd_ref.DIALOGUE),

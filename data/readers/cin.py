@@ -43,6 +43,7 @@ from data.files import (
 )
 from data.narration import Box, Mention, Narration
 from data.readers.caption_files import caption_files, read_first_captions
+from data.readers.expected import ExpectedFiles
 from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport, Record, same_words
 from data.region_index import find_region_files, names_of_region_files, region_files
@@ -120,6 +121,66 @@ def files(data_root: Path, split: str) -> list[Path]:
     captions = _narratives_in_place_of_captions(data_root) or caption_files(data_root)
     beside = [trace_folder(data_root), _picture_folder(data_root)]
     return [*itertools.chain.from_iterable(regions), *captions, *beside]
+
+
+def expected_files(data_root: Path) -> list[ExpectedFiles]:
+    """The files of the release, there or not; in place of some, those that stand for them.
+
+    Raises:
+        DataError: the regions of a split are there in one piece as well as in shards.
+    """
+    annotations = data_root / "cin_annotations"
+    names = ("testval_annotations.json", "val_image_ids.json", "test_image_ids.json")
+    release, project = "the MCR release", "Localized Narratives: their project page"
+    narratives = _narratives_in_place_of_captions(data_root)
+    captions = tuple(narratives) or caption_files(data_root)
+    traces = tuple(narratives) or (trace_folder(data_root),)
+    regions = {
+        "val": "--no-regions: text alone, no grounding",
+        "test": "no test_grounding.py; a model that reads regions is tested on texts alone",
+        "train": "no unlabelled part: --no-unlabelled",
+    }
+    return [
+        ExpectedFiles(
+            "labelled narrations of val and test",
+            tuple(annotations / name for name in names),
+            f"CIN annotations: {release}",
+            "no labels: a training without --use-ssl and without scores, and nothing to test on",
+        ),
+        *(
+            ExpectedFiles(
+                f"regions of {split}",
+                _region_paths(data_root, split),
+                f"{release}, or `prepare.py regions` makes them from the pictures",
+                cost,
+            )
+            for split, cost in regions.items()
+        ),
+        ExpectedFiles(
+            "captions of train",
+            captions,
+            f"{release}, or {project}",
+            "no unlabelled part: --no-unlabelled",
+        ),
+        ExpectedFiles(
+            "mouse traces",
+            traces,
+            f"{project}; read from there, or `prepare.py captions` makes them",
+            "no --traces",
+        ),
+        ExpectedFiles(
+            "pictures",
+            (_picture_folder(data_root),),
+            "Flickr30k: its project page",
+            "nothing in a training; sizes come from the annotations and the regions",
+        ),
+    ]
+
+
+def _region_paths(data_root: Path, split: str) -> tuple[Path, ...]:
+    folder = _region_folder(data_root)
+    found = names_of_region_files(folder, split) or [region_files(folder, split)]
+    return tuple(itertools.chain.from_iterable(found))
 
 
 def trace_folder(data_root: Path) -> Path:
