@@ -7,8 +7,8 @@ In the data root:
 - `cin_annotations/mention_kinds.json`, optional and not in the release: for an image id the subset
   each mention belongs to, in the order of `query`, null for none;
 - `flk30k_LN.json` and `flk30k_LN_label.h5`, the captions of `train`, as numbers of words; or, where
-  neither is there, the JSON Lines files of Localized Narratives (`data/readers/
-  localized_narratives.py`), captions and traces in one;
+  neither is there, the JSON Lines files of Localized Narratives, captions and traces in one (see
+  `data/readers/localized_narratives.py`);
 - `faster_rcnn_image_features/`, the regions of each split (see `data/regions.py`); the pictures of
   `train` are those of its index;
 - `truth/train_annotations.json`, optional and not in the release: annotations of `train`, in the
