@@ -1,5 +1,6 @@
-"""Prepare what training reads: mentions of unlabelled narrations, and the pipelines that find them.
+"""Check and prepare what training reads: captions, mentions, and the pipelines that find them.
 
+python prepare.py check --dataset cin --data-root datasets
 python prepare.py mention-pipeline --dataset cin --data-root datasets --out saved/mentions
 python prepare.py mentions --dataset cin --data-root datasets --spacy-model saved/mentions
 python prepare.py repack --dataset cin --data-root datasets --split train --precision float16
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from data.caption_writing import write_captions
+from data.data_check import check_data
 from data.files import DataError
 from data.loaders import hold_out, keep_labels
 from data.mention_pipeline import (
@@ -47,6 +51,8 @@ from data.readers import (
     read_narrations,
     unlabelled_split,
 )
+from data.readers.localized_narratives import read_narratives
+from data.readers.report import ReadReport
 from data.region_index import shard_name
 from data.region_writing import pictures_of, write_region_store
 from utils.distributed import process_group
@@ -55,6 +61,7 @@ from utils.files import folder_when_whole
 from utils.launch import read_launch
 from utils.options import whole_number_from
 from utils.processes import default_processes
+from utils.visible import visible
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -69,6 +76,12 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     command = commands.add_parser(
+        "check", help="say what of a data set is there, what is missing and what that costs"
+    )
+    command.set_defaults(run=check_folder)
+    _add_data_options(command)
+
+    command = commands.add_parser(
         "mentions", help="find the mentions of the unlabelled split and keep them"
     )
     command.set_defaults(run=find_mentions)
@@ -80,6 +93,23 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=default_processes(),
         help="how many work side by side, on each rank",
     )
+
+    command = commands.add_parser(
+        "captions", help="write Localized Narratives as captions and traces in the release's files"
+    )
+    command.set_defaults(run=convert_narratives)
+    command.add_argument(
+        "--narratives",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="JSON Lines files as they are published, of one collection of pictures",
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, help="a folder for the files, new or empty"
+    )
+    _add_skip_option(command)
 
     command = commands.add_parser(
         "mention-pipeline", help="train a spaCy pipeline on the gold mentions of the labelled split"
@@ -169,6 +199,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.run(options)
 
 
+def check_folder(options: argparse.Namespace) -> None:
+    """Print what a folder of a data set holds and lacks.
+
+    Raises:
+        InputError: no training could start from it.
+    """
+    check = check_data(
+        options.dataset, options.data_root, skip_bad_records=options.skip_bad_records
+    )
+    print(*(visible(line, keep="\n") for line in check.lines), sep="\n")
+    if check.options is None:
+        raise InputError(f"{options.data_root}: no training on {options.dataset} can start from it")
+    start = ["--dataset", options.dataset, "--data-root", str(options.data_root)]
+    print("a training can start:", shlex.join(["python", "main.py", *start, *check.options]))
+
+
 def find_mentions(options: argparse.Namespace) -> None:
     """Find the mentions of the unlabelled split and write them where training reads them."""
     split = unlabelled_split(options.dataset)
@@ -225,6 +271,19 @@ def train_on_labelled(options: argparse.Namespace) -> None:
     print(f"wrote the pipeline to {options.out}; --spacy-model takes it")
 
 
+def convert_narratives(options: argparse.Namespace) -> None:
+    """Write Localized Narratives in the files of the release."""
+    report = ReadReport("localized_narratives", "train", options.skip_bad_records)
+    narratives = tqdm(read_narratives(options.narratives, report), desc="writing captions")
+    with folder_when_whole(options.out) as folder:
+        written = write_captions(folder, narratives)
+    report.count("pictures", written.pictures)
+    report.count("captions", written.captions)
+    report.count("different words", written.words)
+    print("\n".join(report.lines()))
+    print(f"wrote captions and traces to {options.out}; its files go into a data root")
+
+
 def repack_regions(options: argparse.Namespace) -> None:
     """Write the regions of a split anew, every shard with as many pictures as the next."""
     store = open_regions(
@@ -274,6 +333,10 @@ def score_mentions(options: argparse.Namespace) -> None:
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
     parser.add_argument("--data-root", type=Path, required=True, help="the data set's folder")
+    _add_skip_option(parser)
+
+
+def _add_skip_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad-records", action="store_true", help="count bad records and go on without them"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import lzma
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +13,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from data.caption_writing import write_captions
+from data.data_check import check_data
 from data.encoding import encode_text
 from data.loaders import Collate, Masking, NarrationDataset, Source
 from data.mentions import cache_path, fingerprint, with_found_mentions
 from data.narration import Narration
 from data.prepared import open_prepared
 from data.readers import open_regions, read_narrations, read_pronouns, read_truth
+from data.readers.localized_narratives import narrative_files, read_narratives
+from data.readers.report import ReadReport
 from data.region_index import region_files
 from data.regions import RegionStore
 from data.traces import with_usable_traces
@@ -28,7 +33,14 @@ from evaluation.conll_files import read_conll
 from evaluation.coreference_scores import score_chains
 from models.build import encoder_config_of
 from resolver import Resolver
-from tests import cin_files, test_reader_conll, test_reader_vd_ref, test_reader_vispro, tiny
+from tests import (
+    cin_files,
+    test_localized_narratives,
+    test_reader_conll,
+    test_reader_vd_ref,
+    test_reader_vispro,
+    tiny,
+)
 from utils.checkpoint import Checkpoint, save_checkpoint
 from utils.config import make_config, read_config_file
 from utils.languages import ENGLISH, read_language
@@ -87,6 +99,23 @@ def _write_cin(folder: Path) -> None:
     truth = cin_files.annotation("301", "train", "a man rides a horse", mentions)
     (folder / "truth").mkdir()
     (folder / "truth" / "train_annotations.json").write_text(json.dumps([truth]))
+
+
+def _write_narratives(folder: Path) -> None:
+    cin_files.write_cin_folder(folder)
+    for name in ("flk30k_LN.json", "flk30k_LN_label.h5"):
+        (folder / name).unlink()
+    records = test_localized_narratives.RECORDS
+    test_localized_narratives.write_narratives(
+        folder / test_localized_narratives.FILE_NAME, records
+    )
+
+
+def _read_narratives(folder: Path, skip: bool) -> None:
+    _read_cin(folder, skip, "train")
+    with tempfile.TemporaryDirectory() as out:
+        report = ReadReport("localized_narratives", "train", skip)
+        write_captions(Path(out), read_narratives(narrative_files(folder), report))
 
 
 def _read_cin(folder: Path, skip: bool, split: str) -> None:
@@ -252,6 +281,10 @@ def _write_lines(folder: Path, name: str, key: str, dialogue: dict) -> None:
 INPUTS: dict[str, Input] = {
     "cin val": Input(_write_cin, functools.partial(_read_cin, split="val")),
     "cin train": Input(_write_cin, functools.partial(_read_cin, split="train")),
+    "data check": Input(
+        _write_cin, lambda folder, skip: check_data("cin", folder, skip_bad_records=skip)
+    ),
+    "localized narratives": Input(_write_narratives, _read_narratives),
     "vd_ref": Input(
         lambda folder: _write_lines(folder, "val.jsonlines", "id", test_reader_vd_ref.DIALOGUE),
         functools.partial(_read_texts, dataset="vd_ref", split="val"),
