@@ -18,7 +18,6 @@ from tests import tiny
 from tests.conftest import REPOSITORY
 from utils.errors import InputError
 
-CPU = torch.device("cpu")
 DETECTING = {"mention_detection": True, "max_mention_pieces": 8}
 TEXTS = [
     "a man in a red shirt and a dog; he has the dog on his ball.",
@@ -31,16 +30,7 @@ SPANS = [[(32, 34), (0, 5), (0, 20), (9, 20), (25, 30)], [(0, 9), (11, 14)], [],
 
 
 def resolver_of(extractor: RegionExtractor | None = None, **values: object) -> Resolver:
-    values = {**DETECTING, **values}
-    return Resolver(
-        tiny.tiny_model(**values),
-        tiny.word_pieces(),
-        tiny.tiny_config(**values),
-        threshold=0.5,
-        device=CPU,
-        mention_threshold=0.05,
-        region_extractor=extractor,
-    )
+    return tiny.resolver(region_extractor=extractor, **{**DETECTING, **values})
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from data.word_pieces import WordPieces, load_word_pieces
 from data.word_vectors import WordVectors
 from models.build import build_pretrained, encoder_config_of
 from models.coreference_model import CoreferenceModel
-from resolver import Resolver
+from resolver import RegionExtractor, Resolver
 from utils.batch import Batch
 from utils.checkpoint import Checkpoint, save_checkpoint
 from utils.config import Config
@@ -98,6 +98,19 @@ def tiny_model(**values: object) -> CoreferenceModel:
         if "norm" in name.lower() or name.endswith("bias") or not parameter.any():
             torch.nn.init.normal_(parameter, mean=parameter.mean().item(), std=0.2)
     return model.eval()
+
+
+def resolver(region_extractor: RegionExtractor | None = None, **values: object) -> Resolver:
+    """The tiny model, with thresholds at which it links and finds some mentions."""
+    return Resolver(
+        tiny_model(**values),
+        word_pieces(),
+        tiny_config(**values),
+        threshold=0.5,
+        device=torch.device("cpu"),
+        mention_threshold=0.05,
+        region_extractor=region_extractor,
+    )
 
 
 def write_checkpoint(path: Path, resolver: Resolver) -> None:

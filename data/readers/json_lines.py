@@ -36,7 +36,7 @@ def _parse_line(path: Path, name: str, line: bytes) -> Record:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise bad_record(path, name, f"no JSON ({error})", "one dialogue a line") from error
+        raise bad_record(path, name, f"no JSON ({error})", "one object a line") from error
     if not isinstance(fields, dict):
         raise bad_record(path, name, shown(fields), "an object")
     return Record(path, name, fields)
