@@ -1,22 +1,31 @@
-"""Resolving narrations with a trained model: links, chains and boxes."""
+"""Resolving narrations with a trained model: links, chains and boxes.
+
+resolver = Resolver.from_checkpoint("saved/RUN/models.pt")
+(resolution,) = resolver(None, "A man holds a dog. He pets it.")
+resolution.chain_texts()
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from data.candidates import without_crossing
+from data.files import is_text
 from data.loaders import NarrationDataset, OrderedBatches, make_loader
-from data.mentions import with_spans
-from data.narration import Narration
-from data.regions import RegionStore
+from data.mentions import checked_spans, with_spans
+from data.narration import Mention, Narration, Regions
+from data.pictures import open_picture
+from data.regions import GivenRegions, RegionStore
 from data.word_pieces import WordPieces
 from data.word_vectors import WordVectors
 from evaluation.chains import chains_from_similarity
@@ -27,7 +36,15 @@ from models.windows import Texts
 from utils.batch import Batch
 from utils.checkpoint import CheckpointError, load_checkpoint
 from utils.config import Config, language_of_features
+from utils.device import choose_device
 from utils.errors import InputError
+from utils.spans import Span
+from utils.visible import shown
+
+# From pictures in RGB to the regions of each.
+RegionExtractor = Callable[[Sequence[Image.Image]], list[Regions]]
+# A file, a picture, or what a detector found in one.
+Picture = Path | str | Image.Image | Regions
 
 
 @dataclass(frozen=True)
@@ -39,18 +56,89 @@ class Resolution:
         similarity: [M, M] float32, the cosine of every two mentions, or where the model ranks
             antecedents the probability that they are of one chain; -1 between a mention that the
             model did not see and all others.
-        chains: indices of mentions; every mention is in exactly one chain.
+        threshold: the similarity above which two mentions are linked.
         boxes_xyxy: [M, 4] float32, relative to the picture; None where there are no regions.
-        box_scores: [M] float32, the attention on each mention's region; None likewise.
+        box_scores: [M] float32, the attention on each mention's region, 0 for a mention that the
+            model did not see; None where there are no regions.
         regions_xyxy: [R, 4] float32, the picture's regions; R is 0 where there are none.
     """
 
     narration: Narration
     similarity: np.ndarray
-    chains: list[list[int]]
+    threshold: float
     boxes_xyxy: np.ndarray | None
     box_scores: np.ndarray | None
     regions_xyxy: np.ndarray
+
+    @property
+    def mentions(self) -> tuple[Mention, ...]:
+        """The narration's, sorted by their start; all indices count these."""
+        return self.narration.mentions
+
+    @cached_property
+    def chains(self) -> list[list[int]]:
+        """Indices of mentions; every mention is in exactly one chain.
+
+        Raises:
+            InputError: a similarity is not a number, as those of a broken model are.
+        """
+        return chains_from_similarity(self.similarity, self.threshold)
+
+    @cached_property
+    def boxes_pixels(self) -> np.ndarray | None:
+        """[M, 4] float32, x1, y1, x2, y2; None without regions or where the size is not known."""
+        if self.boxes_xyxy is None or self.narration.image_size is None:
+            return None
+        return self.boxes_xyxy * np.tile(np.float32(self.narration.image_size), 2)
+
+    def chain_texts(self) -> list[list[str]]:
+        """The words of each chain's mentions."""
+        return [[self.mentions[index].phrase for index in chain] for chain in self.chains]
+
+    def surest(self, chain: Sequence[int]) -> int | None:
+        """The mention whose box has the highest score, which is the chain's; None without boxes."""
+        if self.box_scores is None or not self.box_scores[chain].any():
+            return None
+        return chain[int(self.box_scores[chain].argmax())]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, fit for JSON; docs/formats.md says which."""
+        chain_of = {index: number for number, chain in enumerate(self.chains) for index in chain}
+        return {
+            "text": self.narration.text,
+            "image_size": self.narration.image_size and list(self.narration.image_size),
+            "threshold": self.threshold,
+            "mentions": [
+                {
+                    "start": mention.start,
+                    "end": mention.end,
+                    "text": mention.phrase,
+                    "chain": chain_of[index],
+                    **self._box(self.surest([index])),
+                }
+                for index, mention in enumerate(self.mentions)
+            ],
+            "chains": [
+                {"mentions": chain, "texts": texts, **self._box(self.surest(chain))}
+                for chain, texts in zip(self.chains, self.chain_texts(), strict=True)
+            ],
+            "similarity": _plain(self.similarity, 4),
+        }
+
+    def _box(self, index: int | None) -> dict[str, Any]:
+        if index is None or self.boxes_xyxy is None or self.box_scores is None:
+            return {"box_xyxy": None, "box_pixels": None, "box_score": None}
+        pixels = None if self.boxes_pixels is None else _plain(self.boxes_pixels[index], 1)
+        return {
+            "box_xyxy": _plain(self.boxes_xyxy[index], 4),
+            "box_pixels": pixels,
+            "box_score": _plain(self.box_scores[index], 4),
+        }
+
+
+def _plain(array: np.ndarray, digits: int) -> Any:
+    """An array as rounded numbers in lists, or one number."""
+    return np.round(array.astype(np.float64), digits).tolist()
 
 
 class Resolver:
@@ -65,6 +153,7 @@ class Resolver:
         precision: of the model's matrix products.
         mention_threshold: the probability above which a stretch of a text is a mention; None where
             it is not known, or the model finds no mentions.
+        region_extractor: finds the regions of pictures; None where all that are given have theirs.
     """
 
     def __init__(
@@ -76,6 +165,7 @@ class Resolver:
         device: torch.device,
         precision: torch.dtype = torch.float32,
         mention_threshold: float | None = None,
+        region_extractor: RegionExtractor | None = None,
     ) -> None:
         self.model = model
         self.word_pieces = word_pieces
@@ -84,17 +174,31 @@ class Resolver:
         self.device = device
         self.precision = precision
         self.mention_threshold = mention_threshold
+        self.region_extractor = region_extractor
 
     @classmethod
     def from_checkpoint(
-        cls, path: Path, device: torch.device, precision: torch.dtype = torch.float32
+        cls,
+        path: Path | str,
+        device: torch.device | str = "auto",
+        precision: torch.dtype = torch.float32,
+        *,
+        region_extractor: RegionExtractor | None = None,
     ) -> Resolver:
         """Load a checkpoint; nothing beside the file is needed, but for word vectors (`resolve`).
 
+        Args:
+            device: or its name; "auto" is the GPU where there is one.
+            precision: of the model's matrix products.
+            region_extractor: finds the regions of pictures.
+
         Raises:
             CheckpointError: the file is missing, broken, or its weights are of another shape.
+            InputError: there is no such device.
         """
-        checkpoint = load_checkpoint(path)
+        checkpoint = load_checkpoint(Path(path))
+        if isinstance(device, str):
+            device = choose_device(device)
         try:
             model = build_from_checkpoint(checkpoint.config, checkpoint.encoder_config)
             model.load_state_dict(checkpoint.model_state)
@@ -113,7 +217,112 @@ class Resolver:
             device,
             precision,
             checkpoint.mention_threshold,
+            region_extractor,
         )
+
+    def __call__(
+        self,
+        images: Sequence[Picture | None] | Picture | None,
+        texts: Sequence[str] | str,
+        mentions: Sequence[Sequence[Span] | None] | Sequence[Span] | None = None,
+        *,
+        word_vectors: WordVectors | None = None,
+        batch: int = 32,
+    ) -> list[Resolution]:
+        """Resolve texts, each alone or with its picture.
+
+        Of one text that is in no list, image and mentions are in none either.
+
+        Args:
+            images: the picture of each text or its regions, None for a text alone; None for texts
+                alone.
+            mentions: the mentions of each text as characters (start, end), the end exclusive, in
+                any order, or None for those that the model finds; None to find those of all.
+            word_vectors: of the texts' words, for a model that was trained with such.
+            batch: how many go through the model together; the answer does not depend on it.
+
+        Returns:
+            One for each text, in their order.
+
+        Raises:
+            InputError: an image cannot be read, or its regions cannot be had or are not the
+                model's; mentions are to be found by a model that finds none, or lie outside of
+                their text; there are not as many of all as there are texts.
+        """
+        if isinstance(texts, str):
+            texts, images, mentions = [texts], [images], [mentions]
+        images = [None] * len(texts) if images is None else images
+        mentions = [None] * len(texts) if mentions is None else mentions
+        for name, given in (("images", images), ("mentions", mentions)):
+            if len(given) != len(texts):
+                raise InputError(f"{name}: found {len(given)}, expected one for each text")
+        self._check_images(images)
+        if any(spans is None for spans in mentions) and not self.config.mention_detection:
+            raise InputError(
+                "mentions: found None, and the model was not trained to find mentions (main.py "
+                "--detect-mentions); pass their places, such as data.mentions.find_spans takes "
+                "from a spaCy pipeline"
+            )
+        narrations = [
+            _given_narration(number, text, spans)
+            for number, (text, spans) in enumerate(zip(texts, mentions, strict=True))
+        ]
+        options = {"word_vectors": word_vectors, "batch": batch}
+        resolutions: list[Resolution] = []
+        for start in range(0, len(narrations), batch):
+            part = slice(start, start + batch)
+            unmarked = [n for n, spans in zip(narrations[part], mentions[part]) if spans is None]
+            found = {n.id: n for n in self.find_mentions(unmarked, **options)} if unmarked else {}
+            marked = [found.get(narration.id, narration) for narration in narrations[part]]
+            pictured, store = self._with_regions(marked, images[part])
+            resolutions += self.resolve(pictured, store, **options)
+        return resolutions
+
+    def _check_images(self, images: Sequence[Picture | None]) -> None:
+        for number, image in enumerate(images):
+            if image is None:
+                continue
+            if not isinstance(image, Picture):
+                raise InputError(
+                    f"images[{number}]: found {type(image).__name__}, expected a path, a picture, "
+                    "its regions or None"
+                )
+            if not self.config.use_regions:
+                raise InputError(
+                    f"images[{number}]: the model reads texts alone (main.py --no-regions)"
+                )
+            if self.region_extractor is None and not isinstance(image, Regions):
+                raise InputError(
+                    f"images[{number}]: a picture takes a region extractor (`region_extractor` of "
+                    "the resolver), and there is none; pass one, or the picture's Regions"
+                )
+
+    def _with_regions(
+        self, narrations: Sequence[Narration], images: Sequence[Picture | None]
+    ) -> tuple[list[Narration], GivenRegions]:
+        """The narrations with their pictures' ids and sizes, and the regions by these ids."""
+        regions: dict[str, Regions] = {}
+        pictures: dict[str, Image.Image] = {}
+        for narration, image in zip(narrations, images, strict=True):
+            if isinstance(image, Regions):
+                regions[narration.id] = image
+            elif image is not None:
+                pictures[narration.id] = _opened(narration.id, image)
+        if self.region_extractor is not None and pictures:
+            extracted = self.region_extractor(list(pictures.values()))
+            regions |= zip(pictures, extracted, strict=True)
+        checked = {name: _checked_regions(name, r, self.config) for name, r in regions.items()}
+        pictured = [
+            replace(
+                narration,
+                image_id=narration.id,
+                image_size=pictures[narration.id].size if narration.id in pictures else None,
+            )
+            if narration.id in checked
+            else narration
+            for narration in narrations
+        ]
+        return pictured, GivenRegions(checked)
 
     def find_mentions(self, narrations: Sequence[Narration], **options: Any) -> list[Narration]:
         """The narrations with the mentions that the model finds in them, instead of any they have.
@@ -199,7 +408,7 @@ class Resolver:
     def resolve(
         self,
         narrations: Sequence[Narration],
-        store: RegionStore | None,
+        store: RegionStore | GivenRegions | None,
         *,
         word_vectors: WordVectors | None = None,
         batch: int = 32,
@@ -290,11 +499,55 @@ class Resolver:
         return Resolution(
             narration=narration,
             similarity=full,
-            chains=chains_from_similarity(full, self.threshold),
+            threshold=self.threshold,
             boxes_xyxy=all_boxes,
             box_scores=all_scores,
             regions_xyxy=regions_xyxy,
         )
+
+
+def _given_narration(number: int, text: str, spans: Sequence[Span] | None) -> Narration:
+    """A text with the mentions that somebody gives, none where they are to be found."""
+    if not is_text(text):
+        raise InputError(f"texts[{number}]: found {shown(text)}, expected text")
+    try:
+        return with_spans(
+            Narration(str(number), text), checked_spans(text, () if spans is None else spans)
+        )
+    except InputError as error:
+        raise InputError(f"texts[{number}]: {error}") from error
+
+
+def _opened(name: str, image: Path | str | Image.Image) -> Image.Image:
+    try:
+        return open_picture(image)
+    except InputError as error:
+        raise InputError(f"images[{name}]: {error}") from error
+
+
+def _checked_regions(name: str, regions: Regions, config: Config) -> Regions:
+    """The regions that the model reads, which are at most so many; the first ones are kept."""
+    size, expected = regions.features.shape[1], config.region_feature_size
+    if size != expected:
+        raise InputError(
+            f"images[{name}]: the regions have features of {size} numbers, the model takes "
+            f"{expected} (region_feature_size)"
+        )
+    if not np.isfinite(regions.features).all():
+        raise InputError(f"images[{name}]: the features of the regions are not all finite")
+    boxes = regions.boxes_xyxy
+    if not ((boxes >= 0) & (boxes <= 1)).all():
+        raise InputError(
+            f"images[{name}]: the boxes of the regions reach from {boxes.min():g} to "
+            f"{boxes.max():g}, expected parts of the picture, from 0 to 1"
+        )
+    kept = slice(config.max_regions)
+    return Regions(
+        boxes[kept].astype(np.float32),
+        regions.labels[kept],
+        regions.attributes[kept],
+        regions.features[kept].astype(np.float32),
+    )
 
 
 class _LabelVectors:

@@ -31,7 +31,7 @@ from data.encoding import (
 )
 from data.mention_features import mention_features
 from data.narration import Narration, Regions
-from data.regions import RegionStore
+from data.regions import GivenRegions, RegionStore
 from data.traces import MentionTraces, mention_traces, read_trace
 from data.word_pieces import WordPieces
 from data.word_vectors import WordVectors
@@ -100,7 +100,7 @@ class NarrationDataset(Dataset[Example]):
     def __init__(
         self,
         narrations: Sequence[Narration],
-        store: RegionStore | None,
+        store: RegionStore | GivenRegions | None,
         word_pieces: WordPieces,
         max_mentions: int,
         masking: Masking | None = None,

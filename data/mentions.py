@@ -221,6 +221,27 @@ def with_found_mentions(narrations: Sequence[Narration], path: Path) -> list[Nar
     ]
 
 
+def checked_spans(text: str, spans: object) -> list[Span]:
+    """Places of mentions as somebody gives them, sorted by their start.
+
+    Args:
+        spans: pairs of characters (start, end), the end exclusive, in any order.
+
+    Raises:
+        InputError: they are anything else, or one is empty or reaches over the text.
+    """
+    characters = len(text)
+    expected = f"(start, end) within the {characters} characters of the text"
+    if not isinstance(spans, list | tuple):
+        raise InputError(f"mentions: found {shown(spans)}, expected a list of {expected}")
+    for span in spans:
+        is_pair = isinstance(span, list | tuple) and len(span) == 2
+        is_pair = is_pair and all(type(place) is int for place in span)
+        if not is_pair or not 0 <= span[0] < span[1] <= characters:
+            raise InputError(f"mentions: found {shown(span)}, expected {expected}")
+    return sorted(((start, end) for start, end in spans), key=lambda span: span[0])
+
+
 def with_spans(narration: Narration, spans: Iterable[Span]) -> Narration:
     """The narration with mentions of which only the places are known, instead of any it has.
 

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TextIO
 
+from evaluation.nesting import brackets
 from utils.spans import Span
 from utils.visible import visible
 
@@ -99,29 +100,26 @@ def marked_text(
     windows = [(0, len(text))] if windows is None else windows
     mentions = [
         _Mention(span, shown, number, span in pointed_at, colour)
-        for number, chain in chains.items()
+        for number, chain in sorted(chains.items())
         for span in chain
         if (shown := _shown(span, windows))
     ]
-    places = {place for mention in mentions for place in (mention.start, mention.end)}
-    places |= {place for window in windows for place in window} | {len(text)}
+    edges = {place for window in windows for place in window} | {len(text)}
     pieces: list[str] = []
-    opened: list[_Mention] = []  # from the outermost one inwards
+    opened: list[_Mention] = []
     previous = 0
-    for place in sorted(places):
+    for here in brackets([(m.start, m.end) for m in mentions], edges):
+        place = here.place
         if any(first <= previous and place <= last for first, last in windows):
             pieces.append(visible(text[previous:place]))
         elif pieces[-1:] != [" … "]:
             pieces.append(" … ")
-        ending = [index for index, mention in enumerate(opened) if mention.end == place]
-        inside = ending[0] if ending else len(opened)
-        for index in reversed(range(inside, len(opened))):
-            pieces.append(opened[index].closing(place, opened[index - 1] if index else None))
-        crossing = [mention for mention in opened[inside:] if mention.end > place]
-        starting = [mention for mention in mentions if mention.start == place]
-        again = sorted(crossing + starting, key=lambda mention: (-mention.end, mention.number))
-        pieces += [mention.opening(place) for mention in again]
-        opened = opened[:inside] + again
+        for _ in here.closing:
+            closed = opened.pop()
+            pieces.append(closed.closing(place, opened[-1] if opened else None))
+        opening = [mentions[index] for index in here.opening]
+        pieces += [mention.opening(place) for mention in opening]
+        opened += opening
         previous = place
     return "".join(pieces).strip()
 

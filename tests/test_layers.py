@@ -12,7 +12,7 @@ from tests.conftest import REPOSITORY
 
 PACKAGES = ("utils", "data", "models", "evaluation")
 MIDDLE = ("engine", "found_mentions", "learner", "resolver", "training_run")
-COMMANDS = ("main", "test_coref", "test_grounding", "prepare")
+COMMANDS = ("main", "test_coref", "test_grounding", "predict", "prepare", "hubconf")
 OURS = (*PACKAGES, *MIDDLE, *COMMANDS, "tools", "tests", "benchmarks")
 # What each of the rooms may import of ours, beside itself.
 ALLOWED = {

@@ -26,9 +26,11 @@ from data.narration import Mention, Narration, Regions
 from data.traces import mention_traces
 from data.word_pieces import WordPieces, load_word_pieces
 from data.word_vectors import WordVectors
-from models.build import build_pretrained
+from models.build import build_pretrained, encoder_config_of
 from models.coreference_model import CoreferenceModel
+from resolver import RegionExtractor, Resolver
 from utils.batch import Batch
+from utils.checkpoint import Checkpoint, save_checkpoint
 from utils.config import Config
 from utils.languages import ENGLISH
 
@@ -87,13 +89,45 @@ def tiny_config(**values: object) -> Config:
 
 def tiny_model(**values: object) -> CoreferenceModel:
     """The same weights every time, in evaluation mode."""
+    # Before the seed: the first one makes the encoder, which draws random numbers.
+    config = tiny_config(**values)
     torch.manual_seed(1)
-    model, _ = build_pretrained(tiny_config(**values))
+    model, _ = build_pretrained(config)
     for name, parameter in model.named_parameters():
         # What starts at zero or one would hide mistakes in what is multiplied with it.
         if "norm" in name.lower() or name.endswith("bias") or not parameter.any():
             torch.nn.init.normal_(parameter, mean=parameter.mean().item(), std=0.2)
     return model.eval()
+
+
+def resolver(region_extractor: RegionExtractor | None = None, **values: object) -> Resolver:
+    """The tiny model, with thresholds at which it links and finds some mentions."""
+    return Resolver(
+        tiny_model(**values),
+        word_pieces(),
+        tiny_config(**values),
+        threshold=0.5,
+        device=torch.device("cpu"),
+        mention_threshold=0.05,
+        region_extractor=region_extractor,
+    )
+
+
+def write_checkpoint(path: Path, resolver: Resolver) -> None:
+    """The checkpoint that the resolver could have been loaded from."""
+    save_checkpoint(
+        path,
+        Checkpoint(
+            resolver.config,
+            encoder_config_of(resolver.model),
+            resolver.word_pieces.to_json(),
+            resolver.model.state_dict(),
+            epoch=0,
+            threshold=resolver.threshold,
+            scores={},
+            mention_threshold=resolver.mention_threshold,
+        ),
+    )
 
 
 def word_vectors() -> WordVectors:
