@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data.files import DataError
+from data.files import DataError, is_text
 from utils.errors import InputError
 from utils.files import replaced_when_whole
 from utils.visible import shown
@@ -39,9 +39,10 @@ _NO_NAME = ("__background__", "N/A")
 _TRUNK = "resnet101"
 _POOLED = 14  # bins along each side of a region, as its layer4 halves them to 7
 _TRUNK_STRIDE = 16
+_LONGEST_SIDE = 10_000  # pixels that a detector may see
 
 # Of a detector that is trained here: small, for drawn pictures or few labelled ones.
-_CHANNELS = 128
+_CHANNELS = 64
 _ANCHORS = ((12, 24, 40), (64, 96, 150), (200, 260, 320))  # pixels, of the levels of 8, 16 and 32
 
 
@@ -181,14 +182,16 @@ def save_detector(path: Path, detector: Detector) -> None:
 
 
 def _saved_detector(path: Path, content: dict[str, Any]) -> Detector:
-    try:
-        detector = new_detector(content["labels"], content["attributes"], content["size"])
-        weights = content["weights"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    labels, attributes, size = (content.get(name) for name in ("labels", "attributes", "size"))
+    words = all(isinstance(v, list) and all(map(is_text, v)) for v in (labels, attributes))
+    sides = isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)
+    if not (words and sides and labels and 0 < size[0] <= size[1] <= _LONGEST_SIDE):
         raise DataError(
-            f"{path} is not what tools/train_detector.py writes: {shown(error)}"
-        ) from error
-    _take_weights(detector.network, str(path), weights)
+            f"{path} holds labels {shown(labels)}, attributes {shown(attributes)} and size "
+            f"{shown(size)}, expected what tools/train_detector.py writes"
+        )
+    detector = new_detector(labels, attributes, tuple(size))
+    _take_weights(detector.network, str(path), content.get("weights"))
     return detector
 
 

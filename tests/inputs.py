@@ -16,6 +16,8 @@ import torch
 from data.caption_writing import write_captions
 from data.data_check import check_data
 from data.encoding import encode_text
+from data.files import BadRecord
+from data.labelled_boxes import read_labelled_boxes
 from data.loaders import Collate, Masking, NarrationDataset, Source
 from data.mentions import cache_path, fingerprint, with_found_mentions
 from data.narration import Narration
@@ -24,6 +26,7 @@ from data.readers import open_regions, read_narrations, read_pronouns, read_trut
 from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport
 from data.region_index import region_files
+from data.region_tsv import read_region_tsv
 from data.regions import RegionStore
 from data.traces import with_usable_traces
 from data.treebank import find_part, read_treebank
@@ -39,6 +42,8 @@ from tests import (
     test_reader_conll,
     test_reader_vd_ref,
     test_reader_vispro,
+    test_region_tsv,
+    test_train_detector,
     tiny,
 )
 from utils.checkpoint import Checkpoint, save_checkpoint
@@ -197,6 +202,12 @@ def _read_prepared(folder: Path, skip: bool) -> None:
             store.read(image_id, (200, 100))
 
 
+def _read_tsv(folder: Path, skip: bool) -> None:
+    problems: list[BadRecord] = []
+    words = test_region_tsv.OBJECTS
+    list(read_region_tsv(folder / "regions.tsv", words, words, problems.append if skip else None))
+
+
 def _write_language(folder: Path) -> None:
     words = {
         "pronouns": {"masculine": ["he"], "plural": ["they"]},
@@ -304,6 +315,16 @@ INPUTS: dict[str, Input] = {
         functools.partial(_read_texts, dataset="conll", split="val"),
     ),
     "regions": Input(_write_regions, _read_regions),
+    "region tsv": Input(
+        lambda folder: test_region_tsv.written(
+            folder, [test_region_tsv.without_labels(), test_region_tsv.with_labels(image_id="8")]
+        ),
+        _read_tsv,
+    ),
+    "labelled boxes": Input(
+        lambda folder: test_train_detector.labelled(folder, 1),
+        lambda folder, skip: read_labelled_boxes(folder / "boxes.json"),
+    ),
     "word vectors": Input(
         _write_word_vectors, lambda folder, skip: read_word_vectors(folder, ["a man's hat", "dog"])
     ),

@@ -200,7 +200,10 @@ def test_wrong_folders_and_weights_are_refused(tmp_path: Path) -> None:
         (["--detector-weights", "COCO"], "'COCO' of fasterrcnn_mobilenet.* or one of COCO_V1"),
         (["--detector-weights", str(tmp_path / "broken.pt")], "cannot be read as a file of wei"),
         (["--detector-weights", str(tmp_path / "others.pt")], "others.pt do not fit a FasterRCNN"),
-        (["--detector-weights", str(tmp_path / "part.pt")], "part.pt is not what tools/train_det"),
+        (
+            ["--detector-weights", str(tmp_path / "part.pt")],
+            "part.pt holds .* expected what tools/train_det",
+        ),
         (["--trunk-weights", str(tmp_path / "others.pt")], "others.pt do not fit a ResNet"),
         (["--shards", "2"], "--shards 2: there are 1 pictures"),
     ):
