@@ -796,3 +796,15 @@ def test_an_error_of_the_user_is_one_line(tmp_path: Path, command: str) -> None:
     )  # fmt: skip
     assert run.returncode == 1
     assert "Traceback" not in run.stderr and run.stderr.strip()
+
+
+def test_who_has_read_enough_ends_the_command_quietly(folder: Path) -> None:
+    """As `| head` does."""
+    command = [sys.executable, str(REPOSITORY / "prepare.py"), "check", "--dataset", "cin"]
+    run = subprocess.Popen(
+        [*command, "--data-root", str(folder / "data")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    run.stdout.close()
+    assert "BrokenPipe" not in run.stderr.read()
+    assert run.wait() == 1
