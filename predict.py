@@ -17,13 +17,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
-from torchvision.transforms.functional import pil_to_tensor
 
 from data.files import BadRecord, is_text
 from data.mentions import DEFAULT_PIPELINE, checked_spans, find_spans, load_pipeline
-from data.narration import Narration, Regions
+from data.narration import Narration
 from data.pictures import open_picture
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
@@ -100,29 +98,15 @@ def make_extractor(options: argparse.Namespace) -> RegionExtractor:
             "the regions of the training were made with"
         )
     # Here, as torchvision's networks take seconds to import.
-    from data.detectors import load_detector, load_trunk
-    from data.region_extraction import RegionExtractor as RegionFinder
+    from data.region_extraction import RegionExtractor as Networks
 
-    finder = RegionFinder(
-        load_detector(options.detector, options.detector_weights, size=None, seed=0),
-        load_trunk(options.trunk_weights, seed=0),
+    networks = Networks.load(
+        options.detector,
+        options.detector_weights,
+        options.trunk_weights,
         choose_device(options.device),
     )
-
-    def extract(pictures: Sequence[Image.Image]) -> list[Regions]:
-        # One by one, as those of other sizes beside it would change what is found in a picture.
-        found = (finder([""], [pil_to_tensor(picture)])[0] for picture in pictures)
-        return [
-            Regions(
-                (of_one.boxes_xyxy / np.tile(picture.size, 2)).clip(0, 1).astype(np.float32),
-                tuple(of_one.classes),
-                tuple(of_one.attributes or ()),
-                of_one.features,
-            )
-            for of_one, picture in zip(found, pictures, strict=True)
-        ]
-
-    return extract
+    return networks.regions_of
 
 
 def read_requests(options: argparse.Namespace, report: ReadReport) -> list[Request]:

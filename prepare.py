@@ -348,7 +348,6 @@ def _convert_regions(options: argparse.Namespace) -> None:
 
 def _extract_regions(options: argparse.Namespace) -> None:
     # Here, as torchvision's networks take seconds to import.
-    from data.detectors import load_detector, load_trunk
     from data.region_extraction import (
         RegionExtractor,
         find_pictures,
@@ -366,10 +365,13 @@ def _extract_regions(options: argparse.Namespace) -> None:
         "size": options.size,
         "seed": options.seed,
     }
-    extractor = RegionExtractor(
-        load_detector(options.detector, options.detector_weights, options.size, options.seed),
-        load_trunk(options.trunk_weights, options.seed),
+    extractor = RegionExtractor.load(
+        options.detector,
+        options.detector_weights,
+        options.trunk_weights,
         device,
+        options.size,
+        options.seed,
     )
     every, mine = open_shards(options.out, options.split, pictures, options.shards, settings)
     count = sum(len(shard.pictures) for shard in mine)

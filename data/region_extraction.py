@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -17,9 +18,10 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 from torchvision.transforms.functional import pil_to_tensor
 
-from data.detectors import Detector, Trunk
+from data.detectors import Detector, Trunk, load_detector, load_trunk
 from data.files import BadRecord, DataError, bad_record, read_id, read_json
 from data.loaders import workers_explained
+from data.narration import Regions
 from data.region_index import names_of_region_files, region_files, shard_name
 from data.region_writing import PictureRegions, write_region_store
 from data.regions import MAX_REGIONS
@@ -70,6 +72,37 @@ class RegionExtractor:
         self.device = device
         named = [number for number, label in enumerate(detector.labels) if label]
         self._named = torch.tensor(named, device=device)
+
+    @classmethod
+    def load(
+        cls,
+        detector: str,
+        detector_weights: str,
+        trunk_weights: str,
+        device: torch.device,
+        size: int | None = None,
+        seed: int = 0,
+    ) -> RegionExtractor:
+        """The networks of these names and weights; `load_detector` and `load_trunk` say which."""
+        return cls(
+            load_detector(detector, detector_weights, size, seed),
+            load_trunk(trunk_weights, seed),
+            device,
+        )
+
+    def regions_of(self, pictures: Sequence[Image.Image]) -> list[Regions]:
+        """The regions of pictures in RGB, as a model takes them."""
+        return [self._regions_of(picture) for picture in pictures]
+
+    def _regions_of(self, picture: Image.Image) -> Regions:
+        # Alone, as pictures of other sizes beside it would change what is found in it.
+        (found,) = self([""], [pil_to_tensor(picture)])
+        return Regions(
+            (found.boxes_xyxy / np.tile(picture.size, 2)).clip(0, 1).astype(np.float32),
+            tuple(found.classes),
+            tuple(found.attributes or ()),
+            found.features,
+        )
 
     @torch.inference_mode()
     def __call__(self, names: Sequence[str], pictures: Sequence[Tensor]) -> list[PictureRegions]:
