@@ -134,7 +134,8 @@ def _skip(problem: str, learner: Learner) -> None:
     learner.skipped += 1
     if learner.skipped == MOST_SKIPPED:
         raise InputError(f"{problem}; and so it was in the {MOST_SKIPPED - 1} steps before")
-    tqdm.write(f"left out: {problem}", file=sys.stderr)
+    if is_main():
+        tqdm.write(f"left out: {problem}", file=sys.stderr)
     learner.scheduler.step()
 
 
@@ -225,8 +226,8 @@ class _Step:
         """
         if problem := self.problem():
             raise InputError(
-                f"{problem}; a lower --lr may help, and --skip-bad-steps goes on without such "
-                "steps; what is saved is of before"
+                f"{problem}; what is saved is of before: --resume --skip-bad-steps goes on without "
+                "such steps, or a new run with a lower --lr may help"
             )
         return dict(zip(self.names, map(tuple, self.terms.tolist()), strict=True))
 

@@ -49,7 +49,7 @@ from learner import Learner
 from models.build import build_pretrained, encoder_config_of
 from models.training_step import TrainingStep
 from resolver import Resolver
-from training_run import TrainingRun, where_it_stands
+from training_run import TrainingRun, prepare_folder, where_it_stands
 from utils.batch import Batch
 from utils.checkpoint import Checkpoint
 from utils.config import (
@@ -68,7 +68,6 @@ from utils.distributed import (
     is_main,
     process_group,
     rank,
-    was_restarted,
     world_size,
     wrapped_for_ranks,
 )
@@ -86,8 +85,9 @@ MENTION_THRESHOLD = 0.5
 MEASURED_NARRATIONS = 100
 
 
-def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Config]:
-    """The command line, and the configuration that it and the file it names make."""
+def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Config, list[str]]:
+    """The command line, the configuration that it and the file it names make, and what of that file
+    is not read."""
     parser = argparse.ArgumentParser(description="Train a multimodal coreference model.")
     add_data_options(parser)
     parser.add_argument("--save_name", default="model", help="folder of the run under saved/")
@@ -190,12 +190,11 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     )
     options = parser.parse_args(arguments)
     file_values: dict[str, object] = {}
+    ignored: list[str] = []
     if options.model_config is not None:
         file_values, ignored = read_config_file(options.model_config)
-        if ignored:
-            print(f"{options.model_config}: not read by the method: {', '.join(ignored)}")
     on_command_line = {name: value for name, value in vars(options).items() if name in FIELD_NAMES}
-    return options, make_config(file_values, on_command_line)
+    return options, make_config(file_values, on_command_line), ignored
 
 
 def check_can_run(config: Config) -> None:
@@ -219,11 +218,13 @@ def check_can_run(config: Config) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
-    options, config = parse_options(arguments)
+    options, config, ignored = parse_options(arguments)
     check_can_run(config)
     device = choose_device(options.device)
     stops = StopRequests()
     with process_group(device), stops.heard(), workers_explained():
+        if ignored:
+            print(f"{options.model_config}: not read by the method: {', '.join(ignored)}")
         train(config, device, options, stops)
 
 
@@ -311,7 +312,7 @@ def train(
     # The same on every rank until the model is built; from then on each drops out its own.
     set_seeds(config.seed)
     files = RunFolder(Path("saved") / options.save_name, options.keep)
-    before = where_it_stands(files) if options.resume or was_restarted() else None
+    before = where_it_stands(files, resume=options.resume)
     # First of all: what cannot be had is said before the data are read.
     word_pieces = load_word_pieces(config.text_encoder)
     data = read_training_data(config, word_pieces, skip_bad_records=options.skip_bad_records)
@@ -337,6 +338,7 @@ def train(
     if before is not None:
         check_same_run(files.state, before, config, batches.sizes)
     measured = measured_batches(data, encoded, config, device)
+    prepare_folder(files, resumed=before is not None)
 
     model, started = build_pretrained(config)
     print(f"{config.text_encoder}: {started} of {config.fusion_layers} fusion layers start from it")
@@ -346,7 +348,9 @@ def train(
     run = TrainingRun(
         config, training_step, learner, batches, files, stops, device, options.save_steps, before
     )
-    log = SummaryWriter(str(files.log), purge_step=run.epoch) if is_main() else None
+    # It holds the weights once more.
+    del before
+    log = files.open_log(run.epoch) if is_main() else None
     for epoch in run.epochs():
         means = run.train_epoch()
         evaluation = Evaluation(

@@ -1,17 +1,20 @@
-"""Prepare what training reads: mentions of unlabelled narrations, and the pipelines that find them.
+"""Check and prepare what training reads: captions, mentions, and the pipelines that find them.
 
+python prepare.py check --dataset cin --data-root datasets
 python prepare.py mention-pipeline --dataset cin --data-root datasets --out saved/mentions
 python prepare.py mentions --dataset cin --data-root datasets --spacy-model saved/mentions
 python prepare.py repack --dataset cin --data-root datasets --split train --precision float16
     --shards 8 --out datasets/smaller_features
+python prepare.py regions --pictures FOLDER --split train --out datasets/faster_rcnn_image_features
 
-`mentions` is also shared by the ranks of a launcher (torchrun prepare.py mentions ...).
+`mentions` and `regions` are also shared by the ranks of a launcher (torchrun prepare.py ...).
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +24,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from data.files import DataError
+from data.caption_writing import write_captions
+from data.data_check import check_data
+from data.files import BadRecord, DataError
 from data.loaders import hold_out, keep_labels
 from data.mention_pipeline import (
     PATIENCE,
@@ -47,14 +52,19 @@ from data.readers import (
     read_narrations,
     unlabelled_split,
 )
-from data.region_index import shard_name
+from data.readers.localized_narratives import read_narratives
+from data.readers.report import ReadReport
+from data.region_index import names_of_region_files, shard_name
+from data.region_tsv import read_region_tsv, read_vocabulary
 from data.region_writing import pictures_of, write_region_store
-from utils.distributed import process_group
+from utils.device import choose_device
+from utils.distributed import gather_objects, is_main, process_group, world_size
 from utils.errors import InputError, run_command
 from utils.files import folder_when_whole
 from utils.launch import read_launch
 from utils.options import whole_number_from
 from utils.processes import default_processes
+from utils.visible import visible
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -69,6 +79,12 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     command = commands.add_parser(
+        "check", help="say what of a data set is there, what is missing and what that costs"
+    )
+    command.set_defaults(run=check_folder)
+    _add_data_options(command)
+
+    command = commands.add_parser(
         "mentions", help="find the mentions of the unlabelled split and keep them"
     )
     command.set_defaults(run=find_mentions)
@@ -80,6 +96,23 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=default_processes(),
         help="how many work side by side, on each rank",
     )
+
+    command = commands.add_parser(
+        "captions", help="write Localized Narratives as captions and traces in the release's files"
+    )
+    command.set_defaults(run=convert_narratives)
+    command.add_argument(
+        "--narratives",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="JSON Lines files as they are published, of one collection of pictures",
+    )
+    command.add_argument(
+        "--out", type=Path, required=True, help="a folder for the files, new or empty"
+    )
+    _add_skip_option(command)
 
     command = commands.add_parser(
         "mention-pipeline", help="train a spaCy pipeline on the gold mentions of the labelled split"
@@ -143,6 +176,12 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
 
     command = commands.add_parser(
+        "regions", help="find and describe the regions of pictures, or take them from TSV files"
+    )
+    command.set_defaults(run=make_regions)
+    _add_region_options(command)
+
+    command = commands.add_parser(
         "score-mentions", help="compare found mentions with the gold mentions of a split"
     )
     command.set_defaults(run=score_mentions)
@@ -160,13 +199,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = parse_options(arguments)
     ranks = read_launch().world_size
-    if ranks > 1 and options.run is not find_mentions:
+    if ranks > 1 and options.run not in (find_mentions, make_regions):
         raise InputError(
             f"{options.command}: {ranks} ranks were started, and each would do the whole; expected "
-            "one process (mentions alone is shared)"
+            "one process (mentions and regions alone are shared)"
         )
     with process_group(torch.device("cpu")):
         options.run(options)
+
+
+def check_folder(options: argparse.Namespace) -> None:
+    """Print what a folder of a data set holds and lacks.
+
+    Raises:
+        InputError: no training could start from it.
+    """
+    check = check_data(
+        options.dataset, options.data_root, skip_bad_records=options.skip_bad_records
+    )
+    print(*(visible(line, keep="\n") for line in check.lines), sep="\n")
+    if check.options is None:
+        raise InputError(f"{options.data_root}: no training on {options.dataset} can start from it")
+    start = ["--dataset", options.dataset, "--data-root", str(options.data_root)]
+    print("a training can start:", shlex.join(["python", "main.py", *start, *check.options]))
 
 
 def find_mentions(options: argparse.Namespace) -> None:
@@ -225,6 +280,19 @@ def train_on_labelled(options: argparse.Namespace) -> None:
     print(f"wrote the pipeline to {options.out}; --spacy-model takes it")
 
 
+def convert_narratives(options: argparse.Namespace) -> None:
+    """Write Localized Narratives in the files of the release."""
+    report = ReadReport("localized_narratives", "train", options.skip_bad_records)
+    narratives = tqdm(read_narratives(options.narratives, report), desc="writing captions")
+    with folder_when_whole(options.out) as folder:
+        written = write_captions(folder, narratives)
+    report.count("pictures", written.pictures)
+    report.count("captions", written.captions)
+    report.count("different words", written.words)
+    print("\n".join(report.lines()))
+    print(f"wrote captions and traces to {options.out}; its files go into a data root")
+
+
 def repack_regions(options: argparse.Namespace) -> None:
     """Write the regions of a split anew, every shard with as many pictures as the next."""
     store = open_regions(
@@ -252,6 +320,78 @@ def repack_regions(options: argparse.Namespace) -> None:
     print(f"wrote the regions of {len(store)} pictures to {options.out}")
 
 
+def make_regions(options: argparse.Namespace) -> None:
+    """Write the regions of a split from what a detector finds in pictures, or from TSV files."""
+    if options.tsv is None:
+        _extract_regions(options)
+    else:
+        _convert_regions(options)
+
+
+def _convert_regions(options: argparse.Namespace) -> None:
+    if world_size() > 1:
+        raise InputError(f"regions --tsv: {world_size()} ranks were started, expected one process")
+    if names_of_region_files(options.out, options.split):
+        raise InputError(f"{options.out} holds regions of {options.split} already")
+    words = [
+        None if path is None else read_vocabulary(path)
+        for path in (options.objects_vocab, options.attributes_vocab)
+    ]
+    skip = _say_skipped if options.skip_bad_records else None
+    records = itertools.chain.from_iterable(
+        read_region_tsv(path, *words, skip=skip) for path in options.tsv
+    )
+    with tqdm(records, desc="writing regions") as pictures:
+        write_region_store(options.out, options.split, pictures)
+    print(f"wrote the regions of {pictures.n} pictures to {options.out}")
+
+
+def _extract_regions(options: argparse.Namespace) -> None:
+    # Here, as torchvision's networks take seconds to import.
+    from data.detectors import load_detector, load_trunk
+    from data.region_extraction import (
+        RegionExtractor,
+        find_pictures,
+        identity_of_weights,
+        open_shards,
+        write_shard,
+    )
+
+    pictures = find_pictures(options.pictures)
+    device = choose_device(options.device)
+    settings = {
+        "detector": options.detector,
+        "detector_weights": identity_of_weights(options.detector_weights),
+        "trunk_weights": identity_of_weights(options.trunk_weights),
+        "size": options.size,
+        "seed": options.seed,
+    }
+    extractor = RegionExtractor(
+        load_detector(options.detector, options.detector_weights, options.size, options.seed),
+        load_trunk(options.trunk_weights, options.seed),
+        device,
+    )
+    every, mine = open_shards(options.out, options.split, pictures, options.shards, settings)
+    count = sum(len(shard.pictures) for shard in mine)
+    with tqdm(desc="finding regions", total=count, disable=not is_main()) as bar:
+        for shard in mine:
+            write_shard(
+                options.out,
+                shard,
+                extractor,
+                batch=options.batch,
+                workers=options.workers,
+                done=bar.update,
+                skip=_say_skipped if options.skip_bad_records else None,
+            )
+    written = sum(gather_objects(len(mine)) or [])
+    print(f"{options.out}: {len(every)} shards of {options.split}, {written} of them written now")
+
+
+def _say_skipped(problem: BadRecord) -> None:
+    tqdm.write(f"left out: {problem}", file=sys.stderr)
+
+
 def train_on_treebank(options: argparse.Namespace) -> None:
     """Train a tagger and parser on a treebank."""
     with folder_when_whole(options.out) as folder:
@@ -274,8 +414,73 @@ def score_mentions(options: argparse.Namespace) -> None:
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
     parser.add_argument("--data-root", type=Path, required=True, help="the data set's folder")
+    _add_skip_option(parser)
+
+
+def _add_skip_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-bad-records", action="store_true", help="count bad records and go on without them"
+    )
+
+
+def _add_region_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--split", required=True, help="what the files are named after")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of the region files")
+    parser.add_argument(
+        "--skip-bad-records", action="store_true", help="say what is wrong and go on without it"
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--pictures", type=Path, metavar="FOLDER", help="named by their ids")
+    source.add_argument(
+        "--tsv", type=Path, nargs="+", metavar="FILE", help="files of bottom-up attention"
+    )
+    group = parser.add_argument_group("of --pictures")
+    group.add_argument(
+        "--detector",
+        default="fasterrcnn_resnet50_fpn_v2",
+        metavar="NAME",
+        help="of torchvision's detectors of two stages (%(default)s)",
+    )
+    weights = "a name of torchvision's weights, a file, or random"
+    group.add_argument(
+        "--detector-weights",
+        default="COCO_V1",
+        metavar="WEIGHTS",
+        help=f"{weights} (%(default)s); a file of tools/train_detector.py brings its own network",
+    )
+    group.add_argument(
+        "--trunk-weights",
+        default="IMAGENET1K_V2",
+        metavar="WEIGHTS",
+        help="of the ResNet-101 that describes the regions: "
+        f"{weights} (%(default)s), or detector: the detector's own head describes them",
+    )
+    group.add_argument(
+        "--size",
+        type=whole_number_from(32),
+        metavar="PIXELS",
+        help="shorter side of the pictures as the networks see them; by default as the detector "
+        "was trained",
+    )
+    group.add_argument("--seed", type=whole_number_from(0), default=0, help="of random weights")
+    group.add_argument(
+        "--batch", type=whole_number_from(1), default=4, help="pictures that go together (4)"
+    )
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    group.add_argument(
+        "--workers", type=whole_number_from(0), default=0, help="processes that read ahead (0)"
+    )
+    group.add_argument(
+        "--shards",
+        type=whole_number_from(1),
+        help="into how many files, which ranks share (as many as hold 1,000 pictures each)",
+    )
+    group = parser.add_argument_group("of --tsv")
+    group.add_argument(
+        "--objects-vocab", type=Path, metavar="FILE", help="words of the labels, one a line"
+    )
+    group.add_argument(
+        "--attributes-vocab", type=Path, metavar="FILE", help="words of the attributes"
     )
 
 

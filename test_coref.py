@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from data.conll_documents import cuts_words, document_of
+from data.loaders import workers_explained
 from data.narration import Narration, counted_mentions
 from data.readers import read_pronouns
 from engine import ResolvedSplit, gold_chains, resolve_split, resolver_for_test, system_chains
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
-    with process_group(device):
+    with process_group(device), workers_explained():
         resolver = resolver_for_test(options, device)
         split = resolve_split(resolver, options)
         if split is not None:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from data.loaders import workers_explained
 from data.narration import with_truth
 from engine import ResolvedSplit, grounded_mentions, resolve_split, resolver_for_test
 from evaluation.grounding_scores import (
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_test_options(parser)
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
-    with process_group(device):
+    with process_group(device), workers_explained():
         resolver = resolver_for_test(options, device)
         if not resolver.config.use_regions:
             raise InputError(

@@ -17,7 +17,7 @@ from utils.distributed import (
     gather_objects,
     is_main,
     rank,
-    wait_for_all,
+    was_restarted,
     world_size,
 )
 from utils.errors import InputError
@@ -34,14 +34,30 @@ from utils.run_state import (
 )
 
 
-def where_it_stands(files: RunFolder) -> RunState | None:
-    """Where the run in a folder was left, on every rank; None where there is none.
+def where_it_stands(files: RunFolder, *, resume: bool) -> RunState | None:
+    """Where the run in a folder was left, on every rank; None where a new one is to begin.
+
+    Args:
+        resume: whether to look; where the launcher has started a rank again, all ranks do.
 
     Raises:
         CheckpointError: the state cannot be read, or not by every rank.
     """
-    is_there = broadcast_object(files.state.exists())
-    return load_run_state(files.state) if is_there else None
+    starts = gather_objects(resume or was_restarted())
+    is_there = starts is not None and any(starts) and files.state.exists()
+    return load_run_state(files.state) if broadcast_object(is_there) else None
+
+
+def prepare_folder(files: RunFolder, *, resumed: bool) -> None:
+    """Make the folder of a run that resumes or begins, on the first rank.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    if is_main():
+        files.make()
+        if not resumed and (aside := files.put_aside()):
+            print(f"{files.path}: an earlier run lies there; its files are now in {aside}")
 
 
 class TrainingRun:
@@ -85,10 +101,6 @@ class TrainingRun:
             set_seeds(config.seed + rank())
         else:
             self._go_on(before)
-        if is_main():
-            files.make()
-            if before is None and (aside := files.clear()):
-                print(f"{files.path}: an earlier run lies there; its files are now in {aside}")
 
     def _go_on(self, before: RunState) -> None:
         if before.epoch >= self.config.epochs:
@@ -103,12 +115,11 @@ class TrainingRun:
             f"{self.files.state}: goes on in epoch {self.epoch} after {self.step} of "
             f"{self._batches.steps_per_epoch} steps"
         )
+        # Of what is not restored: numbers that were not drawn before.
+        done = self.learner.scheduler.last_epoch
+        set_seeds(self.config.seed + done * world_size() + rank())
         if len(before.random_states) == world_size():
             set_random_state(before.random_states[rank()], self._device)
-        else:
-            # Other ranks: numbers that were not drawn before.
-            done = self.learner.scheduler.last_epoch
-            set_seeds(self.config.seed + done * world_size() + rank())
 
     def epochs(self) -> Iterator[int]:
         """The epochs that are left, the one that it is in first."""
@@ -141,14 +152,12 @@ class TrainingRun:
     def _train(self, steps: int, bar: tqdm) -> None:
         """Do some steps and save."""
         with self._stops.deferred():
-            done = train_steps(
+            self.step += train_steps(
                 self._training_step, self.learner, self._batches, self.config, self._device,
                 self._losses, self._stops, bar, steps,
             )  # fmt: skip
-            self.step += done
             self._save()
-        if done < steps:
-            self._stops.leave()
+            self._stops.leave_together(self._device)
 
     def _save(self) -> None:
         random_states = gather_objects(random_state(self._device))
@@ -166,8 +175,6 @@ class TrainingRun:
                 random_states=random_states,
             )
             save_run_state(self.files.state, state)
-        # The launcher ends all ranks when one has left: none leaves while the first one writes.
-        wait_for_all()
 
     def save_epoch(self, checkpoint: Checkpoint) -> None:
         """Save the checkpoint of the epoch, on the first rank.

@@ -77,6 +77,12 @@ def read_id(value: object) -> str | None:
     return value
 
 
+def published_id(image_id: str) -> str | int:
+    """The id as the published indices hold it: a number where it is one."""
+    is_number = image_id.isascii() and image_id.isdecimal() and len(image_id) < 19
+    return int(image_id) if is_number and str(int(image_id)) == image_id else image_id
+
+
 def read_json(
     path: Path, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
 ) -> Any:

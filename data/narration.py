@@ -123,6 +123,8 @@ class Narration:
         image_size: (width, height) of the picture in pixels, where known.
         image_path: the picture itself, where it is at hand.
         trace_path: the file of its mouse trace, where there is one.
+        trace_offset: the byte of that file that its record begins at, where the file has the
+            traces of many.
         words: the words of the text as the data set splits it, where it does; a trace has one box
             for each.
         sentences: the sentences or turns of the text, in text order; they do not overlap. Empty
@@ -140,6 +142,7 @@ class Narration:
     image_size: tuple[int, int] | None = None
     image_path: Path | None = None
     trace_path: Path | None = None
+    trace_offset: int | None = None
     words: tuple[str, ...] = field(default=())
     sentences: tuple[Sentence, ...] = ()
 

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from data.detections import Wrong, parse_detections
-from data.files import DataError, read_id
+from data.files import DataError, published_id, read_id
 from data.region_index import region_files
 from data.regions import RegionStore
 from utils.files import replaced_when_whole
@@ -68,7 +68,7 @@ def write_region_store(
         replaced_when_whole(features_path) as features,
     ):
         image_ids = _write_features_and_detections(features, detections, pictures, precision)
-        rows = {_as_published(image_id): row for row, image_id in enumerate(image_ids)}
+        rows = {published_id(image_id): row for row, image_id in enumerate(image_ids)}
         index.write_bytes(pickle.dumps(rows, protocol=4))
 
 
@@ -160,9 +160,3 @@ def _checked(
     if np.abs(features).max(initial=0) > limit:
         raise DataError(f"a feature of {image_id} is larger than {limit:g}, the most that fits")
     return image_id, entry, features.astype(precision, copy=False)
-
-
-def _as_published(image_id: str) -> str | int:
-    """The id as the published index holds it: a number where it is one."""
-    is_number = image_id.isascii() and image_id.isdecimal() and len(image_id) < 19
-    return int(image_id) if is_number and str(int(image_id)) == image_id else image_id

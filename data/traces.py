@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from data.encoding import align_spans
 from data.files import DataError
 from data.narration import Narration
+from data.readers.localized_narratives import FARTHEST, read_word_boxes
 from utils.visible import shown
 
 
@@ -40,12 +42,10 @@ def read_trace(narration: Narration) -> np.ndarray:
     if path is None:
         raise DataError(f"narration {narration.id} has no trace")
     expected = f"finite numbers [{len(narration.words)} words, 5]"
-    try:
-        # Mapped, so that a header that promises too much takes no memory.
-        trace = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:
-        # A broken header ends in nearly any kind of error.
-        raise DataError(f"{path} is not an array of {expected}: {error}") from error
+    if narration.trace_offset is None:
+        trace = _load_array(path, expected)
+    else:
+        trace = read_word_boxes(path, narration.trace_offset)
     if not isinstance(trace, np.ndarray) or trace.dtype.kind not in "fiu":
         raise DataError(f"{path} is not an array of {expected}")
     if trace.shape != (len(narration.words), 5):
@@ -54,9 +54,8 @@ def read_trace(narration: Narration) -> np.ndarray:
         boxes = np.array(trace, dtype=np.float32)
     if not np.isfinite(boxes).all():
         raise DataError(f"{path} holds numbers that are not finite, expected {expected}")
-    # The mouse may leave the picture, but not by more than its size: that is another unit.
     corners = boxes[:, :4]
-    far = (np.abs(corners - 0.5) > 1.5).any(axis=1)
+    far = (np.abs(corners - 0.5) > FARTHEST).any(axis=1)
     wrong = far | (corners[:, :2] > corners[:, 2:]).any(axis=1)
     if wrong.any():
         word = int(wrong.argmax())
@@ -160,6 +159,15 @@ def with_usable_traces(
                 narration = replace(narration, trace_path=None)
         usable.append(narration)
     return usable, problems
+
+
+def _load_array(path: Path, expected: str) -> np.ndarray:
+    try:
+        # Mapped, so that a header that promises too much takes no memory.
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:
+        # A broken header ends in nearly any kind of error.
+        raise DataError(f"{path} is not an array of {expected}: {error}") from error
 
 
 def _after_blanks(text: str, start: int) -> int:

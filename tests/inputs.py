@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import lzma
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +13,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from data.caption_writing import write_captions
+from data.data_check import check_data
 from data.encoding import encode_text
+from data.files import BadRecord
+from data.labelled_boxes import read_labelled_boxes
 from data.loaders import Collate, Masking, NarrationDataset, Source
 from data.mentions import cache_path, fingerprint, with_found_mentions
 from data.narration import Narration
 from data.prepared import open_prepared
 from data.readers import open_regions, read_narrations, read_pronouns, read_truth
+from data.readers.localized_narratives import narrative_files, read_narratives
+from data.readers.report import ReadReport
 from data.region_index import region_files
+from data.region_tsv import read_region_tsv
 from data.regions import RegionStore
 from data.traces import with_usable_traces
 from data.treebank import find_part, read_treebank
@@ -28,7 +36,16 @@ from evaluation.conll_files import read_conll
 from evaluation.coreference_scores import score_chains
 from models.build import encoder_config_of
 from resolver import Resolver
-from tests import cin_files, test_reader_conll, test_reader_vd_ref, test_reader_vispro, tiny
+from tests import (
+    cin_files,
+    test_localized_narratives,
+    test_reader_conll,
+    test_reader_vd_ref,
+    test_reader_vispro,
+    test_region_tsv,
+    test_train_detector,
+    tiny,
+)
 from utils.checkpoint import Checkpoint, save_checkpoint
 from utils.config import make_config, read_config_file
 from utils.languages import ENGLISH, read_language
@@ -87,6 +104,23 @@ def _write_cin(folder: Path) -> None:
     truth = cin_files.annotation("301", "train", "a man rides a horse", mentions)
     (folder / "truth").mkdir()
     (folder / "truth" / "train_annotations.json").write_text(json.dumps([truth]))
+
+
+def _write_narratives(folder: Path) -> None:
+    cin_files.write_cin_folder(folder)
+    for name in ("flk30k_LN.json", "flk30k_LN_label.h5"):
+        (folder / name).unlink()
+    records = test_localized_narratives.RECORDS
+    test_localized_narratives.write_narratives(
+        folder / test_localized_narratives.FILE_NAME, records
+    )
+
+
+def _read_narratives(folder: Path, skip: bool) -> None:
+    _read_cin(folder, skip, "train")
+    with tempfile.TemporaryDirectory() as out:
+        report = ReadReport("localized_narratives", "train", skip)
+        write_captions(Path(out), read_narratives(narrative_files(folder), report))
 
 
 def _read_cin(folder: Path, skip: bool, split: str) -> None:
@@ -166,6 +200,12 @@ def _read_prepared(folder: Path, skip: bool) -> None:
     for image_id in ("man", "101", "102"):
         if image_id in store:
             store.read(image_id, (200, 100))
+
+
+def _read_tsv(folder: Path, skip: bool) -> None:
+    problems: list[BadRecord] = []
+    words = test_region_tsv.OBJECTS
+    list(read_region_tsv(folder / "regions.tsv", words, words, problems.append if skip else None))
 
 
 def _write_language(folder: Path) -> None:
@@ -252,6 +292,10 @@ def _write_lines(folder: Path, name: str, key: str, dialogue: dict) -> None:
 INPUTS: dict[str, Input] = {
     "cin val": Input(_write_cin, functools.partial(_read_cin, split="val")),
     "cin train": Input(_write_cin, functools.partial(_read_cin, split="train")),
+    "data check": Input(
+        _write_cin, lambda folder, skip: check_data("cin", folder, skip_bad_records=skip)
+    ),
+    "localized narratives": Input(_write_narratives, _read_narratives),
     "vd_ref": Input(
         lambda folder: _write_lines(folder, "val.jsonlines", "id", test_reader_vd_ref.DIALOGUE),
         functools.partial(_read_texts, dataset="vd_ref", split="val"),
@@ -271,6 +315,16 @@ INPUTS: dict[str, Input] = {
         functools.partial(_read_texts, dataset="conll", split="val"),
     ),
     "regions": Input(_write_regions, _read_regions),
+    "region tsv": Input(
+        lambda folder: test_region_tsv.written(
+            folder, [test_region_tsv.without_labels(), test_region_tsv.with_labels(image_id="8")]
+        ),
+        _read_tsv,
+    ),
+    "labelled boxes": Input(
+        lambda folder: test_train_detector.labelled(folder, 1),
+        lambda folder, skip: read_labelled_boxes(folder / "boxes.json"),
+    ),
     "word vectors": Input(
         _write_word_vectors, lambda folder, skip: read_word_vectors(folder, ["a man's hat", "dog"])
     ),

@@ -261,6 +261,7 @@ def spoil_checkpoint(draw: Draw, path: Path) -> None:
 _BY_ENDING: dict[str, Callable[[Draw, Path], None]] = {
     ".json": spoil_json,
     ".jsonlines": spoil_json_lines,
+    ".jsonl": spoil_json_lines,
     ".pkl": spoil_ids,
     ".h5": spoil_hdf5,
     ".hdf5": spoil_hdf5,

@@ -102,7 +102,7 @@ def test_lines_are_answered_in_their_order_whatever_the_batch(run, folder: Path)
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("no json", "expected one object a line"),
+        ("no json", "expected one JSON object a line"),
         ([1], "expected an object"),
         ({"image": "picture.png"}, "found no text"),
         ({"text": 3}, "found text 3"),

@@ -39,7 +39,8 @@ def narrations() -> list[Narration]:
         "sentences": sentences,
         "image_size": (200, 150),
         "image_path": Path("a b.jpg"),
-        "trace_path": Path("t.npy"),
+        "trace_path": Path("t.jsonl"),
+        "trace_offset": 0,
     }
     return [dataclasses.replace(full[0], **beside), *full[1:], bare]
 

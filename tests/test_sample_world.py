@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.labelled_boxes import read_labelled_boxes
 from data.narration import Narration
 from data.readers import open_regions, read_narrations
 from data.sample_world.drawing import Drawing, draw_scene
@@ -72,7 +73,7 @@ def test_the_same_seed_gives_the_same_bytes(world: Path, tmp_path: Path) -> None
 
 def test_the_files_are_those_of_the_release(world: Path) -> None:
     assert {path.name for path in world.iterdir()} == {
-        "README", "cin_annotations", "faster_rcnn_image_features", "flickr30k-images",
+        "README", "boxes", "cin_annotations", "faster_rcnn_image_features", "flickr30k-images",
         "flk30k_LN.json", "flk30k_LN_label.h5", "flk30k_LN_trace_box", "truth",
     }  # fmt: skip
     records = json.loads((world / "cin_annotations/testval_annotations.json").read_text())
@@ -121,6 +122,18 @@ def test_mentions_of_one_chain_share_their_boxes(world: Path) -> None:
             for chain in chains_of(narration).values():
                 assert len({mention.boxes_xyxy for mention in chain}) == 1
             assert len(chains_of(narration)) > 2
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_what_mentions_mean_is_among_the_labelled_boxes(world: Path, split: str) -> None:
+    drawn = {p.image_id: p for p in read_labelled_boxes(world / "boxes" / f"{split}.json")}
+    for narration in read_narrations("cin", world, split).narrations:
+        boxes = drawn[narration.image_id].boxes_xyxy
+        assert len(set(drawn[narration.image_id].labels)) > 2
+        for mention in narration.mentions:
+            for box in mention.boxes_xyxy:
+                pixels = np.array(box) * (320, 240, 320, 240)
+                assert np.abs(boxes - pixels).max(axis=1).min() < 0.01
 
 
 def test_the_truth_of_train_fits_its_captions(world: Path) -> None:

@@ -95,12 +95,6 @@ def was_restarted() -> bool:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-def wait_for_all() -> None:
-    """Go on when every rank has come here."""
-    if world_size() > 1:
-        dist.barrier()
-
-
 def sum_over_ranks(values: Tensor) -> Tensor:
     """The sum of every rank's tensor, without gradient; of the same shape on every rank."""
     values = values.detach().clone()

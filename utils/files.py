@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,7 +25,9 @@ def replaced_when_whole(path: Path) -> Iterator[Path]:
         # On the disk before the name is, so that a power cut leaves the old file or the new one.
         _to_disk(temporary)
         os.replace(temporary, path)
-        _to_disk(path.parent)
+        # Not every file system can do this for a folder.
+        with suppress(OSError):
+            _to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

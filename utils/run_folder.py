@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
 
 from utils.checkpoint import Checkpoint, CheckpointError, save_checkpoint
 from utils.files import replaced_when_whole
@@ -55,22 +59,21 @@ class RunFolder:
         """Make the folder, and remove what a run that was killed while it wrote has left in it.
 
         Raises:
-            CheckpointError: it cannot be made or written.
+            CheckpointError: it cannot be made or written; so in all that follows.
         """
-        try:
+        with self._being_written():
             self.path.mkdir(parents=True, exist_ok=True)
             for unfinished in self.path.glob(".*.tmp"):
                 unfinished.unlink()
-        except OSError as error:
-            raise CheckpointError(f"{self.path}: cannot be written ({error.strerror})") from error
 
-    def clear(self) -> Path | None:
+    def put_aside(self) -> Path | None:
         """Make room for a new run: the files of an earlier one go into a folder of their own.
 
         Returns:
             That folder, beside them; None where there is no earlier run.
         """
-        earlier = [path for path in self.path.glob("*.pt") if path.is_file()]
+        # First of all the state: what is put aside by half is not gone on with.
+        earlier = [*self.path.glob(self.state.name), *self.path.glob("models*.pt")]
         if not earlier:
             return None
         if self.log.is_dir():
@@ -78,32 +81,41 @@ class RunFolder:
         number = 1
         while (aside := self.path / f"earlier_{number}").exists():
             number += 1
-        aside.mkdir()
-        for path in earlier:
-            path.rename(aside / path.name)
+        with self._being_written():
+            aside.mkdir()
+            for path in earlier:
+                path.rename(aside / path.name)
         return aside
 
-    def save_epoch(self, checkpoint: Checkpoint, *, is_best: bool) -> None:
-        """Save the checkpoint of an epoch, and remove the oldest one that is too many.
+    def open_log(self, epoch: int) -> SummaryWriter:
+        """TensorBoard's log, to go on from the start of an epoch."""
+        with self._being_written():
+            return SummaryWriter(str(self.log), purge_step=epoch)
 
-        Raises:
-            CheckpointError: it cannot be written.
-        """
+    def save_epoch(self, checkpoint: Checkpoint, *, is_best: bool) -> None:
+        """Save the checkpoint of an epoch, and remove those that are too many."""
         save_checkpoint(self.of_epoch(checkpoint.epoch), checkpoint)
         if is_best:
             self._copy(self.of_epoch(checkpoint.epoch), self.best)
-        if self.keep and checkpoint.epoch >= self.keep:
-            self.of_epoch(checkpoint.epoch - self.keep).unlink(missing_ok=True)
+        if self.keep:
+            for epoch in range(checkpoint.epoch - self.keep + 1):
+                self.of_epoch(epoch).unlink(missing_ok=True)
 
     def finish(self, epoch: int) -> None:
         """Leave the checkpoint of an epoch as the run's last one."""
         self._copy(self.of_epoch(epoch), self.last)
 
-    @staticmethod
-    def _copy(source: Path, target: Path) -> None:
-        with replaced_when_whole(target) as temporary:
+    def _copy(self, source: Path, target: Path) -> None:
+        with self._being_written(), replaced_when_whole(target) as temporary:
             try:
                 # Two names for one file, where the file system has such.
                 temporary.hardlink_to(source)
             except OSError:
                 shutil.copyfile(source, temporary)
+
+    @contextlib.contextmanager
+    def _being_written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointError(f"{self.path}: cannot be written ({error.strerror})") from error

@@ -13,15 +13,21 @@ import torch
 
 from utils.checkpoint import CheckpointError, read_restricted, write_restricted
 from utils.config import Config, ConfigError, config_from_checkpoint, config_to_dict
+from utils.visible import shown
 
 _FORMAT = "multimodal-coreference-run-1"
 
-# What may change from one part of a run to the next: where things lie, how long it goes on, and how
-# many narrations go through the model together.
+# What may change from one part of a run to the next: where things lie, how long it goes on, how
+# many narrations go through the model together, and what is done about bad steps.
 _MAY_CHANGE = frozenset(
     ("data_root", "unlabelled_root", "cache", "sense2vec", "epochs", "batch", "unlabelled_batch",
-     "accumulation")
+     "accumulation", "skip_bad_steps")
 )  # fmt: skip
+
+_TYPES = {
+    "config": dict, "epoch": int, "step": int, "steps_per_epoch": int, "sizes": dict, "taken": dict,
+    "learner": dict, "losses": dict, "best": (float, type(None)), "random_states": list,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,8 @@ def save_run_state(path: Path, state: RunState) -> None:
         if not torch.isfinite(weight).all():
             raise CheckpointError(
                 f"{path}: not written, the weight {name} is infinite or not a number after step "
-                f"{state.step} of epoch {state.epoch}; a lower --lr may help; what is saved is of "
-                "before"
+                f"{state.step} of epoch {state.epoch}; a new run with a lower --lr may help; "
+                "what is saved is of before"
             )
     content = {field.name: getattr(state, field.name) for field in fields(state)}
     write_restricted(path, _FORMAT, {**content, "config": config_to_dict(state.config)})
@@ -86,6 +92,11 @@ def load_run_state(path: Path) -> RunState:
         CheckpointError: the file is missing, broken, or no state of a run.
     """
     content = read_restricted(path, _FORMAT)
+    for name, kind in _TYPES.items():
+        if not isinstance(content.get(name), kind):
+            raise CheckpointError(f"{path}: {name} is {shown(content.get(name))}")
+    if content["steps_per_epoch"] < 1:
+        raise CheckpointError(f"{path}: steps_per_epoch is {content['steps_per_epoch']}")
     try:
         return RunState(**{**content, "config": config_from_checkpoint(content["config"])})
     except (KeyError, TypeError, ConfigError) as error:
@@ -105,9 +116,10 @@ def check_same_run(path: Path, state: RunState, config: Config, sizes: Mapping[s
         if name not in _MAY_CHANGE and before[name] != now[name]
     ]
     different += [
-        f"there were {state.sizes.get(name, 0):,} {name} narrations and there are {size:,}"
-        for name, size in sizes.items()
-        if state.sizes.get(name, 0) != size
+        f"there were {state.sizes.get(name, 0):,} {name} narrations and there are "
+        f"{sizes.get(name, 0):,}"
+        for name in sorted(state.sizes.keys() | sizes.keys())
+        if state.sizes.get(name, 0) != sizes.get(name, 0)
     ]
     if different:
         raise CheckpointError(
@@ -139,9 +151,16 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
-    """Go on with the random numbers after those that `random_state` was taken at."""
-    random.setstate(state["python"])
-    np.random.set_state(state["numpy"])
-    torch.set_rng_state(state["torch"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)
+    """Go on with the random numbers after those that `random_state` was taken at.
+
+    Raises:
+        CheckpointError: they are no such state.
+    """
+    try:
+        random.setstate(state["python"])
+        np.random.set_state(state["numpy"])
+        torch.set_rng_state(state["torch"])
+        if device.type == "cuda" and "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], device)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"the random numbers of a run cannot be set: {error}") from error

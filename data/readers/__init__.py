@@ -7,6 +7,7 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
 - `UNLABELLED_SPLIT`: the one that is trained on without chains; None where there is none;
 - `TEST_SPLIT`: the one that is tested on where nobody says otherwise;
 - `read(data_root, split, report) -> list[Narration]`;
+- `expected_files(data_root) -> list[ExpectedFiles]`, all that a folder of the data set may hold;
 - where it has regions, `open_regions(data_root, split, **options) -> RegionStore | None`, the
   options those of `RegionStore.read_files`;
 - where there is an unlabelled split, `files(data_root, split)`, all files and folders that it is
@@ -29,6 +30,7 @@ from typing import Any
 from data.files import DataError
 from data.narration import Narration
 from data.readers import cin, conll, litbank, vd_ref, vispro
+from data.readers.expected import ExpectedFiles
 from data.readers.report import ReadReport
 from data.regions import RegionStore
 from utils.pronouns import AnnotatedPronoun
@@ -106,6 +108,26 @@ def files_of_split(dataset: str, data_root: Path, split: str) -> list[Path]:
     """
     files: list[Path] = _reader_of(dataset, split).files(data_root, split)
     return files
+
+
+def expected_files(dataset: str, data_root: Path) -> list[ExpectedFiles]:
+    """All files that a folder of the data set may hold, there or not.
+
+    Raises:
+        DataError: there is no such data set; the folder holds the same thing in two ways.
+    """
+    files: list[ExpectedFiles] = _reader(dataset).expected_files(data_root)
+    return files
+
+
+def splits_of(dataset: str) -> tuple[str, ...]:
+    """The names of a data set's splits.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    splits: tuple[str, ...] = _reader(dataset).SPLITS
+    return splits
 
 
 def labelled_split(dataset: str) -> str:

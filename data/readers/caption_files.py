@@ -23,11 +23,16 @@ _ROWS_PER_READ = 4096
 _WORD_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
+def caption_files(data_root: Path) -> tuple[Path, Path]:
+    """The words and pictures, and the captions."""
+    return data_root / "flk30k_LN.json", data_root / "flk30k_LN_label.h5"
+
+
 def read_first_captions(
     data_root: Path, image_ids: Iterable[str], report: ReadReport
 ) -> dict[str, tuple[str, ...]]:
     """The words of the first caption of each picture that has one."""
-    index_path, labels_path = data_root / "flk30k_LN.json", data_root / "flk30k_LN_label.h5"
+    index_path, labels_path = caption_files(data_root)
     vocabulary, places, pictures = _read_caption_index(index_path, report)
     caption_count, spans = _read_caption_spans(labels_path, pictures)
     first_rows = {}

@@ -6,7 +6,9 @@ In the data root:
   `val_image_ids.json` and `test_image_ids.json`, which list their pictures;
 - `cin_annotations/mention_kinds.json`, optional and not in the release: for an image id the subset
   each mention belongs to, in the order of `query`, null for none;
-- `flk30k_LN.json` and `flk30k_LN_label.h5`, the captions of `train`, as numbers of words;
+- `flk30k_LN.json` and `flk30k_LN_label.h5`, the captions of `train`, as numbers of words; or, where
+  neither is there, the JSON Lines files of Localized Narratives, captions and traces in one (see
+  `data/readers/localized_narratives.py`);
 - `faster_rcnn_image_features/`, the regions of each split (see `data/regions.py`); the pictures of
   `train` are those of its index;
 - `truth/train_annotations.json`, optional and not in the release: annotations of `train`, in the
@@ -21,8 +23,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,9 @@ from data.files import (
     read_json,
 )
 from data.narration import Box, Mention, Narration
-from data.readers.caption_files import read_first_captions
+from data.readers.caption_files import caption_files, read_first_captions
+from data.readers.expected import ExpectedFiles
+from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport, Record, same_words
 from data.region_index import find_region_files, names_of_region_files, region_files
 from data.regions import RegionStore
@@ -114,9 +118,69 @@ def read_truth(data_root: Path) -> dict[str, Narration]:
 def files(data_root: Path, split: str) -> list[Path]:
     """The files and folders that the unlabelled split is read from, there or not."""
     regions = names_of_region_files(_region_folder(data_root), split)
-    captions = [data_root / "flk30k_LN.json", data_root / "flk30k_LN_label.h5"]
+    captions = _narratives_in_place_of_captions(data_root) or caption_files(data_root)
     beside = [trace_folder(data_root), _picture_folder(data_root)]
     return [*itertools.chain.from_iterable(regions), *captions, *beside]
+
+
+def expected_files(data_root: Path) -> list[ExpectedFiles]:
+    """The files of the release, there or not; in place of some, those that stand for them.
+
+    Raises:
+        DataError: the regions of a split are there in one piece as well as in shards.
+    """
+    annotations = data_root / "cin_annotations"
+    names = ("testval_annotations.json", "val_image_ids.json", "test_image_ids.json")
+    release, project = "the MCR release", "Localized Narratives: their project page"
+    narratives = _narratives_in_place_of_captions(data_root)
+    captions = tuple(narratives) or caption_files(data_root)
+    traces = tuple(narratives) or (trace_folder(data_root),)
+    regions = {
+        "val": "--no-regions: text alone, no grounding",
+        "test": "no test_grounding.py; a model that reads regions is tested on texts alone",
+        "train": "no unlabelled part: --no-unlabelled",
+    }
+    return [
+        ExpectedFiles(
+            "labelled narrations of val and test",
+            tuple(annotations / name for name in names),
+            f"CIN annotations: {release}",
+            "no labels: a training without --use-ssl and without scores, and nothing to test on",
+        ),
+        *(
+            ExpectedFiles(
+                f"regions of {split}",
+                _region_paths(data_root, split),
+                f"{release}, or `prepare.py regions` makes them from the pictures",
+                cost,
+            )
+            for split, cost in regions.items()
+        ),
+        ExpectedFiles(
+            "captions of train",
+            captions,
+            f"{release}, or {project}",
+            "no unlabelled part: --no-unlabelled",
+        ),
+        ExpectedFiles(
+            "mouse traces",
+            traces,
+            f"{project}; read from there, or `prepare.py captions` makes them",
+            "no --traces",
+        ),
+        ExpectedFiles(
+            "pictures",
+            (_picture_folder(data_root),),
+            "Flickr30k: its project page",
+            "nothing in a training; sizes come from the annotations and the regions",
+        ),
+    ]
+
+
+def _region_paths(data_root: Path, split: str) -> tuple[Path, ...]:
+    folder = _region_folder(data_root)
+    found = names_of_region_files(folder, split) or [region_files(folder, split)]
+    return tuple(itertools.chain.from_iterable(found))
 
 
 def trace_folder(data_root: Path) -> Path:
@@ -137,7 +201,7 @@ class _Beside:
     """What lies beside the texts of a split, by image id: regions, traces, pictures."""
 
     with_regions: dict[str, None]
-    traces: dict[str, Path]
+    traces: dict[str, tuple[Path, int | None]]  # the file, and where in it the trace begins
     pictures: dict[str, Path]
 
     @staticmethod
@@ -145,9 +209,10 @@ class _Beside:
         # The other files of the regions are not needed to read texts.
         files = names_of_region_files(_region_folder(data_root), split)
         indices = [of_shard.index for of_shard in files if of_shard.index.exists()]
+        traces = _files_by_id(trace_folder(data_root), ".npy")
         return _Beside(
             with_regions={key: None for index in indices for key in read_image_rows(index)},
-            traces=_files_by_id(trace_folder(data_root), ".npy"),
+            traces={image_id: (path, None) for image_id, path in traces.items()},
             pictures=_files_by_id(_picture_folder(data_root), ".jpg"),
         )
 
@@ -160,6 +225,7 @@ class _Beside:
         mentions: Iterable[Mention] = (),
     ) -> Narration:
         """A narration with what lies beside it."""
+        trace_path, trace_offset = self.traces.get(image_id, (None, None))
         return Narration(
             id=image_id,
             text=text,
@@ -167,7 +233,8 @@ class _Beside:
             image_id=image_id if image_id in self.with_regions else None,
             image_size=image_size,
             image_path=self.pictures.get(image_id),
-            trace_path=self.traces.get(image_id),
+            trace_path=trace_path,
+            trace_offset=trace_offset,
             words=tuple(words),
         )
 
@@ -410,7 +477,11 @@ def _read_unlabelled(data_root: Path, beside: _Beside, report: ReadReport) -> li
     index = region_files(_region_folder(data_root), UNLABELLED_SPLIT).index
     if not beside.with_regions and not index.exists():
         raise DataError(f"{index} is missing; it lists the unlabelled pictures")
-    captions = read_first_captions(data_root, beside.with_regions, report)
+    if paths := _narratives_in_place_of_captions(data_root):
+        captions, traces = _read_first_narratives(paths, beside.with_regions, report)
+        beside = replace(beside, traces=traces)
+    else:
+        captions = read_first_captions(data_root, beside.with_regions, report)
     narrations = []
     for image_id in beside.with_regions:
         if image_id not in captions:
@@ -425,6 +496,29 @@ def _read_unlabelled(data_root: Path, beside: _Beside, report: ReadReport) -> li
     report.count("narrations", len(narrations))
     report.count("pictures without a caption", len(beside.with_regions) - len(captions))
     return narrations
+
+
+def _narratives_in_place_of_captions(data_root: Path) -> list[Path]:
+    """The files of Localized Narratives, where the release's captions are not there."""
+    published = any(path.exists() for path in caption_files(data_root))
+    return [] if published else narrative_files(data_root)
+
+
+def _read_first_narratives(
+    paths: Iterable[Path], image_ids: Container[str], report: ReadReport
+) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[Path, int | None]]]:
+    """The words of each picture's first narrative, and where its trace is."""
+    captions: dict[str, tuple[str, ...]] = {}
+    traces: dict[str, tuple[Path, int | None]] = {}
+    further = 0
+    for narrative in read_narratives(paths, report, image_ids):
+        if narrative.image_id in captions:
+            further += 1
+        else:
+            captions[narrative.image_id] = narrative.words
+            traces[narrative.image_id] = (narrative.path, narrative.offset)
+    report.count("further narratives of the same pictures, not read", further)
+    return captions, traces
 
 
 def _picture_size(image_id: str, path: Path | None) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from data.conll_documents import narration_of
 from data.files import BadRecord, DataError, bad_record, read_id
 from data.narration import Narration
+from data.readers.expected import ExpectedFiles, dialogues_by_split
 from data.readers.report import ReadReport
 from utils.conll import ConllError, DocumentLines, split_documents
 from utils.visible import shown
@@ -44,6 +45,18 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
     if not paths:
         raise DataError(f"found neither {file} nor CoNLL files in {folder}, expected one of them")
     return read_files(paths, report)
+
+
+def expected_files(data_root: Path) -> list[ExpectedFiles]:
+    """The file or the folder of each split, there or not."""
+    files = {split: data_root / f"{split}.conll" for split in SPLITS}
+    folders = {split: data_root / split for split in SPLITS}
+    paths = {
+        split: folders[split] if folders[split].is_dir() and not file.is_file() else file
+        for split, file in files.items()
+    }
+    source = "CoNLL-2012 files of any data set; OntoNotes 5.0: the Linguistic Data Consortium"
+    return dialogues_by_split(paths, source)
 
 
 def read_files(paths: Iterable[Path], report: ReadReport) -> list[Narration]:

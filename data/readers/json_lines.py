@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from data.files import BadRecord, DataError, bad_record
@@ -17,26 +18,42 @@ def read_json_lines(path: Path, report: ReadReport) -> list[Record]:
         DataError: the file is missing or cannot be read.
         BadRecord: a line is no JSON object, and the report does not skip such.
     """
+    return [record for _, record in each_json_line(path, report)]
+
+
+def each_json_line(path: Path, report: ReadReport) -> Iterator[tuple[int, Record]]:
+    """One object after the other, for files that are larger than memory; errors as above.
+
+    Yields:
+        The byte that the line begins at, and its object.
+    """
+    start = 0
     try:
-        lines = path.read_bytes().splitlines()
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    if line.strip():
+                        yield start, parse_json_line(path, f"line {number}", line)
+                except BadRecord as problem:
+                    report.refuse(problem)
+                start += len(line)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    records = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append(_parse_line(path, f"line {number}", line))
-        except BadRecord as problem:
-            report.refuse(problem)
-    return records
 
 
-def _parse_line(path: Path, name: str, line: bytes) -> Record:
+def parse_json_line(path: Path, name: str, line: bytes) -> Record:
+    """The object of one line.
+
+    Args:
+        name: names the line within the file.
+
+    Raises:
+        BadRecord: it is no JSON object.
+    """
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise bad_record(path, name, f"no JSON ({error})", "one object a line") from error
+        raise bad_record(path, name, f"no JSON ({error})", "one JSON object a line") from error
     if not isinstance(fields, dict):
         raise bad_record(path, name, shown(fields), "an object")
     return Record(path, name, fields)

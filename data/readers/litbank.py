@@ -15,6 +15,7 @@ from pathlib import Path
 from data.files import DataError
 from data.narration import Narration
 from data.readers.conll import read_files
+from data.readers.expected import ExpectedFiles
 from data.readers.report import ReadReport
 
 SPLITS = ("train", "val", "test")
@@ -44,6 +45,14 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
         raise DataError(f"found no files *.conll in any of {places}, expected LitBank's")
     report.notes.append("the splits are those of the first of LitBank's ten published ways")
     return read_files([path for path in paths if _split_of(path) == split], report)
+
+
+def expected_files(data_root: Path) -> list[ExpectedFiles]:
+    """The folder of the documents, there or not."""
+    folders = [data_root / folder for folder in _FOLDERS]
+    found = next((folder for folder in folders if any(folder.glob("*.conll"))), folders[0])
+    source = "LitBank: its repository, the folder coref/conll"
+    return [ExpectedFiles("texts and chains", (found,), source, "nothing to train on")]
 
 
 def _split_of(path: Path) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 from data.files import BadRecord, is_text, read_id
 from data.narration import Mention, Narration, Sentence
+from data.readers.expected import ExpectedFiles, dialogues_by_split
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record, same_words
 from utils.visible import shown
@@ -59,6 +60,12 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
     report.count("mentions dropped as repeats", repeats.dropped)
     report.notes.append("boxes are not read: no picture sizes come with them")
     return narrations
+
+
+def expected_files(data_root: Path) -> list[ExpectedFiles]:
+    """The files of the data set, there or not."""
+    paths = {split: data_root / f"{split}.jsonlines" for split in SPLITS}
+    return dialogues_by_split(paths, "VD-Ref: its authors' repository")
 
 
 class _Repeats:

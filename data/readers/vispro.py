@@ -25,6 +25,7 @@ from typing import Any
 
 from data.files import BadRecord, is_text, read_id
 from data.narration import Mention, Narration, Sentence
+from data.readers.expected import ExpectedFiles, dialogues_by_split
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from utils.pronouns import AnnotatedPronoun
@@ -60,6 +61,12 @@ def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
     return narrations
 
 
+def expected_files(data_root: Path) -> list[ExpectedFiles]:
+    """The files of the data set, there or not."""
+    paths = {split: _file_of(data_root, split) for split in SPLITS}
+    return dialogues_by_split(paths, "VisPro 1.1: its authors' repository")
+
+
 def read_pronouns(
     data_root: Path, split: str, report: ReadReport
 ) -> dict[str, tuple[AnnotatedPronoun, ...]]:
@@ -77,9 +84,13 @@ class _Dialogue:
     clusters: int
 
 
+def _file_of(data_root: Path, split: str) -> Path:
+    return data_root / f"{split}.vispro.1.1.jsonlines"
+
+
 def _read_dialogues(data_root: Path, split: str, report: ReadReport) -> Iterator[_Dialogue]:
     seen: set[str] = set()
-    for record in read_json_lines(data_root / f"{split}.vispro.1.1.jsonlines", report):
+    for record in read_json_lines(_file_of(data_root, split), report):
         try:
             dialogue = _dialogue(record, seen)
         except BadRecord as problem:

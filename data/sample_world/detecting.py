@@ -130,15 +130,21 @@ def _projection(size: int) -> np.ndarray:
     return normal * _SCALE
 
 
-def _name(drawing: Drawing, thing: tuple[int, str], random: Random) -> tuple[str, str]:
-    """The label and the attribute that the detector gives a thing."""
+def true_name(drawing: Drawing, thing: tuple[int, str]) -> tuple[str, str | None]:
+    """What a thing is called, and its colour; what belongs to the setting has none."""
     index, part = thing
     if index == SETTING:
-        label, colour = part, random.choice(_COLOUR_WORDS)
-    else:
-        entity = drawing.scene.entities[index]
-        label = part or entity.kind
-        colour = entity.colours.get(part or "shirt") or entity.colours.get("body") or "green"
+        return part, None
+    entity = drawing.scene.entities[index]
+    colour = entity.colours.get(part or "shirt") or entity.colours.get("body") or "green"
+    return part or entity.kind, colour
+
+
+def _name(drawing: Drawing, thing: tuple[int, str], random: Random) -> tuple[str, str]:
+    """The label and the attribute that the detector gives a thing."""
+    label, colour = true_name(drawing, thing)
+    if colour is None:
+        colour = random.choice(_COLOUR_WORDS)
     if random.random() < _MISNAMED:
         label = random.choice(_TAKEN_FOR[label])
     if random.random() < _MISCOLOURED:

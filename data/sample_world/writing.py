@@ -17,8 +17,8 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from data.region_writing import PictureRegions, write_region_store
-from data.sample_world.detecting import detect
-from data.sample_world.drawing import Drawing, draw_scene
+from data.sample_world.detecting import detect, true_name
+from data.sample_world.drawing import Drawing, PixelBox, draw_scene
 from data.sample_world.narrating import Told, ToldMention, narrate
 from data.sample_world.scenes import HEIGHT, WIDTH, make_scene
 from data.sample_world.tracing import trace
@@ -39,6 +39,7 @@ class Sample:
     told: Told
     regions: PictureRegions
     trace: np.ndarray
+    things: tuple[tuple[str, str | None, PixelBox], ...]  # label, colour and box
 
 
 def write_world(folder: Path, seed: int, sizes: dict[str, int], processes: int) -> Iterator[int]:
@@ -65,8 +66,10 @@ def write_world(folder: Path, seed: int, sizes: dict[str, int], processes: int) 
             samples.append(sample)
             yield len(samples)
     for split in SPLITS:
-        regions = [sample.regions for sample in samples if sample.split == split]
+        of_split = [sample for sample in samples if sample.split == split]
+        regions = [sample.regions for sample in of_split]
         write_region_store(folder / "faster_rcnn_image_features", split, regions)
+        _write_json(folder / "boxes" / f"{split}.json", _labelled_boxes(of_split))
     _write_annotations(folder / "cin_annotations", samples)
     _write_captions(folder, samples)
     truth = [_annotation(s, tokenised(s.told)) for s in samples if s.split == "train"]
@@ -105,7 +108,8 @@ def _make_sample(job: tuple[Path, int, int, str]) -> Sample:
     # A trace has a box for each word of the caption that is read: of its tokens in train.
     mouse = trace(tokenised(told) if split == "train" else told, random)
     np.save(folder / "flk30k_LN_trace_box" / f"{image_id}.npy", mouse)
-    return Sample(image_id, split, told, regions, mouse)
+    things = tuple((*true_name(drawing, thing), box) for thing, box in drawing.boxes.items())
+    return Sample(image_id, split, told, regions, mouse, things)
 
 
 def _told_scene(seed: int, number: int) -> tuple[Random, Drawing, Told]:
@@ -149,6 +153,29 @@ def _annotation(sample: Sample, told: Told) -> dict[str, Any]:
     }
 
 
+def _labelled_boxes(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Where everything is drawn, in COCO's form with a colour beside each label."""
+    names = sorted({label for sample in samples for label, _, _ in sample.things})
+    annotations = [
+        {
+            "image_id": sample.image_id,
+            "category_id": names.index(label) + 1,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            **({} if colour is None else {"attribute": colour}),
+        }
+        for sample in samples
+        for label, colour, (x1, y1, x2, y2) in sample.things
+    ]
+    return {
+        "images": [
+            {"id": s.image_id, "file_name": f"{s.image_id}.jpg", "width": WIDTH, "height": HEIGHT}
+            for s in samples
+        ],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(names, start=1)],
+        "annotations": [{"id": n, **each} for n, each in enumerate(annotations, start=1)],
+    }
+
+
 def _percent(box: tuple[int, int, int, int]) -> list[float]:
     """(x1, y1, x2, y2) in pixels as x, y, width and height in percent of the picture."""
     x1, y1, x2, y2 = box
@@ -189,6 +216,7 @@ def _readme(seed: int, samples: Sequence[Sample]) -> str:
         "faster_rcnn_image_features/: boxes, labels, attributes and 2048-d features of regions",
         "flk30k_LN_trace_box/: mouse traces, a box for each word",
         "flickr30k-images/: the pictures, 320 x 240",
+        "boxes/: where everything is drawn, to train a detector on",
         "truth/: chains and boxes of train, to measure with; training must not read them",
         "",
     ]

@@ -1,0 +1,341 @@
+"""From pictures to region files: what a detector finds in each, described by a network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
+from torchvision.transforms.functional import pil_to_tensor
+
+from data.detectors import Detector, Trunk
+from data.files import BadRecord, DataError, bad_record, read_id, read_json
+from data.loaders import workers_explained
+from data.region_index import names_of_region_files, region_files, shard_name
+from data.region_writing import PictureRegions, write_region_store
+from data.regions import MAX_REGIONS
+from utils.distributed import broadcast_object, share_of
+from utils.errors import InputError
+from utils.files import write_text
+from utils.visible import shown
+
+MIN_REGIONS = 10
+PICTURES_PER_SHARD = 1000
+_THRESHOLD = 0.2  # of the score of a region beyond the least number
+_OVERLAP = 0.5  # IoU of two regions of one class, from which the surer one is kept alone
+_LEAST_SIDE = 1.0  # pixels of the picture as the detector sees it
+_ENDINGS = (".jpg", ".jpeg", ".png")
+
+
+class Picture(NamedTuple):
+    """A picture's file, and the id that it is known by."""
+
+    image_id: str
+    path: Path
+
+
+class _Found(NamedTuple):
+    """What was found in a picture, the surest first.
+
+    Attributes:
+        boxes_xyxy: [regions, 4], pixels of the picture as the detector sees it.
+        classes: [regions] int64, numbers of its labels.
+    """
+
+    boxes_xyxy: Tensor
+    classes: Tensor
+
+
+class RegionExtractor:
+    """Finds and describes the regions of pictures.
+
+    Args:
+        trunk: describes the regions; None where the head of the detector does.
+        device: to compute on.
+    """
+
+    def __init__(self, detector: Detector, trunk: Trunk | None, device: torch.device) -> None:
+        self.detector = detector
+        self.network = detector.network.to(device)
+        self.trunk = None if trunk is None else trunk.to(device)
+        self.device = device
+        named = [number for number, label in enumerate(detector.labels) if label]
+        self._named = torch.tensor(named, device=device)
+
+    @torch.inference_mode()
+    def __call__(self, names: Sequence[str], pictures: Sequence[Tensor]) -> list[PictureRegions]:
+        """The regions of some pictures, each as it would be found alone if all are of one size.
+
+        Args:
+            names: ids of the pictures.
+            pictures: each [3, H, W] uint8.
+        """
+        network = self.network
+        images, _ = network.transform([picture.to(self.device) / 255 for picture in pictures])
+        maps = network.backbone(images.tensors)
+        proposals, _ = network.rpn(images, maps)
+        found = self._find(maps, proposals, images.image_sizes)
+        features, attributes = self._describe(images, maps, [each.boxes_xyxy for each in found])
+        return [
+            PictureRegions(
+                name,
+                _in_picture(of_picture.boxes_xyxy, seen, tuple(picture.shape[1:])).cpu().numpy(),
+                [self.detector.labels[number] for number in of_picture.classes.tolist()],
+                of_attributes,
+                of_regions.cpu().numpy(),
+            )
+            for name, picture, seen, of_picture, of_attributes, of_regions in zip(
+                names, pictures, images.image_sizes, found, attributes, features, strict=True
+            )
+        ]
+
+    def _find(
+        self,
+        maps: dict[str, Tensor],
+        proposals: list[Tensor],
+        sizes: list[tuple[int, int]],
+    ) -> list[_Found]:
+        heads = self.network.roi_heads
+        represented = heads.box_head(heads.box_roi_pool(maps, proposals, sizes))
+        logits, deltas = heads.box_predictor(represented)
+        scores, places = logits.softmax(dim=1)[:, self._named].max(dim=1)
+        classes = self._named[places]
+        of_all = heads.box_coder.decode(deltas, proposals)  # [proposals, classes, 4]
+        boxes = of_all[torch.arange(len(classes), device=self.device), classes]
+        counts = list(map(len, proposals))
+        parts = zip(boxes.split(counts), scores.split(counts), classes.split(counts), strict=True)
+        return [
+            choose_regions(clip_boxes_to_image(boxes, size), scores, classes)
+            for (boxes, scores, classes), size in zip(parts, sizes, strict=True)
+        ]
+
+    def _describe(
+        self, images: ImageList, maps: dict[str, Tensor], boxes_xyxy: list[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[list[str] | None]]:
+        """For each picture its features [regions, feature size], and attributes where known."""
+        heads, words = self.network.roi_heads, self.detector.attributes
+        attributes: list[list[str] | None] = [None] * len(boxes_xyxy)
+        if self.trunk is not None and not words:
+            return self.trunk(images.tensors, boxes_xyxy), attributes
+        pooled = heads.box_roi_pool(maps, boxes_xyxy, images.image_sizes)
+        represented = heads.box_head(pooled).split(list(map(len, boxes_xyxy)))
+        if words:
+            told = [heads.attribute_predictor(each).argmax(dim=1).tolist() for each in represented]
+            attributes = [[words[number] for number in of_picture] for of_picture in told]
+        if self.trunk is not None:
+            return self.trunk(images.tensors, boxes_xyxy), attributes
+        return represented, attributes
+
+
+def choose_regions(boxes_xyxy: Tensor, scores: Tensor, classes: Tensor) -> _Found:
+    """The regions that are kept of a picture, the surest first.
+
+    Of those of one class that overlap the surest is kept. At least MIN_REGIONS and at most
+    MAX_REGIONS are: where too few are sure enough, the surest of the others, then of those that
+    overlap; where the picture has fewer proposals with an area, these.
+
+    Args:
+        boxes_xyxy: [proposals, 4], within the picture.
+        scores: [proposals], of the likeliest class.
+        classes: [proposals], that class.
+    """
+    whole = remove_small_boxes(boxes_xyxy, _LEAST_SIDE)
+    boxes_xyxy, scores, classes = boxes_xyxy[whole], scores[whole], classes[whole]
+    kept = batched_nms(boxes_xyxy, scores, classes, _OVERLAP)
+    if len(kept) < MIN_REGIONS:
+        order = scores.argsort(descending=True, stable=True)
+        others = order[~torch.isin(order, kept)]
+        kept = torch.cat([kept, others[: MIN_REGIONS - len(kept)]])
+    sure = int((scores[kept] > _THRESHOLD).sum())
+    kept = kept[: min(max(sure, MIN_REGIONS), MAX_REGIONS)]
+    return _Found(boxes_xyxy[kept], classes[kept])
+
+
+def _in_picture(boxes_xyxy: Tensor, seen: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Boxes in pixels of the picture as it is on the disk; sizes are (height, width)."""
+    height, width = size
+    scale = boxes_xyxy.new_tensor([width / seen[1], height / seen[0]] * 2)
+    return clip_boxes_to_image(boxes_xyxy * scale, size)
+
+
+def find_pictures(folder: Path) -> list[Picture]:
+    """The pictures in a folder, in the order of their ids, which are their names without ending.
+
+    Raises:
+        DataError: there are none, a name is not fit to be an id, or two have one id.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}") from error
+    pictures: dict[str, Picture] = {}
+    for path in paths:
+        image_id = read_id(path.stem)
+        if image_id is None:
+            raise DataError(f"{folder}: {shown(path.name)} is not fit to be an image id")
+        if image_id in pictures:
+            raise DataError(f"{folder}: {path.name} and {pictures[image_id].path.name} have one id")
+        pictures[image_id] = Picture(image_id, path)
+    if not pictures:
+        raise DataError(f"{folder} has no pictures, expected files {', '.join(_ENDINGS)}")
+    return [pictures[image_id] for image_id in sorted(pictures)]
+
+
+def identity_of_weights(weights: str) -> str:
+    """What tells weights from others: their name, and of a file what is in it."""
+    path = Path(weights)
+    if not path.is_file():
+        return weights
+    with path.open("rb") as file:
+        return f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+class Shard(NamedTuple):
+    """A part of a split: the name of its files, and its pictures."""
+
+    name: str
+    pictures: Sequence[Picture]
+
+
+def open_shards(
+    folder: Path,
+    split: str,
+    pictures: Sequence[Picture],
+    shards: int | None,
+    settings: dict[str, Any],
+) -> tuple[list[Shard], list[Shard]]:
+    """All shards of a split, and those of them that are this rank's to write.
+
+    A shard that is there already is not written again; ranks share the others.
+
+    Args:
+        shards: how many; None for as many as hold PICTURES_PER_SHARD pictures each.
+        settings: what the files depend on. They are kept beside the shards, so that what was begun
+            with other ones is not gone on with.
+
+    Raises:
+        InputError: there are fewer pictures than shards, or the folder holds other regions of the
+            split.
+    """
+    count = shards or math.ceil(len(pictures) / PICTURES_PER_SHARD)
+    if count > len(pictures):
+        raise InputError(f"--shards {count}: there are {len(pictures)} pictures")
+    ids = hashlib.sha256(json.dumps([picture.image_id for picture in pictures]).encode())
+    made_of = {**settings, "shards": count, "pictures": ids.hexdigest()}
+    about = folder / f"{split}_made_of.json"
+    found = read_json(about) if about.exists() else None
+    if found != made_of and (found is not None or names_of_region_files(folder, split)):
+        raise InputError(
+            f"{folder} holds regions of {split} that were made of {shown(found)}, expected "
+            f"{shown(made_of)}; another --out is needed"
+        )
+    bounds = [len(pictures) * number // count for number in range(count + 1)]
+    names = [shard_name(split, number, count) if count > 1 else split for number in range(count)]
+    every = [
+        Shard(name, pictures[begin:end])
+        for name, begin, end in zip(names, bounds[:-1], bounds[1:], strict=True)
+    ]
+    # As the first rank sees it, before any of them writes.
+    to_write = broadcast_object(
+        [number for number, shard in enumerate(every) if not _is_there(folder, shard.name)]
+    )
+    if found is None:
+        write_text(about, json.dumps(made_of, indent=1) + "\n")
+    return every, [every[number] for number in share_of(to_write)]
+
+
+def write_shard(
+    folder: Path,
+    shard: Shard,
+    extractor: RegionExtractor,
+    *,
+    batch: int,
+    workers: int,
+    done: Callable[[], None],
+    skip: Callable[[BadRecord], None] | None = None,
+) -> None:
+    """Find the regions of a shard's pictures and write them, whole or not at all.
+
+    Args:
+        batch: the most pictures that are looked at together; all of them are of one size.
+        workers: processes that read ahead; 0 reads in this one.
+        done: is called after each picture.
+        skip: is told of each picture that cannot be read, which is then left out.
+
+    Raises:
+        BadRecord: a picture cannot be read, and such are not skipped.
+        DataError: none can.
+    """
+
+    def regions() -> Iterator[PictureRegions]:
+        for read in _read_batches(shard.pictures, batch, workers):
+            for problem in (p for p in read if isinstance(p, BadRecord)):
+                if skip is None:
+                    raise problem
+                skip(problem)
+                done()
+            readable = [picture for picture in read if not isinstance(picture, BadRecord)]
+            if not readable:
+                continue
+            for found in extractor(*zip(*readable, strict=True)):
+                yield found
+                done()
+
+    with workers_explained():
+        write_region_store(folder, shard.name, regions())
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    return all(path.exists() for path in region_files(folder, name))
+
+
+def _read_batches(
+    pictures: Sequence[Picture], batch: int, workers: int
+) -> Iterator[list[tuple[str, Tensor] | BadRecord]]:
+    """Pictures of one size together, so that none is padded and each is seen as it is alone."""
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for place, picture in enumerate(pictures):
+        by_size.setdefault(_size(picture.path), []).append(place)
+    batches = [
+        places[first : first + batch]
+        for _, places in sorted(by_size.items())
+        for first in range(0, len(places), batch)
+    ]
+    return iter(
+        DataLoader(_Pictures(pictures), batch_sampler=batches, collate_fn=list, num_workers=workers)
+    )
+
+
+class _Pictures(Dataset):
+    """Pictures as [3, H, W] uint8 with their ids, or what is wrong with them."""
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        self.pictures = pictures
+
+    def __getitem__(self, place: int) -> tuple[str, Tensor] | BadRecord:
+        image_id, path = self.pictures[place]
+        try:
+            with Image.open(path) as image:
+                return image_id, pil_to_tensor(image.convert("RGB"))
+        except Exception as error:
+            # A broken picture ends in nearly any kind of error.
+            return bad_record(path, image_id, f"what cannot be read ({error})", "a picture")
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """(width, height) as the header says; zeros where it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except Exception:
+        # What is wrong with it is said where it is read.
+        return 0, 0

@@ -1,0 +1,242 @@
+"""Train a small detector, where pretrained ones cannot be had: its regions and their features.
+
+python tools/train_detector.py --boxes saved/world/boxes/val.json \
+    --pictures saved/world/flickr30k-images --out saved/detector.pt
+python prepare.py regions --pictures FOLDER --split train --out FOLDER \
+    --detector-weights saved/detector.pt --trunk-weights detector
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.functional import pil_to_tensor
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from data.detectors import Detector, new_detector, save_detector
+from data.files import bad_record
+from data.labelled_boxes import LabelledPicture, read_labelled_boxes
+from data.loaders import workers_explained
+from data.region_extraction import RegionExtractor
+from utils.boxes import pairwise_iou
+from utils.device import choose_device, choose_precision
+from utils.errors import InputError, run_command
+from utils.options import whole_number_from
+
+_RIGHT = 0.5  # IoU from which a region is of a thing
+_LONGEST = 5 / 3  # side of a picture, as a multiple of its shorter one
+_NONE = -100  # the attribute of what has none
+
+Target = dict[str, Tensor]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train as the command line says, and print what it finds in pictures that it never saw."""
+    options = _parser().parse_args(arguments)
+    if not 0 < options.held_out < 1:
+        raise InputError(f"--held-out {options.held_out}: expected a share between 0 and 1")
+    device = choose_device(options.device)
+    pictures = read_labelled_boxes(options.boxes)
+    torch.manual_seed(options.seed)
+    order = torch.randperm(len(pictures)).tolist()
+    count = math.ceil(options.held_out * len(pictures))
+    held_out, trained_on = ([pictures[n] for n in part] for part in (order[:count], order[count:]))
+    if not trained_on:
+        raise InputError(f"{options.boxes} has boxes of {len(pictures)} pictures, too few")
+    labels = sorted({label for picture in pictures for label in picture.labels})
+    attributes = sorted({a for picture in pictures for a in picture.attributes if a})
+    size = (options.size, int(_LONGEST * options.size))
+    detector = new_detector(["", *labels], attributes, size)
+    detector.network.to(device)
+    with workers_explained():
+        train(
+            detector,
+            LabelledPictures(options.pictures, trained_on, detector),
+            steps=options.steps,
+            batch=options.batch,
+            lr=options.lr,
+            workers=options.workers,
+            device=device,
+        )
+    save_detector(options.out, detector)
+    found = measure(RegionExtractor(detector, None, device), options.pictures, held_out)
+    print(f"wrote {options.out}: {len(labels)} labels, {len(attributes)} attributes")
+    print(f"of things in {len(held_out)} pictures that were held out, in percent: {found}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="train_detector.py",
+        description="A small detector for prepare.py regions --detector-weights.",
+    )
+    parser.add_argument(
+        "--boxes", type=Path, required=True, metavar="FILE", help="labelled boxes, COCO's JSON"
+    )
+    parser.add_argument("--pictures", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--held-out", type=float, default=0.05, help="share to measure on (0.05)")
+    parser.add_argument("--size", type=whole_number_from(32), default=240, help="shorter side, px")
+    number = whole_number_from(1)
+    parser.add_argument("--steps", type=number, default=1000, help="of a batch each (1000)")
+    parser.add_argument("--batch", type=number, default=8, help="pictures of a step (8)")
+    parser.add_argument("--lr", type=float, default=1e-3, help="the highest learning rate (0.001)")
+    parser.add_argument("--workers", type=whole_number_from(0), default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--seed", type=whole_number_from(0), default=0)
+    return parser
+
+
+class LabelledPictures(Dataset):
+    """Pictures [3, H, W] from 0 to 1, mirrored at random, with what torchvision trains on."""
+
+    def __init__(
+        self, folder: Path, pictures: Sequence[LabelledPicture], detector: Detector
+    ) -> None:
+        self.folder = folder
+        self.pictures = pictures
+        self.classes = {label: number for number, label in enumerate(detector.labels)}
+        self.attributes = {word: number for number, word in enumerate(detector.attributes)}
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, place: int) -> tuple[Tensor, Target]:
+        labelled = self.pictures[place]
+        picture = read_picture(self.folder / labelled.file_name, labelled.image_id) / 255
+        boxes = torch.from_numpy(labelled.boxes_xyxy.copy())
+        if torch.rand(()) < 0.5:
+            picture = picture.flip(2)
+            boxes[:, [0, 2]] = picture.shape[2] - boxes[:, [2, 0]]
+        attributes = [self.attributes.get(word, _NONE) for word in labelled.attributes]
+        return picture, {
+            "boxes": boxes,
+            "labels": torch.tensor([self.classes[label] for label in labelled.labels]),
+            "attributes": torch.tensor(attributes),
+        }
+
+
+def read_picture(path: Path, image_id: str) -> Tensor:
+    """A picture as [3, H, W] uint8.
+
+    Raises:
+        BadRecord: it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return pil_to_tensor(image.convert("RGB"))
+    except Exception as error:
+        # A broken picture ends in nearly any kind of error.
+        raise bad_record(path, image_id, f"what cannot be read ({error})", "a picture") from error
+
+
+def train(
+    detector: Detector,
+    pictures: LabelledPictures,
+    *,
+    steps: int,
+    batch: int,
+    lr: float,
+    workers: int,
+    device: torch.device,
+) -> None:
+    """Train a detector; it is in evaluation mode afterwards.
+
+    Args:
+        steps: of a batch of pictures each; the learning rate rises to `lr` and falls to nothing.
+    """
+    loader = DataLoader(
+        pictures,
+        batch_size=batch,
+        shuffle=True,
+        collate_fn=lambda examples: tuple(zip(*examples, strict=True)),
+        num_workers=workers,
+    )
+    precision = choose_precision("auto", device)
+    optimizer = torch.optim.AdamW(detector.network.parameters(), lr=lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
+    detector.network.train()
+    with tqdm(range(steps), desc="training") as bar:
+        for _, (given, targets) in zip(bar, _without_end(loader), strict=False):
+            targets = [{name: v.to(device) for name, v in target.items()} for target in targets]
+            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                losses = losses_of(detector, [picture.to(device) for picture in given], targets)
+            optimizer.zero_grad()
+            sum(losses.values()).backward()
+            optimizer.step()
+            schedule.step()
+            bar.set_postfix({name: f"{loss.item():.2f}" for name, loss in losses.items()})
+    detector.network.eval()
+
+
+def _without_end(loader: DataLoader) -> Iterator[tuple[tuple[Tensor, ...], tuple[Target, ...]]]:
+    while True:
+        yield from loader
+
+
+def losses_of(
+    detector: Detector, pictures: Sequence[Tensor], targets: Sequence[Target]
+) -> dict[str, Tensor]:
+    """torchvision's four losses, and that of attributes where there are some.
+
+    Attributes are learned from the labelled boxes themselves, as regions that are only near say
+    less. They are what keeps colours in the features that describe a region.
+    """
+    network, heads = detector.network, detector.network.roi_heads
+    images, resized = network.transform(list(pictures), list(targets))
+    maps = network.backbone(images.tensors)
+    proposals, of_proposals = network.rpn(images, maps, resized)
+    _, of_regions = heads(maps, proposals, images.image_sizes, resized)
+    losses = {**of_proposals, **of_regions}
+    wanted = torch.cat([target["attributes"] for target in resized])
+    if (wanted != _NONE).any():
+        boxes = [target["boxes"] for target in resized]
+        pooled = heads.box_roi_pool(maps, boxes, images.image_sizes)
+        told = heads.attribute_predictor(heads.box_head(pooled))
+        losses["loss_attribute"] = functional.cross_entropy(told, wanted, ignore_index=_NONE)
+    return losses
+
+
+def measure(
+    extractor: RegionExtractor, folder: Path, pictures: Sequence[LabelledPicture]
+) -> dict[str, float]:
+    """What is found of the labelled things.
+
+    Returns:
+        In percent of the things: those with a region of IoU 0.5 or more, and where the one that
+        fits best has the right label; in percent of the attributes of those that are found, the
+        right ones.
+    """
+    found = named = things = told = coloured = 0
+    for labelled in pictures:
+        picture = read_picture(folder / labelled.file_name, labelled.image_id)
+        (regions,) = extractor([labelled.image_id], [picture])
+        boxes = torch.from_numpy(labelled.boxes_xyxy)
+        overlaps, places = pairwise_iou(boxes, torch.from_numpy(regions.boxes_xyxy)).max(dim=1)
+        things += len(boxes)
+        for thing, place in enumerate(places.tolist()):
+            if overlaps[thing] < _RIGHT:
+                continue
+            found += 1
+            named += regions.classes[place] == labelled.labels[thing]
+            if labelled.attributes[thing]:
+                coloured += 1
+                told += regions.attributes[place] == labelled.attributes[thing]
+    scores = {"found": found / things, "found with the right label": named / things}
+    if coloured:
+        scores["right attributes"] = told / coloured
+    return {name: round(100 * score, 1) for name, score in scores.items()}
+
+
+if __name__ == "__main__":
+    run_command(main)
