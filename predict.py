@@ -104,7 +104,7 @@ def make_extractor(options: argparse.Namespace) -> RegionExtractor:
     from data.region_extraction import RegionExtractor as RegionFinder
 
     finder = RegionFinder(
-        load_detector(options.detector, options.detector_weights, size=None, seed=0),
+        load_detector(options.detector, options.detector_weights, options.size, seed=0),
         load_trunk(options.trunk_weights, seed=0),
         choose_device(options.device),
     )
@@ -192,6 +192,13 @@ def _parser() -> argparse.ArgumentParser:
         default="IMAGENET1K_V2",
         metavar="WEIGHTS",
         help="of the network that describes the regions, likewise (%(default)s)",
+    )
+    parser.add_argument(
+        "--size",
+        type=whole_number_from(32),
+        metavar="PIXELS",
+        help="shorter side of the pictures as the detector sees them, likewise; by default as it "
+        "was trained",
     )
     parser.add_argument(
         "--sense2vec",
