@@ -105,6 +105,7 @@ def make_extractor(options: argparse.Namespace) -> RegionExtractor:
         options.detector_weights,
         options.trunk_weights,
         choose_device(options.device),
+        options.size,
     )
     return networks.regions_of
 
@@ -176,6 +177,13 @@ def _parser() -> argparse.ArgumentParser:
         default="IMAGENET1K_V2",
         metavar="WEIGHTS",
         help="of the network that describes the regions, likewise (%(default)s)",
+    )
+    parser.add_argument(
+        "--size",
+        type=whole_number_from(32),
+        metavar="PIXELS",
+        help="shorter side of the pictures as the detector sees them, likewise; by default as it "
+        "was trained",
     )
     parser.add_argument(
         "--sense2vec",

@@ -77,11 +77,7 @@ class Resolution:
 
     @cached_property
     def chains(self) -> list[list[int]]:
-        """Indices of mentions; every mention is in exactly one chain.
-
-        Raises:
-            InputError: a similarity is not a number, as those of a broken model are.
-        """
+        """Indices of mentions; every mention is in exactly one chain."""
         return chains_from_similarity(self.similarity, self.threshold)
 
     @cached_property
@@ -426,7 +422,8 @@ class Resolver:
             progress: what the progress bar says; None for no bar.
 
         Raises:
-            InputError: the model reads word vectors and there are none, or the other way round.
+            InputError: the model reads word vectors and there are none, or the other way round; or
+                it is broken, so that what it says is not a number.
         """
         self._check_word_vectors(word_vectors)
         dataset = NarrationDataset(
@@ -487,6 +484,11 @@ class Resolver:
         box_scores: np.ndarray,
         regions_xyxy: np.ndarray,
     ) -> Resolution:
+        if not np.isfinite(similarity).all():
+            raise InputError(
+                f"narration {narration.id}: the similarity of mentions is not finite everywhere, "
+                "as that of a broken model is"
+            )
         mentions = len(narration.mentions)
         full = np.full((mentions, mentions), -1.0, dtype=np.float32)
         np.fill_diagonal(full, 1.0)

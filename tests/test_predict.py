@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 import predict
+from data.detectors import new_detector, save_detector
 from data.narration import Regions
 from resolver import Resolver
 from tests import tiny
@@ -167,15 +168,14 @@ def test_a_picture_without_a_detector_is_refused() -> None:
 
 
 def test_regions_are_found_by_the_detector_of_the_options(tmp_path: Path) -> None:
-    detectors = pytest.importorskip("data.detectors")
     torch.manual_seed(0)
-    detector = detectors.new_detector(["", "dog", "man"], [], (32, 64))
-    detectors.save_detector(tmp_path / "detector.pt", detector)
+    save_detector(tmp_path / "detector.pt", new_detector(["", "dog", "man"], [], (32, 64)))
     extractor = predict.make_extractor(
         argparse.Namespace(
             detector="fasterrcnn_resnet50_fpn_v2",
             detector_weights=str(tmp_path / "detector.pt"),
             trunk_weights="detector",
+            size=None,
             device="cpu",
         )
     )

@@ -221,6 +221,14 @@ def test_pictures_without_what_reads_them_are_refused() -> None:
     assert blind(None, TEXTS[0], SPANS[0])[0].boxes_xyxy is None
 
 
+def test_a_broken_model_is_refused() -> None:
+    resolver = resolver_of()
+    with torch.no_grad():
+        next(resolver.model.parameters()).fill_(torch.nan)
+    with pytest.raises(InputError, match="not finite"):
+        resolver(None, TEXTS[0], SPANS[0])
+
+
 def test_a_checkpoint_and_torch_hub_give_the_same(
     resolver: Resolver, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
