@@ -326,7 +326,10 @@ def _extract_regions(options: argparse.Namespace) -> None:
                 skip=_say_skipped if options.skip_bad_records else None,
             )
     written = sum(gather_objects(len(mine)) or [])
-    print(f"{options.out}: {len(every)} shards of {options.split}, {written} of them written now")
+    print(
+        f"{options.out}: {len(pictures)} pictures of {options.split} in {len(every)} shards, "
+        f"{written} of them written now"
+    )
 
 
 def _say_skipped(problem: BadRecord) -> None:

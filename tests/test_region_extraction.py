@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import shutil
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.models import WeightsEnum
 
 from data.detectors import (
     FEATURE_SIZE,
@@ -210,6 +212,33 @@ def test_wrong_folders_and_weights_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             prepare(options_for(pictures, tmp_path / "out", *others))
     assert not (tmp_path / "out").exists()
+
+
+def test_published_weights_are_taken_or_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Random numbers stand for what is downloaded."""
+    expected = untrained()
+
+    def of_untrained(self: WeightsEnum, **_: object) -> dict[str, torch.Tensor]:
+        return expected.network.state_dict()
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", of_untrained)
+    loaded = load_detector(DETECTOR, "COCO_V1", 64, 0)
+    assert loaded.labels == expected.detector.labels
+    assert loaded.labels[:2] == ("", "person") and "N/A" not in loaded.labels
+    picture = torch.from_numpy(shapes(1)).permute(2, 0, 1)
+    (given,) = expected(["1"], [picture])
+    (found,) = RegionExtractor(loaded, expected.trunk, CPU)(["1"], [picture])
+    assert found.classes == given.classes
+    assert found.features == pytest.approx(given.features, rel=1e-3, abs=1e-4)
+
+    def out_of_reach(self: WeightsEnum, **_: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", out_of_reach)
+    with pytest.raises(InputError, match="resnet101-.*pth cannot be had .*no network"):
+        load_trunk("IMAGENET1K_V2", 0)
 
 
 def test_a_saved_detector_brings_its_names_and_features(tmp_path: Path) -> None:
