@@ -294,11 +294,15 @@ def _extract_regions(options: argparse.Namespace) -> None:
         RegionExtractor,
         find_pictures,
         identity_of_weights,
+        listed_pictures,
         open_shards,
         write_shard,
     )
 
+    skip = _say_skipped if options.skip_bad_records else None
     pictures = find_pictures(options.pictures)
+    if options.ids is not None:
+        pictures = listed_pictures(pictures, options.ids, skip)
     device = choose_device(options.device)
     settings = {
         "detector": options.detector,
@@ -323,7 +327,7 @@ def _extract_regions(options: argparse.Namespace) -> None:
                 batch=options.batch,
                 workers=options.workers,
                 done=bar.update,
-                skip=_say_skipped if options.skip_bad_records else None,
+                skip=skip,
             )
     written = sum(gather_objects(len(mine)) or [])
     print(
@@ -375,6 +379,9 @@ def _add_region_options(parser: argparse.ArgumentParser) -> None:
         "--tsv", type=Path, nargs="+", metavar="FILE", help="files of bottom-up attention"
     )
     group = parser.add_argument_group("of --pictures")
+    group.add_argument(
+        "--ids", type=Path, metavar="FILE", help="a JSON list of the pictures to take (all of them)"
+    )
     group.add_argument(
         "--detector",
         default="fasterrcnn_resnet50_fpn_v2",

@@ -190,6 +190,34 @@ def find_pictures(folder: Path) -> list[Picture]:
     return [pictures[image_id] for image_id in sorted(pictures)]
 
 
+def listed_pictures(
+    pictures: Sequence[Picture], path: Path, skip: Callable[[BadRecord], None] | None = None
+) -> list[Picture]:
+    """Those of the pictures whose ids a JSON list holds, as numbers or as text.
+
+    Args:
+        skip: is told of each id without a picture, which is then left out.
+
+    Raises:
+        DataError: the file cannot be read or is no list of ids, or none has a picture.
+        BadRecord: an id has no picture, and such are not skipped.
+    """
+    content = read_json(path)
+    ids = list(map(read_id, content)) if isinstance(content, list) else [None]
+    if None in ids:
+        raise DataError(f"{path} holds {shown(content)}, expected a list of image ids")
+    by_id = {picture.image_id: picture for picture in pictures}
+    for image_id in sorted(set(ids) - set(by_id)):
+        problem = bad_record(path, image_id, "no picture of this name", "one")
+        if skip is None:
+            raise problem
+        skip(problem)
+    listed = [by_id[image_id] for image_id in sorted(set(ids) & set(by_id))]
+    if not listed:
+        raise DataError(f"{path} lists no picture that is there")
+    return listed
+
+
 def identity_of_weights(weights: str) -> str:
     """What tells weights from others: their name, and of a file what is in it."""
     path = Path(weights)

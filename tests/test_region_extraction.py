@@ -24,7 +24,13 @@ from data.detectors import (
     save_detector,
 )
 from data.files import BadRecord, DataError
-from data.region_extraction import MIN_REGIONS, RegionExtractor, choose_regions, find_pictures
+from data.region_extraction import (
+    MIN_REGIONS,
+    RegionExtractor,
+    choose_regions,
+    find_pictures,
+    listed_pictures,
+)
 from data.region_index import find_region_files
 from data.regions import MAX_REGIONS, RegionStore
 from prepare import main as prepare
@@ -182,6 +188,21 @@ def test_an_unreadable_picture_is_left_out_and_said(
     assert "left out: " in (said := capsys.readouterr().err) and "7.jpg" in said
     with RegionStore.read_files(find_region_files(tmp_path / "out", "train")) as store:
         assert sorted(store.image_ids) == ["100", "101"]
+
+
+def test_a_list_says_which_pictures_are_taken(tmp_path: Path) -> None:
+    pictures = find_pictures(picture_folder(tmp_path / "pictures", 3))
+    ids = tmp_path / "ids.json"
+    ids.write_text('[102, "100", 7]')
+    with pytest.raises(BadRecord, match="ids.json: 7: found no picture"):
+        listed_pictures(pictures, ids)
+    problems: list[BadRecord] = []
+    listed = listed_pictures(pictures, ids, problems.append)
+    assert listed == [pictures[0], pictures[2]] and len(problems) == 1
+    for content, message in (('{"100": 0}', "a list of image ids"), ("[7]", "no picture that is")):
+        ids.write_text(content)
+        with pytest.raises(DataError, match=message):
+            listed_pictures(pictures, ids, problems.append)
 
 
 def test_wrong_folders_and_weights_are_refused(tmp_path: Path) -> None:
