@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--held-out", type=float, default=0.05, help="share to measure on (0.05)")
     parser.add_argument("--size", type=whole_number_from(32), default=240, help="shorter side, px")
     number = whole_number_from(1)
-    parser.add_argument("--steps", type=number, default=1000, help="of a batch each (1000)")
+    parser.add_argument("--steps", type=number, default=700, help="of a batch each (700)")
     parser.add_argument("--batch", type=number, default=8, help="pictures of a step (8)")
     parser.add_argument("--lr", type=float, default=1e-3, help="the highest learning rate (0.001)")
     parser.add_argument("--workers", type=whole_number_from(0), default=0)
