@@ -290,11 +290,10 @@ def _convert_regions(options: argparse.Namespace) -> None:
 def _extract_regions(options: argparse.Namespace) -> None:
     # Here, as torchvision's networks take seconds to import.
     from data.detectors import load_detector, load_trunk
+    from data.picture_files import find_pictures, listed_pictures
     from data.region_extraction import (
         RegionExtractor,
-        find_pictures,
         identity_of_weights,
-        listed_pictures,
         open_shards,
         write_shard,
     )
