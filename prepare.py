@@ -348,15 +348,18 @@ def _convert_regions(options: argparse.Namespace) -> None:
 
 def _extract_regions(options: argparse.Namespace) -> None:
     # Here, as torchvision's networks take seconds to import.
+    from data.picture_files import find_pictures, listed_pictures
     from data.region_extraction import (
         RegionExtractor,
-        find_pictures,
         identity_of_weights,
         open_shards,
         write_shard,
     )
 
+    skip = _say_skipped if options.skip_bad_records else None
     pictures = find_pictures(options.pictures)
+    if options.ids is not None:
+        pictures = listed_pictures(pictures, options.ids, skip)
     device = choose_device(options.device)
     settings = {
         "detector": options.detector,
@@ -384,10 +387,13 @@ def _extract_regions(options: argparse.Namespace) -> None:
                 batch=options.batch,
                 workers=options.workers,
                 done=bar.update,
-                skip=_say_skipped if options.skip_bad_records else None,
+                skip=skip,
             )
     written = sum(gather_objects(len(mine)) or [])
-    print(f"{options.out}: {len(every)} shards of {options.split}, {written} of them written now")
+    print(
+        f"{options.out}: {len(pictures)} pictures of {options.split} in {len(every)} shards, "
+        f"{written} of them written now"
+    )
 
 
 def _say_skipped(problem: BadRecord) -> None:
@@ -437,6 +443,9 @@ def _add_region_options(parser: argparse.ArgumentParser) -> None:
         "--tsv", type=Path, nargs="+", metavar="FILE", help="files of bottom-up attention"
     )
     group = parser.add_argument_group("of --pictures")
+    group.add_argument(
+        "--ids", type=Path, metavar="FILE", help="a JSON list of the pictures to take (all of them)"
+    )
     group.add_argument(
         "--detector",
         default="fasterrcnn_resnet50_fpn_v2",

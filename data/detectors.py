@@ -34,9 +34,7 @@ RANDOM = "random"  # as the name of weights: none, for tests
 OF_DETECTOR = "detector"  # as the name of a trunk's weights: there is no trunk
 FEATURE_SIZE = 2048
 
-# Names that COCO gives to classes that no box has.
-_NO_NAME = ("__background__", "N/A")
-_TRUNK = "resnet101"
+_NO_NAME = "N/A"  # of COCO's classes that no box has
 _POOLED = 14  # bins along each side of a region, as its layer4 halves them to 7
 _TRUNK_STRIDE = 16
 _LONGEST_SIDE = 10_000  # pixels that a detector may see
@@ -126,13 +124,13 @@ def load_trunk(weights: str, seed: int) -> Trunk | None:
     """
     if weights == OF_DETECTOR:
         return None
+    if weights != RANDOM and not Path(weights).is_file():
+        return Trunk(_published_network("resnet101", weights)).eval()
     torch.manual_seed(seed)
     # What is not trained keeps its numbers small: each block begins as nothing.
     resnet = models.resnet101(zero_init_residual=True)
     if weights != RANDOM:
-        path = Path(weights)
-        content = _read_weights(path) if path.is_file() else _published_weights(_TRUNK, weights)
-        _take_weights(resnet, weights, content)
+        _take_weights(resnet, weights, _read_weights(Path(weights)))
     return Trunk(resnet).eval()
 
 
@@ -208,26 +206,28 @@ def _published_detector(
             f"--detector {name}: expected a detector of two stages (fasterrcnn, maskrcnn, "
             "keypointrcnn), whose proposals are what the least number of regions is filled from"
         )
-    if weights != RANDOM:
-        _take_weights(network, weights, content or _published_weights(name, weights))
-    categories = models.get_model_weights(name).DEFAULT.meta["categories"]
-    labels = tuple("" if label in _NO_NAME else label for label in categories)
-    return Detector(network, labels)
+    if content is not None:
+        _take_weights(network, weights, content)
+    elif weights != RANDOM:
+        network = _published_network(name, weights)
+    _, *categories = models.get_model_weights(name).DEFAULT.meta["categories"]
+    labels = tuple("" if label == _NO_NAME else label for label in categories)
+    return Detector(network, ("", *labels))
 
 
-def _published_weights(name: str, weights: str) -> dict[str, Any]:
-    known = models.get_model_weights(name)
-    if weights not in known.__members__:
+def _published_network(name: str, weights: str) -> nn.Module:
+    known = models.get_model_weights(name).__members__
+    if weights not in known:
         raise InputError(
             f"weights {shown(weights)} of {name}: expected a file, {RANDOM}, or one of "
-            f"{', '.join(known.__members__)}"
+            f"{', '.join(known)}"
         )
     try:
-        return known[weights].get_state_dict(progress=False, check_hash=True)
+        return models.get_model(name, weights=known[weights])
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"{known[weights].url} cannot be had ({error}); where it can, download it, and name "
-            "the file in place of the weights"
+            f"{known[weights].url} cannot be had ({error}); downloaded elsewhere it is found in "
+            f"{torch.hub.get_dir()}/checkpoints"
         ) from error
 
 

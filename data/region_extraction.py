@@ -19,9 +19,10 @@ from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 from torchvision.transforms.functional import pil_to_tensor
 
 from data.detectors import Detector, Trunk, load_detector, load_trunk
-from data.files import BadRecord, DataError, bad_record, read_id, read_json
+from data.files import BadRecord, read_json
 from data.loaders import workers_explained
 from data.narration import Regions
+from data.picture_files import Picture, read_picture, size_of
 from data.region_index import names_of_region_files, region_files, shard_name
 from data.region_writing import PictureRegions, write_region_store
 from data.regions import MAX_REGIONS
@@ -35,14 +36,6 @@ PICTURES_PER_SHARD = 1000
 _THRESHOLD = 0.2  # of the score of a region beyond the least number
 _OVERLAP = 0.5  # IoU of two regions of one class, from which the surer one is kept alone
 _LEAST_SIDE = 1.0  # pixels of the picture as the detector sees it
-_ENDINGS = (".jpg", ".jpeg", ".png")
-
-
-class Picture(NamedTuple):
-    """A picture's file, and the id that it is known by."""
-
-    image_id: str
-    path: Path
 
 
 class _Found(NamedTuple):
@@ -200,29 +193,6 @@ def _in_picture(boxes_xyxy: Tensor, seen: tuple[int, int], size: tuple[int, int]
     return clip_boxes_to_image(boxes_xyxy * scale, size)
 
 
-def find_pictures(folder: Path) -> list[Picture]:
-    """The pictures in a folder, in the order of their ids, which are their names without ending.
-
-    Raises:
-        DataError: there are none, a name is not fit to be an id, or two have one id.
-    """
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror}") from error
-    pictures: dict[str, Picture] = {}
-    for path in paths:
-        image_id = read_id(path.stem)
-        if image_id is None:
-            raise DataError(f"{folder}: {shown(path.name)} is not fit to be an image id")
-        if image_id in pictures:
-            raise DataError(f"{folder}: {path.name} and {pictures[image_id].path.name} have one id")
-        pictures[image_id] = Picture(image_id, path)
-    if not pictures:
-        raise DataError(f"{folder} has no pictures, expected files {', '.join(_ENDINGS)}")
-    return [pictures[image_id] for image_id in sorted(pictures)]
-
-
 def identity_of_weights(weights: str) -> str:
     """What tells weights from others: their name, and of a file what is in it."""
     path = Path(weights)
@@ -337,7 +307,7 @@ def _read_batches(
     """Pictures of one size together, so that none is padded and each is seen as it is alone."""
     by_size: dict[tuple[int, int], list[int]] = {}
     for place, picture in enumerate(pictures):
-        by_size.setdefault(_size(picture.path), []).append(place)
+        by_size.setdefault(size_of(picture), []).append(place)
     batches = [
         places[first : first + batch]
         for _, places in sorted(by_size.items())
@@ -355,20 +325,8 @@ class _Pictures(Dataset):
         self.pictures = pictures
 
     def __getitem__(self, place: int) -> tuple[str, Tensor] | BadRecord:
-        image_id, path = self.pictures[place]
+        picture = self.pictures[place]
         try:
-            with Image.open(path) as image:
-                return image_id, pil_to_tensor(image.convert("RGB"))
-        except Exception as error:
-            # A broken picture ends in nearly any kind of error.
-            return bad_record(path, image_id, f"what cannot be read ({error})", "a picture")
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """(width, height) as the header says; zeros where it cannot be read."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except Exception:
-        # What is wrong with it is said where it is read.
-        return 0, 0
+            return picture.image_id, read_picture(picture)
+        except BadRecord as problem:
+            return problem

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import shutil
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.models import WeightsEnum
 
 from data.detectors import (
     FEATURE_SIZE,
@@ -22,7 +24,8 @@ from data.detectors import (
     save_detector,
 )
 from data.files import BadRecord, DataError
-from data.region_extraction import MIN_REGIONS, RegionExtractor, choose_regions, find_pictures
+from data.picture_files import find_pictures, listed_pictures
+from data.region_extraction import MIN_REGIONS, RegionExtractor, choose_regions
 from data.region_index import find_region_files
 from data.regions import MAX_REGIONS, RegionStore
 from prepare import main as prepare
@@ -182,6 +185,21 @@ def test_an_unreadable_picture_is_left_out_and_said(
         assert sorted(store.image_ids) == ["100", "101"]
 
 
+def test_a_list_says_which_pictures_are_taken(tmp_path: Path) -> None:
+    pictures = find_pictures(picture_folder(tmp_path / "pictures", 3))
+    ids = tmp_path / "ids.json"
+    ids.write_text('[102, "100", 7]')
+    with pytest.raises(BadRecord, match="ids.json: 7: found no picture"):
+        listed_pictures(pictures, ids)
+    problems: list[BadRecord] = []
+    listed = listed_pictures(pictures, ids, problems.append)
+    assert listed == [pictures[0], pictures[2]] and len(problems) == 1
+    for content, message in (('{"100": 0}', "a list of image ids"), ("[7]", "no picture that is")):
+        ids.write_text(content)
+        with pytest.raises(DataError, match=message):
+            listed_pictures(pictures, ids, problems.append)
+
+
 def test_wrong_folders_and_weights_are_refused(tmp_path: Path) -> None:
     pictures = picture_folder(tmp_path / "pictures", 1)
     (tmp_path / "empty").mkdir()
@@ -210,6 +228,33 @@ def test_wrong_folders_and_weights_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             prepare(options_for(pictures, tmp_path / "out", *others))
     assert not (tmp_path / "out").exists()
+
+
+def test_published_weights_are_taken_or_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Random numbers stand for what is downloaded."""
+    expected = untrained()
+
+    def of_untrained(self: WeightsEnum, **_: object) -> dict[str, torch.Tensor]:
+        return expected.network.state_dict()
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", of_untrained)
+    loaded = load_detector(DETECTOR, "COCO_V1", 64, 0)
+    assert loaded.labels == expected.detector.labels
+    assert loaded.labels[:2] == ("", "person") and "N/A" not in loaded.labels
+    picture = torch.from_numpy(shapes(1)).permute(2, 0, 1)
+    (given,) = expected(["1"], [picture])
+    (found,) = RegionExtractor(loaded, expected.trunk, CPU)(["1"], [picture])
+    assert found.classes == given.classes
+    assert found.features == pytest.approx(given.features, rel=1e-3, abs=1e-4)
+
+    def out_of_reach(self: WeightsEnum, **_: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", out_of_reach)
+    with pytest.raises(InputError, match="resnet101-.*pth cannot be had .*no network"):
+        load_trunk("IMAGENET1K_V2", 0)
 
 
 def test_a_saved_detector_brings_its_names_and_features(tmp_path: Path) -> None:

@@ -15,19 +15,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.detectors import Detector, new_detector, save_detector
-from data.files import bad_record
 from data.labelled_boxes import LabelledPicture, read_labelled_boxes
 from data.loaders import workers_explained
+from data.picture_files import Picture, read_picture
 from data.region_extraction import RegionExtractor
 from utils.boxes import pairwise_iou
 from utils.device import choose_device, choose_precision
@@ -88,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--held-out", type=float, default=0.05, help="share to measure on (0.05)")
     parser.add_argument("--size", type=whole_number_from(32), default=240, help="shorter side, px")
     number = whole_number_from(1)
-    parser.add_argument("--steps", type=number, default=1000, help="of a batch each (1000)")
+    parser.add_argument("--steps", type=number, default=700, help="of a batch each (700)")
     parser.add_argument("--batch", type=number, default=8, help="pictures of a step (8)")
     parser.add_argument("--lr", type=float, default=1e-3, help="the highest learning rate (0.001)")
     parser.add_argument("--workers", type=whole_number_from(0), default=0)
@@ -113,7 +111,7 @@ class LabelledPictures(Dataset):
 
     def __getitem__(self, place: int) -> tuple[Tensor, Target]:
         labelled = self.pictures[place]
-        picture = read_picture(self.folder / labelled.file_name, labelled.image_id) / 255
+        picture = read_picture(_file_of(labelled, self.folder)) / 255
         boxes = torch.from_numpy(labelled.boxes_xyxy.copy())
         if torch.rand(()) < 0.5:
             picture = picture.flip(2)
@@ -126,18 +124,8 @@ class LabelledPictures(Dataset):
         }
 
 
-def read_picture(path: Path, image_id: str) -> Tensor:
-    """A picture as [3, H, W] uint8.
-
-    Raises:
-        BadRecord: it cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            return pil_to_tensor(image.convert("RGB"))
-    except Exception as error:
-        # A broken picture ends in nearly any kind of error.
-        raise bad_record(path, image_id, f"what cannot be read ({error})", "a picture") from error
+def _file_of(labelled: LabelledPicture, folder: Path) -> Picture:
+    return Picture(labelled.image_id, folder / labelled.file_name)
 
 
 def train(
@@ -219,7 +207,7 @@ def measure(
     """
     found = named = things = told = coloured = 0
     for labelled in pictures:
-        picture = read_picture(folder / labelled.file_name, labelled.image_id)
+        picture = read_picture(_file_of(labelled, folder))
         (regions,) = extractor([labelled.image_id], [picture])
         boxes = torch.from_numpy(labelled.boxes_xyxy)
         overlaps, places = pairwise_iou(boxes, torch.from_numpy(regions.boxes_xyxy)).max(dim=1)
