@@ -6,6 +6,8 @@ import os
 
 # Before torch is imported: tensors here are tiny, and threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before transformers is: no test waits for what a hub answers.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 from collections import Counter
 from pathlib import Path
