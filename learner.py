@@ -21,7 +21,7 @@ class Learner:
     Args:
         model: on the device that it is to learn on.
         steps_per_epoch: how many steps pass for an epoch.
-        before: where the run was left; None to begin.
+        resumed: where the run was left; None to begin.
 
     Raises:
         CheckpointError: what was left is of another model.
@@ -39,29 +39,29 @@ class Learner:
         model: CoreferenceModel,
         config: Config,
         steps_per_epoch: int,
-        before: RunState | None = None,
+        resumed: RunState | None = None,
     ) -> None:
         self.model = model
         self.teacher = make_teacher(model, config.ema_decay) if config.use_ema else None
         self.optimizer = make_optimizer(model, config)
         self.pseudo = PseudoSchedule(config.pseudo_ramp_epochs * steps_per_epoch)
         self.skipped = 0
-        if before is not None:
+        if resumed is not None:
             try:
-                self._go_on(before, steps_per_epoch)
+                self._resume(resumed, steps_per_epoch)
             except (RuntimeError, ValueError, KeyError, TypeError) as error:
                 raise CheckpointError(f"the state does not fit its run: {error}") from error
-        done = 0 if before is None else before.done(steps_per_epoch)
+        done = 0 if resumed is None else resumed.done(steps_per_epoch)
         self.scheduler = make_scheduler(self.optimizer, config, steps_per_epoch, done)
 
-    def _go_on(self, before: RunState, steps_per_epoch: int) -> None:
-        self.model.load_state_dict(before.learner["model"])
+    def _resume(self, resumed: RunState, steps_per_epoch: int) -> None:
+        self.model.load_state_dict(resumed.learner["model"])
         if self.teacher is not None:
-            self.teacher.load_state_dict(before.learner["teacher"])
-        self.optimizer.load_state_dict(before.learner["optimizer"])
-        since_start = before.learner["pseudo"]
+            self.teacher.load_state_dict(resumed.learner["teacher"])
+        self.optimizer.load_state_dict(resumed.learner["optimizer"])
+        since_start = resumed.learner["pseudo"]
         if since_start is not None:
-            scale = steps_per_epoch / before.steps_per_epoch
+            scale = steps_per_epoch / resumed.steps_per_epoch
             self.pseudo.since_start = round(since_start * scale)
 
     @property

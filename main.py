@@ -312,7 +312,7 @@ def train(
     # The same on every rank until the model is built; from then on each drops out its own.
     set_seeds(config.seed)
     files = RunFolder(Path("saved") / options.save_name, options.keep)
-    before = where_it_stands(files, resume=options.resume)
+    resumed = where_it_stands(files, resume=options.resume)
     # First of all: what cannot be had is said before the data are read.
     word_pieces = load_word_pieces(config.text_encoder)
     data = read_training_data(config, word_pieces, skip_bad_records=options.skip_bad_records)
@@ -333,23 +333,23 @@ def train(
         word_vectors=word_vectors,
         language=language_of_features(config),
     )
-    taken = {} if before is None else before.taken
+    taken = {} if resumed is None else resumed.taken
     batches = make_batches(data, encoded, config, options.workers, device, taken)
-    if before is not None:
-        check_same_run(files.state, before, config, batches.sizes)
+    if resumed is not None:
+        check_same_run(files.state, resumed, config, batches.sizes)
     measured = measured_batches(data, encoded, config, device)
-    prepare_folder(files, resumed=before is not None)
+    prepare_folder(files, resumed=resumed is not None)
 
     model, started = build_pretrained(config)
     print(f"{config.text_encoder}: {started} of {config.fusion_layers} fusion layers start from it")
-    learner = Learner(model.to(device), config, batches.steps_per_epoch, before)
+    learner = Learner(model.to(device), config, batches.steps_per_epoch, resumed)
     precision = choose_precision(config.precision, device)
     training_step = wrapped_for_ranks(TrainingStep(model, config, precision))
     run = TrainingRun(
-        config, training_step, learner, batches, files, stops, device, options.save_steps, before
+        config, training_step, learner, batches, files, stops, device, options.save_steps, resumed
     )
     # It holds the weights once more.
-    del before
+    del resumed
     log = files.open_log(run.epoch) if is_main() else None
     for epoch in run.epochs():
         means = run.train_epoch()

@@ -67,7 +67,7 @@ class TrainingRun:
         training_step: a `TrainingStep` around the learner's model, wrapped where there are several
             ranks.
         save_steps: how many steps pass at most until the state is saved.
-        before: where the run was left; None to begin.
+        resumed: where the run was left; None to begin.
 
     Attributes:
         epoch: the epoch that it is in, counted from 0.
@@ -84,7 +84,7 @@ class TrainingRun:
         stops: StopRequests,
         device: torch.device,
         save_steps: int,
-        before: RunState | None = None,
+        resumed: RunState | None = None,
     ) -> None:
         self.config = config
         self.learner = learner
@@ -97,20 +97,20 @@ class TrainingRun:
         self._save_steps = save_steps
         self._losses = Means()
         self._best: float | None = None
-        if before is None:
+        if resumed is None:
             set_seeds(config.seed + rank())
         else:
-            self._go_on(before)
+            self._resume(resumed)
 
-    def _go_on(self, before: RunState) -> None:
-        if before.epoch >= self.config.epochs:
+    def _resume(self, resumed: RunState) -> None:
+        if resumed.epoch >= self.config.epochs:
             raise InputError(
-                f"{self.files.state}: is in epoch {before.epoch} already, counted from 0, expected "
-                f"one below --epochs {self.config.epochs}"
+                f"{self.files.state}: is in epoch {resumed.epoch} already, counted from 0, "
+                f"expected one below --epochs {self.config.epochs}"
             )
-        self.epoch, self.step = before.epoch, before.step_of(self._batches.steps_per_epoch)
-        self._losses = Means(before.losses)
-        self._best = before.best
+        self.epoch, self.step = resumed.epoch, resumed.step_of(self._batches.steps_per_epoch)
+        self._losses = Means(resumed.losses)
+        self._best = resumed.best
         print(
             f"{self.files.state}: goes on in epoch {self.epoch} after {self.step} of "
             f"{self._batches.steps_per_epoch} steps"
@@ -118,8 +118,8 @@ class TrainingRun:
         # Of what is not restored: numbers that were not drawn before.
         done = self.learner.scheduler.last_epoch
         set_seeds(self.config.seed + done * world_size() + rank())
-        if len(before.random_states) == world_size():
-            set_random_state(before.random_states[rank()], self._device)
+        if len(resumed.random_states) == world_size():
+            set_random_state(resumed.random_states[rank()], self._device)
 
     def epochs(self) -> Iterator[int]:
         """The epochs that are left, the one that it is in first."""
