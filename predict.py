@@ -28,11 +28,11 @@ from data.readers.report import ReadReport, Record
 from data.sources import look_up_words
 from data.word_vectors import WordVectors
 from evaluation.page import ShownText, page_of, picture_uri
-from resolver import RegionExtractor, Resolution, Resolver
+from resolver import RegionFinder, Resolution, Resolver
 from utils.device import choose_device
 from utils.errors import InputError, run_command
 from utils.files import write_text
-from utils.options import whole_number_from
+from utils.options import add_detector_options, whole_number_from
 from utils.spans import Span
 from utils.visible import shown
 
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n".join(report.lines()), file=sys.stderr)
 
 
-def make_extractor(options: argparse.Namespace) -> RegionExtractor:
+def make_extractor(options: argparse.Namespace) -> RegionFinder:
     """What finds the regions of pictures, as the options say.
 
     Raises:
@@ -98,16 +98,16 @@ def make_extractor(options: argparse.Namespace) -> RegionExtractor:
             "the regions of the training were made with"
         )
     # Here, as torchvision's networks take seconds to import.
-    from data.region_extraction import RegionExtractor as Networks
+    from data.region_extraction import RegionExtractor
 
-    networks = Networks.load(
+    extractor = RegionExtractor.load(
         options.detector,
         options.detector_weights,
         options.trunk_weights,
         choose_device(options.device),
         options.size,
     )
-    return networks.regions_of
+    return extractor.regions_of
 
 
 def read_requests(options: argparse.Namespace, report: ReadReport) -> list[Request]:
@@ -161,29 +161,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="write an HTML page of the answers too"
     )
-    parser.add_argument(
-        "--detector",
-        default="fasterrcnn_resnet50_fpn_v2",
-        metavar="NAME",
-        help="finds the regions of pictures, as in prepare.py regions (%(default)s)",
-    )
-    parser.add_argument(
-        "--detector-weights",
-        metavar="WEIGHTS",
-        help="of the detector: those that the regions of the training were made with",
-    )
-    parser.add_argument(
-        "--trunk-weights",
-        default="IMAGENET1K_V2",
-        metavar="WEIGHTS",
-        help="of the network that describes the regions, likewise (%(default)s)",
-    )
-    parser.add_argument(
-        "--size",
-        type=whole_number_from(32),
-        metavar="PIXELS",
-        help="shorter side of the pictures as the detector sees them, likewise; by default as it "
-        "was trained",
+    add_detector_options(
+        parser.add_argument_group(
+            "of pictures", "the same as those that the regions of the training were made with"
+        ),
+        None,
     )
     parser.add_argument(
         "--sense2vec",

@@ -44,6 +44,7 @@ from data.mentions import (
 )
 from data.narration import Narration
 from data.parser_pipeline import train_parser
+from data.pictures import find_pictures, listed_pictures
 from data.readers import (
     DATASETS,
     default_test_split,
@@ -62,7 +63,7 @@ from utils.distributed import gather_objects, is_main, process_group, world_size
 from utils.errors import InputError, run_command
 from utils.files import folder_when_whole
 from utils.launch import read_launch
-from utils.options import whole_number_from
+from utils.options import add_detector_options, whole_number_from
 from utils.processes import default_processes
 from utils.visible import visible
 
@@ -348,7 +349,6 @@ def _convert_regions(options: argparse.Namespace) -> None:
 
 def _extract_regions(options: argparse.Namespace) -> None:
     # Here, as torchvision's networks take seconds to import.
-    from data.picture_files import find_pictures, listed_pictures
     from data.region_extraction import (
         RegionExtractor,
         identity_of_weights,
@@ -446,33 +446,7 @@ def _add_region_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ids", type=Path, metavar="FILE", help="a JSON list of the pictures to take (all of them)"
     )
-    group.add_argument(
-        "--detector",
-        default="fasterrcnn_resnet50_fpn_v2",
-        metavar="NAME",
-        help="of torchvision's detectors of two stages (%(default)s)",
-    )
-    weights = "a name of torchvision's weights, a file, or random"
-    group.add_argument(
-        "--detector-weights",
-        default="COCO_V1",
-        metavar="WEIGHTS",
-        help=f"{weights} (%(default)s); a file of tools/train_detector.py brings its own network",
-    )
-    group.add_argument(
-        "--trunk-weights",
-        default="IMAGENET1K_V2",
-        metavar="WEIGHTS",
-        help="of the ResNet-101 that describes the regions: "
-        f"{weights} (%(default)s), or detector: the detector's own head describes them",
-    )
-    group.add_argument(
-        "--size",
-        type=whole_number_from(32),
-        metavar="PIXELS",
-        help="shorter side of the pictures as the networks see them; by default as the detector "
-        "was trained",
-    )
+    add_detector_options(group, "COCO_V1")
     group.add_argument("--seed", type=whole_number_from(0), default=0, help="of random weights")
     group.add_argument(
         "--batch", type=whole_number_from(1), default=4, help="pictures that go together (4)"

@@ -42,7 +42,7 @@ from utils.spans import Span
 from utils.visible import shown
 
 # From pictures in RGB to the regions of each.
-RegionExtractor = Callable[[Sequence[Image.Image]], list[Regions]]
+RegionFinder = Callable[[Sequence[Image.Image]], list[Regions]]
 # A file, a picture, or what a detector found in one.
 Picture = Path | str | Image.Image | Regions
 
@@ -161,7 +161,7 @@ class Resolver:
         device: torch.device,
         precision: torch.dtype = torch.float32,
         mention_threshold: float | None = None,
-        region_extractor: RegionExtractor | None = None,
+        region_extractor: RegionFinder | None = None,
     ) -> None:
         self.model = model
         self.word_pieces = word_pieces
@@ -179,7 +179,7 @@ class Resolver:
         device: torch.device | str = "auto",
         precision: torch.dtype = torch.float32,
         *,
-        region_extractor: RegionExtractor | None = None,
+        region_extractor: RegionFinder | None = None,
     ) -> Resolver:
         """Load a checkpoint; nothing beside the file is needed, but for word vectors (`resolve`).
 

@@ -22,7 +22,7 @@ from data.detectors import Detector, Trunk, load_detector, load_trunk
 from data.files import BadRecord, read_json
 from data.loaders import workers_explained
 from data.narration import Regions
-from data.picture_files import Picture, read_picture, size_of
+from data.pictures import Picture, read_picture, size_of
 from data.region_index import names_of_region_files, region_files, shard_name
 from data.region_writing import PictureRegions, write_region_store
 from data.regions import MAX_REGIONS
@@ -327,6 +327,6 @@ class _Pictures(Dataset):
     def __getitem__(self, place: int) -> tuple[str, Tensor] | BadRecord:
         picture = self.pictures[place]
         try:
-            return picture.image_id, read_picture(picture)
+            return picture.image_id, pil_to_tensor(read_picture(picture))
         except BadRecord as problem:
             return problem

@@ -24,7 +24,7 @@ from data.detectors import (
     save_detector,
 )
 from data.files import BadRecord, DataError
-from data.picture_files import find_pictures, listed_pictures
+from data.pictures import find_pictures, listed_pictures
 from data.region_extraction import MIN_REGIONS, RegionExtractor, choose_regions
 from data.region_index import find_region_files
 from data.regions import MAX_REGIONS, RegionStore

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from data.narration import Regions
-from resolver import RegionExtractor, Resolution, Resolver
+from resolver import RegionFinder, Resolution, Resolver
 from tests import tiny
 from tests.conftest import REPOSITORY
 from utils.errors import InputError
@@ -29,7 +29,7 @@ TEXTS = [
 SPANS = [[(32, 34), (0, 5), (0, 20), (9, 20), (25, 30)], [(0, 9), (11, 14)], [], [(0, 2)], []]
 
 
-def resolver_of(extractor: RegionExtractor | None = None, **values: object) -> Resolver:
+def resolver_of(extractor: RegionFinder | None = None, **values: object) -> Resolver:
     return tiny.resolver(region_extractor=extractor, **{**DETECTING, **values})
 
 

@@ -28,7 +28,7 @@ from data.word_pieces import WordPieces, load_word_pieces
 from data.word_vectors import WordVectors
 from models.build import build_pretrained, encoder_config_of
 from models.coreference_model import CoreferenceModel
-from resolver import RegionExtractor, Resolver
+from resolver import RegionFinder, Resolver
 from utils.batch import Batch
 from utils.checkpoint import Checkpoint, save_checkpoint
 from utils.config import Config
@@ -100,7 +100,7 @@ def tiny_model(**values: object) -> CoreferenceModel:
     return model.eval()
 
 
-def resolver(region_extractor: RegionExtractor | None = None, **values: object) -> Resolver:
+def resolver(region_extractor: RegionFinder | None = None, **values: object) -> Resolver:
     """The tiny model, with thresholds at which it links and finds some mentions."""
     return Resolver(
         tiny_model(**values),

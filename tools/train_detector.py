@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.functional import pil_to_tensor
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from data.detectors import Detector, new_detector, save_detector
 from data.labelled_boxes import LabelledPicture, read_labelled_boxes
 from data.loaders import workers_explained
-from data.picture_files import Picture, read_picture
+from data.pictures import Picture, read_picture
 from data.region_extraction import RegionExtractor
 from utils.boxes import pairwise_iou
 from utils.device import choose_device, choose_precision
@@ -111,7 +112,7 @@ class LabelledPictures(Dataset):
 
     def __getitem__(self, place: int) -> tuple[Tensor, Target]:
         labelled = self.pictures[place]
-        picture = read_picture(_file_of(labelled, self.folder)) / 255
+        picture = pil_to_tensor(read_picture(_file_of(labelled, self.folder))) / 255
         boxes = torch.from_numpy(labelled.boxes_xyxy.copy())
         if torch.rand(()) < 0.5:
             picture = picture.flip(2)
@@ -207,7 +208,7 @@ def measure(
     """
     found = named = things = told = coloured = 0
     for labelled in pictures:
-        picture = read_picture(_file_of(labelled, folder))
+        picture = pil_to_tensor(read_picture(_file_of(labelled, folder)))
         (regions,) = extractor([labelled.image_id], [picture])
         boxes = torch.from_numpy(labelled.boxes_xyxy)
         overlaps, places = pairwise_iou(boxes, torch.from_numpy(regions.boxes_xyxy)).max(dim=1)

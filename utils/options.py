@@ -105,3 +105,38 @@ def add_test_options(parser: argparse.ArgumentParser) -> None:
         dest="box_regression",
         help="insist that the checkpoint's box head was trained; the checkpoint decides its use",
     )
+
+
+def add_detector_options(group: argparse._ArgumentGroup, detector_weights: str | None) -> None:
+    """The networks that find and describe the regions of pictures.
+
+    Args:
+        detector_weights: of the detector, where they are not given.
+    """
+    weights = "a name of torchvision's weights, a file, or random"
+    group.add_argument(
+        "--detector",
+        default="fasterrcnn_resnet50_fpn_v2",
+        metavar="NAME",
+        help="of torchvision's detectors of two stages (%(default)s)",
+    )
+    group.add_argument(
+        "--detector-weights",
+        default=detector_weights,
+        metavar="WEIGHTS",
+        help=f"{weights} (%(default)s); a file of tools/train_detector.py brings its own network",
+    )
+    group.add_argument(
+        "--trunk-weights",
+        default="IMAGENET1K_V2",
+        metavar="WEIGHTS",
+        help="of the ResNet-101 that describes the regions: "
+        f"{weights} (%(default)s), or detector: the detector's own head describes them",
+    )
+    group.add_argument(
+        "--size",
+        type=whole_number_from(32),
+        metavar="PIXELS",
+        help="shorter side of the pictures as the networks see them; by default as the detector "
+        "was trained",
+    )
