@@ -75,8 +75,9 @@ from utils.errors import InputError, run_command
 from utils.languages import read_language
 from utils.options import add_data_options, whole_number_from
 from utils.preemption import StopRequests
+from utils.random_numbers import set_seeds
 from utils.run_folder import RunFolder
-from utils.run_state import check_same_run, set_seeds
+from utils.run_state import check_same_run
 
 # The probability above which a stretch of a text is a mention, where nothing is held out.
 MENTION_THRESHOLD = 0.5

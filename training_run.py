@@ -23,15 +23,9 @@ from utils.distributed import (
 from utils.errors import InputError
 from utils.meters import Means
 from utils.preemption import StopRequests
+from utils.random_numbers import random_state, set_random_state, set_seeds
 from utils.run_folder import RunFolder
-from utils.run_state import (
-    RunState,
-    load_run_state,
-    random_state,
-    save_run_state,
-    set_random_state,
-    set_seeds,
-)
+from utils.run_state import RunState, load_run_state, save_run_state
 
 
 def where_it_stands(files: RunFolder, *, resume: bool) -> RunState | None:
