@@ -29,7 +29,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     configuration file or the checkpoint speaks for it.
     """
     parser.add_argument(
-        "--dataset", default=argparse.SUPPRESS, help="cin, vd_ref, vispro, litbank or conll"
+        "--dataset",
+        default=argparse.SUPPRESS,
+        help="cin, vd_ref, vispro, litbank, conll or tiktalk",
     )
     parser.add_argument("--data-root", default=argparse.SUPPRESS, help="the data set's folder")
     parser.add_argument(
