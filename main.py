@@ -387,6 +387,7 @@ def train(
                 threshold=evaluation.threshold,
                 scores=evaluation.scores,
                 mention_threshold=evaluation.mention_threshold,
+                regions_made_of=data.regions_made_of,
             )
         )
     if log is not None:

@@ -5,6 +5,8 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
 - `SPLITS`: the names of its splits;
 - `LABELLED_SPLIT`: the one whose chains are trained on;
 - `UNLABELLED_SPLIT`: the one that is trained on without chains; None where there is none;
+- where thresholds and the best epoch have a split of their own to be chosen on, `HELD_OUT_SPLIT`,
+  its name;
 - `TEST_SPLIT`: the one that is tested on where nobody says otherwise;
 - `read(data_root, split, report) -> list[Narration]`;
 - `expected_files(data_root) -> list[ExpectedFiles]`, all that a folder of the data set may hold;
@@ -29,7 +31,7 @@ from typing import Any
 
 from data.files import DataError
 from data.narration import Narration
-from data.readers import cin, conll, litbank, vd_ref, vispro
+from data.readers import cin, conll, litbank, tiktalk, vd_ref, vispro
 from data.readers.expected import ExpectedFiles
 from data.readers.report import ReadReport
 from data.regions import RegionStore
@@ -41,6 +43,7 @@ DATASETS: dict[str, ModuleType] = {
     "vispro": vispro,
     "litbank": litbank,
     "conll": conll,
+    "tiktalk": tiktalk,
 }
 
 
@@ -194,6 +197,16 @@ def trace_folder(dataset: str, data_root: Path) -> Path | None:
     """
     find: Callable[[Path], Path] | None = getattr(_reader(dataset), "trace_folder", None)
     return None if find is None else find(Path(data_root))
+
+
+def held_out_split(dataset: str) -> str | None:
+    """The split that thresholds and the best epoch are chosen on; None where there is none.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    split: str | None = getattr(_reader(dataset), "HELD_OUT_SPLIT", None)
+    return split
 
 
 def default_test_split(dataset: str) -> str:

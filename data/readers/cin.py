@@ -47,6 +47,7 @@ from data.readers.expected import ExpectedFiles
 from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport, Record, same_words
 from data.region_index import find_region_files, names_of_region_files, region_files
+from data.region_shards import read_made_of
 from data.regions import RegionStore
 from utils.visible import shown
 
@@ -93,8 +94,11 @@ def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | N
         DataError: some of the files are missing, or broken.
         BadRecord: a picture's detections are wrong, and such are not skipped.
     """
-    files = find_region_files(_region_folder(data_root), split)
-    return RegionStore.read_files(files, **options) if files else None
+    folder = _region_folder(data_root)
+    files = find_region_files(folder, split)
+    if not files:
+        return None
+    return RegionStore.read_files(files, made_of=read_made_of(folder, split), **options)
 
 
 def read_truth(data_root: Path) -> dict[str, Narration]:
