@@ -11,8 +11,9 @@ from data.narration import Box, Narration
 from data.percent_boxes import percent_box
 from utils.errors import InputError
 
-# Labels without a mention, for chains that a person adds.
-SPARE_CHAINS = 20
+# Labels without a mention, for chains that a person adds to those there are, or to none.
+_SPARE = 10
+_SPARE_OF_PLAIN_TEXT = 30
 
 # Told apart by the colour-blind; chains take them in turn.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -106,7 +107,7 @@ def _labels(narration: Narration, chains: Sequence[str]) -> list[dict[str, str]]
     words: dict[str, list[str]] = {}
     for mention, chain in zip(narration.mentions, chains, strict=True):
         words.setdefault(chain, []).append(narration.text[mention.start : mention.end])
-    spare = itertools.islice(_new_names(chains), SPARE_CHAINS)
+    spare = itertools.islice(_new_names(chains), _SPARE if chains else _SPARE_OF_PLAIN_TEXT)
     words |= {name: ["a chain without a mention"] for name in spare}
     return [
         {"value": name, "background": colour, "hint": ", ".join(of_chain)}
