@@ -49,7 +49,7 @@ def read_annotations(
     if not isinstance(tasks, list):
         raise DataError(f"{path} holds {shown(tasks)}, expected a list of tasks")
     narrations: dict[str, Narration] = {}
-    skipped = waiting = boxes_alone = 0
+    not_annotated = boxes_alone = 0
     for number, fields in enumerate(tasks):
         try:
             record = _task(path, number, fields)
@@ -57,8 +57,7 @@ def read_annotations(
                 raise record.bad("the same id in an earlier task", "every id once")
             annotation = _choose(record, annotator)
             if annotation is None:
-                cancelled = bool(record.fields["annotations"])
-                skipped, waiting = skipped + cancelled, waiting + (not cancelled)
+                not_annotated += 1
                 continue
             narrations[record.name], without_mention = _narration(record, annotation)
             boxes_alone += without_mention
@@ -69,8 +68,7 @@ def read_annotations(
     report.count("mentions", len(mentions))
     report.count("mentions without a box", sum(not mention.boxes_xyxy for mention in mentions))
     report.count("narrations without mentions", sum(not n.mentions for n in narrations.values()))
-    report.count("tasks skipped by their annotators", skipped)
-    report.count("tasks not annotated", waiting)
+    report.count("tasks skipped or not annotated", not_annotated)
     report.count("boxes of chains without a mention, left out", boxes_alone)
     return list(narrations.values())
 
@@ -124,16 +122,8 @@ def _narration(record: Record, annotation: Record) -> tuple[Narration, int]:
     text = data.take("text", str, "the text of the narration")
     if not is_text(text) or not text.strip():
         raise data.bad(f"text {shown(text)}", "a text that is not blank")
-    regions: dict[str, Record] = {}
-    for region in _results(annotation, ("labels", "rectanglelabels")):
-        name = region.take("id", str, "the name of the region")
-        if name in regions:
-            raise region.bad(f"the region {shown(name)} a second time", "every region once")
-        regions[name] = region
-    in_text = {
-        name: region for name, region in regions.items() if region.fields["type"] == "labels"
-    }
-    in_picture = {name: region for name, region in regions.items() if name not in in_text}
+    in_text = _regions(annotation, "labels")
+    in_picture = _regions(annotation, "rectanglelabels")
     mentions = _mentions(text, in_text)
     ties = _ties(annotation, in_text, in_picture)
     rectangles = [
@@ -151,13 +141,24 @@ def _narration(record: Record, annotation: Record) -> tuple[Narration, int]:
     return narration, sum(rectangle.chain not in chains for rectangle in rectangles)
 
 
-def _results(annotation: Record, kinds: Sequence[str]) -> Iterator[Record]:
-    """The results of an annotation that are of some kinds; a project may have further controls."""
+def _regions(annotation: Record, kind: str) -> dict[str, Record]:
+    """The regions of a kind by their names."""
+    regions: dict[str, Record] = {}
+    for region in _results(annotation, kind):
+        name = region.take("id", str, "the name of the region")
+        if name in regions:
+            raise region.bad(f"the region {shown(name)} a second time", "every region once")
+        regions[name] = region
+    return regions
+
+
+def _results(annotation: Record, kind: str) -> Iterator[Record]:
+    """The results of an annotation that are of a kind; a project may have further controls."""
     results = annotation.take("result", list, "a list of regions and relations")
     for number, fields in enumerate(results):
         if not isinstance(fields, dict):
             raise annotation.bad(f"result {number} {shown(fields)}", "an object")
-        if fields.get("type") in kinds:
+        if fields.get("type") == kind:
             yield Record(annotation.path, f"{annotation.name}: result {number}", fields)
 
 
@@ -242,7 +243,7 @@ def _ties(
 ) -> dict[str, frozenset[str]]:
     """The mentions that a box is tied to, by the name of its region."""
     ties: dict[str, set[str]] = defaultdict(set)
-    for relation in _results(annotation, ("relation",)):
+    for relation in _results(annotation, "relation"):
         ends = {relation.take(key, str, "the name of a region") for key in ("from_id", "to_id")}
         box, mention = ends & in_picture.keys(), ends & in_text.keys()
         if len(box) != 1 or len(mention) != 1:
