@@ -186,8 +186,10 @@ def _turns(record: Record) -> tuple[list[list[str]], tuple[Sentence, ...]]:
     """The tokens of the turns, and the turns as sentences with their speakers."""
     turns = record.take("sentences", list, "a list of turns")
     speakers = record.take("speaker_ids", list, "the speakers of each turn")
-    if not turns or list(map(_length, turns)) != list(map(_length, speakers)):
-        raise record.bad(f"speaker_ids {shown(speakers)}", "one for each token of each turn")
+    if not turns or None in (lengths := list(map(_length, turns))):
+        raise record.bad(f"sentences {shown(turns)}", "lists of characters")
+    if list(map(_length, speakers)) != lengths:
+        raise record.bad(f"speaker_ids {shown(speakers)}", "one for each character of each turn")
     sentences = []
     start = 0
     for turn, of_turn in zip(turns, speakers, strict=True):
@@ -237,7 +239,9 @@ def _labels(record: Record) -> tuple[str, ...]:
 def _spans(record: Record, tokens: int) -> list[list[tuple[tuple[int, int], str]]]:
     """First and last token of the mentions of each chain, and their texts in `clusters_str`."""
     clusters, phrases = record.fields["clusters"], record.take("clusters_str", list, "lists")
-    if list(map(_length, clusters)) != list(map(_length, phrases)) or not all(clusters):
+    if not all(isinstance(spans, list) and spans for spans in clusters):
+        raise record.bad(f"clusters {shown(clusters)}", "lists of spans, none of them empty")
+    if list(map(_length, clusters)) != list(map(_length, phrases)):
         raise record.bad(f"clusters_str {shown(phrases)}", "a text for each span of each chain")
     seen = set()
     chains = []
