@@ -114,12 +114,13 @@ def _section(number: int, shown: ShownText) -> str:
         f'<h2><a href="#n{number}">{title}</a> <small>{scores}</small></h2>',
         '<div class="columns">',
         pictures(shown, sides["predicted"], sides.get("gold", {}), attributes),
+        '<div class="sides">',
     ]
     for name, chains in sides.items():
         heading = f"<h3>{name}</h3>" if len(sides) > 1 else ""
         text = marked(shown.text, chains, shown.turns, attributes)
         parts.append(f'<div class="side">{heading}<p class="text" dir="auto">{text}</p></div>')
-    parts.append("</div>")
+    parts.append("</div></div>")
     if shown.errors:
         items = "\n".join(_error(error, shown.text) for error in shown.errors)
         parts.append(f'<ul class="errors">{items}</ul>')

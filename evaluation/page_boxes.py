@@ -88,6 +88,7 @@ def _picture(picture: Picture, boxes: Sequence[str]) -> str:
     content = ""
     if picture.uri is not None:
         uri = html.escape(picture.uri)
+        # Not loaded lazily: what was never scrolled to would be missing from what is printed.
         content = f'<img src="{uri}" alt="" width="{width}" height="{height}" decoding="async">'
     caption = f"<figcaption>{escaped(picture.caption)}</figcaption>" if picture.caption else ""
     return (
