@@ -92,7 +92,7 @@ def _picture(picture: Picture, boxes: Sequence[str]) -> str:
         content = f'<img src="{uri}" alt="" width="{width}" height="{height}" decoding="async">'
     caption = f"<figcaption>{escaped(picture.caption)}</figcaption>" if picture.caption else ""
     return (
-        f'<figure><div class="picture" style="aspect-ratio:{width}/{height}">{content}'
+        f'<figure><div class="picture" style="--ratio:{width}/{height}">{content}'
         f"{''.join(boxes)}</div>{caption}</figure>"
     )
 

@@ -40,10 +40,12 @@ def marked(
     previous = 0
     for here in brackets([span for span, _ in mentions], {len(text), *speaker_at}):
         pieces.append(escaped(text[previous : here.place]))
+        looks = "number"
         for index in here.closing:
             span, number = mentions[index]
             if span[1] == here.place:
-                pieces.append(f'<span class="number">{number}</span>')
+                pieces.append(f'<span class="{looks}">{number}</span>')
+                looks = "number also"
             pieces.append("</span>")
         if here.place in speaker_at:
             line_break = "<br>" if here.place else ""

@@ -130,8 +130,8 @@ def test_pictures_are_shown_and_frames_where_there_are_none(folder: Path, checkp
     _, page = run(test_coref, folder, checkpoint)
     assert [tag for tag, _ in page.tags].count("img") == 2
     sizes = [picture["style"] for picture in page.of_class("picture")]
-    assert sizes[:2] == ["aspect-ratio:60/40"] * 2
-    assert sizes[2:] == [f"aspect-ratio:{cin_files.WIDTH}/{cin_files.HEIGHT}"]
+    assert sizes[:2] == ["--ratio:60/40"] * 2
+    assert sizes[2:] == [f"--ratio:{cin_files.WIDTH}/{cin_files.HEIGHT}"]
 
 
 def test_a_broken_picture_is_named_or_an_empty_frame(
