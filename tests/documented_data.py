@@ -9,6 +9,7 @@ import numpy as np
 
 from data.readers import read_narrations
 from tests import (
+    test_label_studio,
     test_localized_narratives,
     test_reader_conll,
     test_reader_vd_ref,
@@ -39,6 +40,12 @@ def write(folder: Path) -> None:
     )
     (datasets / "vispro").mkdir()
     (datasets / "texts.jsonl").write_text('{"text": "A man holds a dog. He pets it."}\n')
+    picture = next((datasets / "flickr30k-images").iterdir())
+    (datasets / "pictures.jsonl").write_text(
+        json.dumps({"text": "Here is a boy.", "image": f"{picture.parent.name}/{picture.name}"})
+    )
+    labelled = read_narrations("cin", datasets, "val").narrations
+    (datasets / "export.json").write_text(json.dumps(test_label_studio.exported(labelled)))
     demo = folder / "saved" / "demo" / "model"
     demo.mkdir(parents=True)
     tiny.write_checkpoint(demo / "models.pt", tiny.resolver(mention_detection=True))

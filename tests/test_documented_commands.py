@@ -22,12 +22,12 @@ import pytest
 
 import data.readers
 from data.files import BadRecord
-from tests import documented_data
+from tests import documented_data, tiny
 from tests.conftest import REPOSITORY
 from tests.test_documentation import PAGES, text_of
 
 # What a command line that is to be run begins with.
-_PROGRAMS = ("python", "torchrun", "srun", "scorch", "make", "head", "tail")
+_PROGRAMS = ("python", "torchrun", "srun", "scorch", "make", "head", "tail", "rm")
 # Commands that other tests run, or that are the tests, by what tells them.
 _ELSEWHERE = {
     "make demo": "Makefile::demo",
@@ -139,6 +139,16 @@ def test_the_commands_of_all_pages_run(
             run(smaller(command), capsys)
         except (Exception, SystemExit) as error:
             pytest.fail(f"{page}: {smaller(command)}\n{type(error).__name__}: {error}")
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage_of(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (shown,) = re.findall(r"```python\n(.+?)```", text_of("README.md"), re.DOTALL)
+    names = {"regions": tiny.regions(3, seed=0)}
+    exec(shown, names)
+    resolution = names["resolution"]
+    assert sum(map(len, resolution.chain_texts())) == len(resolution.mentions) > 2
 
 
 def test_the_reader_that_is_shown_reads(

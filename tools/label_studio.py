@@ -37,8 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Label narrations in Label Studio.")
-    parser.set_defaults(run=lambda _: parser.error("export or import is missing"))
-    commands = parser.add_subparsers(title="commands")
+    commands = parser.add_subparsers(
+        title="commands", required=True, help="COMMAND --help lists its options"
+    )
     export = commands.add_parser("export", help="narrations as tasks that Label Studio imports")
     export.set_defaults(run=_export)
     source = export.add_mutually_exclusive_group(required=True)
