@@ -37,6 +37,9 @@ document.addEventListener("click", (event) => {
   if (part) {
     kept = true;
     light(part);
+    // The mentions of an error may be far above it in a long text.
+    if (part.dataset.spans)
+      lit.querySelector(".mention.pointed")?.scrollIntoView({ block: "nearest" });
   } else if (lit) letGo();
 });
 document.addEventListener("focusin", (event) => {

@@ -50,7 +50,7 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     heard: list[str] = []
     opened.on("console", lambda message: heard.append(message.text))
     opened.on("pageerror", lambda error: heard.append(str(error)))
-    opened.on("dialog", lambda dialog: heard.append(dialog.message))
+    opened.on("dialog", lambda dialog: (heard.append(dialog.message), dialog.dismiss()))
     opened.on("request", lambda request: heard.append(request.url))
     opened.goto(path.as_uri())
     yield opened
@@ -107,6 +107,14 @@ def test_a_click_keeps_the_light_until_it_is_let_go(page: Page) -> None:
     part(page, ".mention", "21-24").click()
     page.locator("h1").click()
     assert lit(page) == set()
+
+
+def test_a_click_on_an_error_shows_its_mentions(page: Page) -> None:
+    page.set_viewport_size({"width": 400, "height": 300})
+    page.locator('li[data-sort="wrong_boxes"]').click()
+    mention = part(page, ".mention", "21-24")
+    place = mention.evaluate("mention => mention.getBoundingClientRect()")
+    assert 0 < place["top"] < place["bottom"] < 300
 
 
 def test_the_keyboard_reaches_everything(page: Page) -> None:
