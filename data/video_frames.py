@@ -156,7 +156,7 @@ def _pictured(video: Video, numbers: list[int]) -> Iterator[Frame]:
         if number not in files:
             raise bad_record(video.path, video.image_id, f"no frame {number}", "it")
         picture = read_picture(Picture(f"frame {number}", files[number]))
-        yield Frame(number, np.asarray(picture))
+        yield Frame(number, np.array(picture))
 
 
 def _frame_files(video: Video) -> dict[int, Path]:

@@ -15,9 +15,7 @@ def heads_of(*seen: tuple[int, float, tuple[float, ...]]) -> Heads:
     """Heads by frame, left edge and look; each is 20 pixels wide."""
     frames, lefts, looks = zip(*seen, strict=True)
     boxes = np.array([[left, 10, left + 20, 30] for left in lefts], dtype=np.float32)
-    return Heads(
-        np.array(frames), boxes, np.ones(len(frames), np.float32), np.array(looks, np.float32)
-    )
+    return Heads(np.array(frames), boxes, np.array(looks, np.float32))
 
 
 def whose(heads: Heads, frames: range, least_cosine: float = 0.6) -> list[int]:
@@ -88,5 +86,5 @@ def test_the_order_of_the_heads_in_a_frame_does_not_matter() -> None:
 
 
 def test_nobody_is_no_track() -> None:
-    none = Heads(np.zeros(0, int), np.zeros((0, 4), np.float32), np.zeros(0), np.zeros((0, 3)))
+    none = Heads(np.zeros(0, int), np.zeros((0, 4), np.float32), np.zeros((0, 3)))
     assert link_heads(none, range(3), 0.6) == [] == join_tracks(none, [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from data.face_encoder import FEATURE_SIZE, FaceEncoder, load_face_encoder, save
 from data.files import BadRecord, DataError
 from data.head_detection import Found, HeadFinder
 from data.head_features import Describer, describer_by_encoder, describer_by_regions
-from data.head_files import read_heads, write_heads
+from data.head_files import SeenVideo, read_heads, write_heads
 from data.head_finding import DetectedHeads
+from data.readers import read_narrations
 from data.readers.report import ReadReport
 from data.readers.tiktalk_heads import read_heads as read_boxes
 from data.region_extraction import RegionExtractor
@@ -30,6 +32,7 @@ from data.sample_dialogues.moving import FRAMES, HEIGHT, WIDTH
 from data.video_frames import Video, find_videos
 from evaluation.head_scores import TrueHead, count_heads
 from prepare import main as prepare
+from tests.inputs import encode
 from tests.test_sample_dialogues import generate
 from tools.data_split import main as split
 from tools.score_heads import main as score
@@ -85,6 +88,17 @@ def test_annotated_heads_are_regions(dialogues: Path, tmp_path: Path, videos: st
                 assert region.feature @ again > 0.98
 
 
+def test_the_ordinary_loader_reads_heads_as_regions(dialogues: Path, tmp_path: Path) -> None:
+    heads(dialogues, tmp_path, *ANNOTATED)
+    sizes = {video_id: video.size for video_id, video in read_heads(tmp_path, "train").items()}
+    narrations = [
+        replace(narration, image_id=narration.id, image_size=sizes[narration.id])
+        for narration in read_narrations("tiktalk", dialogues / "all", "train").narrations
+    ]
+    with RegionStore.read_files(find_region_files(tmp_path, "train")) as store:
+        encode(narrations, store)
+
+
 def known_heads(dialogues: Path) -> tuple[dict[str, list[TrueHead]], list[Video]]:
     truth = read_truth(dialogues / "truth.jsonl")
     return truth, list(find_videos(dialogues / "videos").values())
@@ -123,9 +137,13 @@ def test_each_person_is_one_region_by_their_surest_head(dialogues: Path, tmp_pat
     truth, videos = known_heads(dialogues)
     scores = np.random.default_rng(0).random((FRAMES, 4)).astype(np.float32)
 
-    def look(video: Video):
+    def pale(frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Says of a head where it is, and nothing of who it is."""
+        return [of_frame.astype(np.float32) for of_frame in boxes]
+
+    def look(video: Video) -> SeenVideo:
         find, describe = all_knowing(truth[video.image_id], 2, scores)
-        return DetectedHeads(find, describe, 2, 0.6)(video)
+        return DetectedHeads(find, pale, describe, 2, 0.6)(video)
 
     def refuse(problem: BadRecord) -> None:
         raise problem
@@ -134,6 +152,7 @@ def test_each_person_is_one_region_by_their_surest_head(dialogues: Path, tmp_pat
     shard = Shard("train", videos)
     write_heads(tmp_path, shard, look, done=lambda: done.append(1), refuse=refuse)
     assert len(done) == len(videos)
+    stored = RegionStore.read_files(find_region_files(tmp_path, "train"))
     for video_id, video in read_heads(tmp_path, "train").items():
         assert video.looked_at == tuple(range(0, FRAMES, 2))
         regions = [head.tracks for head in video.heads]
@@ -142,9 +161,13 @@ def test_each_person_is_one_region_by_their_surest_head(dialogues: Path, tmp_pat
         assert counts.regions == counts.people == counts.people_found == len(video.heads)
         assert counts.joined == counts.pairs_of_one
         assert not counts.wrongly_joined and not counts.mixed_tracks
-        for head in video.heads:
+        regions = stored.read(video_id, (WIDTH, HEIGHT))
+        for head, region in zip(video.heads, regions, strict=True):
+            place = dict(place for track in head.tracks for place in track)[head.frame]
+            assert region.feature == pytest.approx(place)
             frames = [frame for track in head.tracks for frame, _ in track]
             assert head.frame in frames and len(set(frames)) == len(frames)
+    stored.close()
     score(["--heads", str(tmp_path), "--split", "train", "--truth", str(dialogues / "truth.jsonl"),
            "--json", str(tmp_path / "scores.json")])  # fmt: skip
     assert json.loads((tmp_path / "scores.json").read_text())["videos"] == 3
@@ -164,14 +187,29 @@ def test_a_stopped_run_goes_on(
         heads(dialogues, tmp_path / "out", *ANNOTATED, "--shards", "2")
 
 
-def test_an_untrained_detector_runs_through(dialogues: Path, tmp_path: Path) -> None:
-    """Most videos have no heads then, and are pictures without regions."""
+def test_videos_without_heads_are_pictures_without_regions(
+    dialogues: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_: HeadFinder, frames: Sequence[np.ndarray]) -> list[Found]:
+        return [Found(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)) for _ in frames]
+
+    monkeypatch.setattr(HeadFinder, "__call__", nobody)
     weights = ["--detector-weights", str(dialogues / "detector.pt"), "--trunk-weights", "detector"]
     where = ["--videos", str(dialogues / "videos"), "--split", "any", "--out", str(tmp_path)]
     prepare(["heads", *where, *weights, "--every", "16", "--device", "cpu"])
     with RegionStore.read_files(find_region_files(tmp_path, "any")) as store:
         assert len(store) == 3 and store.feature_size == 2048
+        assert not any(len(store.read(video_id, None)) for video_id in store.image_ids)
     assert {video.looked_at for video in read_heads(tmp_path, "any").values()} == {(0, 16)}
+
+
+def test_an_untrained_detector_runs_through(dialogues: Path, tmp_path: Path) -> None:
+    weights = ["--detector-weights", str(dialogues / "detector.pt"), "--trunk-weights", "detector"]
+    faces = ["--face-encoder", str(dialogues / "faces.pt")]
+    where = ["--videos", str(dialogues / "frames"), "--split", "any", "--out", str(tmp_path)]
+    prepare(["heads", *where, *weights, *faces, "--every", "16", "--device", "cpu"])
+    with RegionStore.read_files(find_region_files(tmp_path, "any")) as store:
+        assert len(store) == 3 and store.feature_size == 2048
 
 
 def copied(dialogues: Path, folder: Path) -> Path:
