@@ -429,6 +429,7 @@ def make_heads(options: argparse.Namespace) -> None:
             raise InputError("--heads annotated: expected --data-root, where the annotations are")
         boxes = read_heads(options.data_root, options.split, report)
         videos = [video for video in videos if video.image_id in boxes]
+    look = settings.load(boxes, choose_device(options.device))
     every, mine = open_shards(
         options.out,
         options.split,
@@ -438,8 +439,6 @@ def make_heads(options: argparse.Namespace) -> None:
         per_shard=_VIDEOS_PER_SHARD,
     )
     count = sum(len(shard.pictures) for shard in mine)
-    if mine:
-        look = settings.load(boxes, choose_device(options.device))
     with tqdm(desc="looking for heads", total=count, disable=not is_main()) as bar:
         for shard in mine:
             write_heads(options.out, shard, look, done=bar.update, refuse=report.refuse)
