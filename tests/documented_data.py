@@ -17,7 +17,7 @@ from tests import (
     test_region_tsv,
     tiny,
 )
-from tools import make_sample
+from tools import make_dialogues, make_sample
 
 
 def write(folder: Path) -> None:
@@ -46,6 +46,10 @@ def write(folder: Path) -> None:
     )
     labelled = read_narrations("cin", datasets, "val").narrations
     (datasets / "export.json").write_text(json.dumps(test_label_studio.exported(labelled)))
+    dialogues = datasets / "tiktalkcoref"
+    make_dialogues.main(
+        ["--out", str(dialogues), "--seed", "3", "--dialogues", "40", "--faces", "2"]
+    )
     demo = folder / "saved" / "demo" / "model"
     demo.mkdir(parents=True)
     tiny.write_checkpoint(demo / "models.pt", tiny.resolver(mention_detection=True))
