@@ -30,12 +30,7 @@ class PictureRegions(NamedTuple):
         classes: the detector's label of each region.
         attributes: one for each region; None where the detector gives none.
         features: [regions, feature size].
-<<<<<<< HEAD
         about: further fields of the picture in the detections, which no region store reads, if any.
-=======
-        about: further fields of the picture in the detections, which no region store reads; None
-            for none.
->>>>>>> a30aaea7977a430033e70bff98a79d954d1c7d26
     """
 
     image_id: str | int
