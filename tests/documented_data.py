@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def write(folder: Path) -> None:
     make_dialogues.main(
         ["--out", str(dialogues), "--seed", "3", "--dialogues", "40", "--faces", "2"]
     )
+    _share_out(dialogues / "split.jsonl")
     demo = folder / "saved" / "demo" / "model"
     demo.mkdir(parents=True)
     tiny.write_checkpoint(demo / "models.pt", tiny.resolver(mention_detection=True))
@@ -58,6 +60,16 @@ def write(folder: Path) -> None:
     # Ten to train on, and one of the test part.
     for number in (*range(1, 11), 238):
         (conll / f"{number}_a.conll").write_text(test_reader_conll.written(f"{number}_a"))
+
+
+def _share_out(path: Path) -> None:
+    """Give every split of so few dialogues some with celebrities and some without."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for kind in ("celeb", "no_celeb"):
+        of_kind = [line for line in lines if line["video_type"] == kind]
+        for line, split in zip(of_kind, itertools.cycle(("train", "val", "test"))):
+            line["split"] = split
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _write_tsv(datasets: Path) -> None:
