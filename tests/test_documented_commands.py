@@ -102,7 +102,7 @@ def _run_in_shell(command: str) -> None:
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONUTF8": "1",
-        "MASTER_PORT": "29531",
+        "MASTER_PORT": "29541",
     }
     result = subprocess.run(
         ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False
