@@ -21,6 +21,7 @@ from data.narration import Narration, are_boxes_known, without_labels
 from data.prepared import open_prepared, state_of_files
 from data.readers import (
     files_of_split,
+    held_out_split,
     labelled_split,
     open_regions,
     read_narrations,
@@ -84,6 +85,11 @@ def read_training_data(
         kept, held, others = split_labelled(source.narrations, config)
         labelled = dataclasses.replace(source, narrations=kept)
         held_out = dataclasses.replace(source, narrations=held)
+        own = held_out_split(config.dataset)
+        if own is not None and config.held_out > 0:
+            held_out = read(Path(config.data_root), own)
+            held = [n for n in held_out.narrations if n.is_labelled]
+            held_out = dataclasses.replace(held_out, narrations=held)
         print(f"{len(kept)} narrations to train on, {len(held)} held out")
         if config.held_out > 0 and not held:
             print(
@@ -138,13 +144,15 @@ def split_labelled(
     """Narrations to train on, held-out ones, and those whose labels are not read.
 
     Those without a known chain, and those outside the share of labels, are of the last kind; their
-    mentions keep their places in the text, and nothing else.
+    mentions keep their places in the text, and nothing else. None is held out where the data set
+    has a split for that.
 
     Raises:
         InputError: nothing is left to train on.
     """
     labelled = keep_labels([n for n in narrations if n.is_labelled], config.label_fraction)
-    trained_on, held_out = hold_out(labelled, config.held_out)
+    share = config.held_out if held_out_split(config.dataset) is None else 0.0
+    trained_on, held_out = hold_out(labelled, share)
     if not trained_on:
         raise InputError(
             f"of {len(narrations)} narrations none is labelled and outside the held-out share "

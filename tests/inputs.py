@@ -25,6 +25,7 @@ from data.prepared import open_prepared
 from data.readers import open_regions, read_narrations, read_pronouns, read_truth
 from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport
+from data.readers.tiktalk_heads import read_heads, read_titles
 from data.region_index import region_files
 from data.region_tsv import read_region_tsv
 from data.regions import RegionStore
@@ -40,6 +41,7 @@ from tests import (
     cin_files,
     test_localized_narratives,
     test_reader_conll,
+    test_reader_tiktalk,
     test_reader_vd_ref,
     test_reader_vispro,
     test_region_tsv,
@@ -139,6 +141,16 @@ def _read_texts(folder: Path, skip: bool, dataset: str, split: str) -> None:
     reading.report.lines()
     read_pronouns(dataset, folder, split, skip_bad_records=skip)
     encode(reading.narrations, None)
+
+
+def _write_tiktalk(folder: Path) -> None:
+    test_reader_tiktalk.write_parts(folder, test_reader_tiktalk.dialogue())
+
+
+def _read_tiktalk(folder: Path, skip: bool) -> None:
+    _read_texts(folder, skip, "tiktalk", "val")
+    read_heads(folder, "val", ReadReport("tiktalk", "val", skip))
+    list(read_titles(folder, "val", ReadReport("tiktalk", "val", skip)))
 
 
 def _write_regions(folder: Path) -> None:
@@ -314,6 +326,7 @@ INPUTS: dict[str, Input] = {
         lambda folder: _write_conll(folder, "val/bn/a.v4_gold_conll"),
         functools.partial(_read_texts, dataset="conll", split="val"),
     ),
+    "tiktalk": Input(_write_tiktalk, _read_tiktalk),
     "regions": Input(_write_regions, _read_regions),
     "region tsv": Input(
         lambda folder: test_region_tsv.written(

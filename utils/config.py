@@ -76,7 +76,8 @@ class Config:
     sense2vec: str = _part("data", "")
     # Off: the picture is left out and the model reads the text alone.
     use_regions: bool = _part("data", True)
-    # The part of the labelled narrations that scores and thresholds come from, never trained on.
+    # The part of the labelled narrations that scores and thresholds come from, never trained on; of
+    # a data set that has a split for it, all of that, unless this is 0.
     held_out: float = _part("data", 0.1)
 
     # The part of the labelled narrations whose labels are read for anything.

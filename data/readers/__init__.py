@@ -14,6 +14,8 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
   options those of `RegionStore.read_files`;
 - where there is an unlabelled split, `files(data_root, split)`, all files and folders that it is
   read from;
+- where texts come with the narrations that are none, such as titles,
+  `further_texts(data_root, split, report) -> Iterator[str]`;
 - where the truth of the unlabelled split can be known, `read_truth(data_root)`;
 - where narrations can have mouse traces, `trace_folder(data_root)`;
 - where pronouns are annotated with candidates, to score their resolution by,
@@ -187,6 +189,19 @@ def read_pronouns(
     found: dict[str, tuple[AnnotatedPronoun, ...]]
     found = reader.read_pronouns(Path(data_root), split, report)
     return found
+
+
+def further_texts(dataset: str, data_root: Path, split: str) -> list[str]:
+    """Texts of a split that come with its narrations and are none, such as titles.
+
+    Raises:
+        DataError: there is no such data set or split; the file is missing or broken.
+        BadRecord: a record is wrong.
+    """
+    reader = _reader_of(dataset, split)
+    if not hasattr(reader, "further_texts"):
+        return []
+    return list(reader.further_texts(Path(data_root), split, ReadReport(dataset, split)))
 
 
 def trace_folder(dataset: str, data_root: Path) -> Path | None:

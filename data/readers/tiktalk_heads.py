@@ -16,12 +16,11 @@ from typing import Any
 from data.files import BadRecord, bad_record, is_text, read_id
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
-from data.readers.tiktalk import (
+from data.readers.tiktalk_dialogues import (
     NO_LABEL,
     check_keys,
     named_by_key,
     read_dialogues,
-    visual_file,
 )
 from utils.visible import shown
 
@@ -61,6 +60,11 @@ class Video:
     id: str
     title: str
     heads: tuple[HeadBox, ...]
+
+
+def visual_file(data_root: Path, split: str) -> Path:
+    """The file of a split's titles and head boxes."""
+    return data_root / f"{split}.visual.jsonl"
 
 
 def read_heads(data_root: Path, split: str, report: ReadReport) -> dict[str, tuple[HeadBox, ...]]:
