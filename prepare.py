@@ -6,8 +6,11 @@ python prepare.py mentions --dataset cin --data-root datasets --spacy-model save
 python prepare.py repack --dataset cin --data-root datasets --split train --precision float16
     --shards 8 --out datasets/smaller_features
 python prepare.py regions --pictures FOLDER --split train --out datasets/faster_rcnn_image_features
+python prepare.py heads --videos FOLDER --data-root datasets/tiktalkcoref/all --split train \
+    --detector-weights FILE --image-encoder NAME --out datasets/tiktalkcoref/heads
 
-`mentions` and `regions` are also shared by the ranks of a launcher (torchrun prepare.py ...).
+`mentions`, `regions` and `heads` are also shared by the ranks of a launcher
+(torchrun prepare.py ...).
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ import argparse
 import itertools
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +31,7 @@ from tqdm import tqdm
 from data.caption_writing import write_captions
 from data.data_check import check_data
 from data.files import BadRecord, DataError
+from data.head_tracks import LEAST_COSINE
 from data.loaders import hold_out, keep_labels
 from data.mention_pipeline import (
     PATIENCE,
@@ -55,7 +60,9 @@ from data.readers import (
 )
 from data.readers.localized_narratives import read_narratives
 from data.readers.report import ReadReport
+from data.readers.tiktalk_heads import HeadBox, read_heads
 from data.region_index import names_of_region_files, shard_name
+from data.region_shards import identity_of_weights, open_shards
 from data.region_tsv import read_region_tsv, read_vocabulary
 from data.region_writing import pictures_of, write_region_store
 from utils.device import choose_device
@@ -71,6 +78,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 _VALIDATION_SPLIT = "val"
+_VIDEOS_PER_SHARD = 50
 _PRECISIONS = {"float16": np.float16, "float32": np.float32}
 
 
@@ -183,6 +191,12 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add_region_options(command)
 
     command = commands.add_parser(
+        "heads", help="find the heads in videos, tell whose they are, and describe them as regions"
+    )
+    command.set_defaults(run=make_heads)
+    _add_head_options(command)
+
+    command = commands.add_parser(
         "score-mentions", help="compare found mentions with the gold mentions of a split"
     )
     command.set_defaults(run=score_mentions)
@@ -200,10 +214,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = parse_options(arguments)
     ranks = read_launch().world_size
-    if ranks > 1 and options.run not in (find_mentions, make_regions):
+    if ranks > 1 and options.run not in (find_mentions, make_regions, make_heads):
         raise InputError(
             f"{options.command}: {ranks} ranks were started, and each would do the whole; expected "
-            "one process (mentions and regions alone are shared)"
+            "one process (mentions, regions and heads alone are shared)"
         )
     with process_group(torch.device("cpu")):
         options.run(options)
@@ -349,12 +363,7 @@ def _convert_regions(options: argparse.Namespace) -> None:
 
 def _extract_regions(options: argparse.Namespace) -> None:
     # Here, as torchvision's networks take seconds to import.
-    from data.region_extraction import (
-        RegionExtractor,
-        identity_of_weights,
-        open_shards,
-        write_shard,
-    )
+    from data.region_extraction import RegionExtractor, write_shard
 
     skip = _say_skipped if options.skip_bad_records else None
     pictures = find_pictures(options.pictures)
@@ -394,6 +403,47 @@ def _extract_regions(options: argparse.Namespace) -> None:
         f"{options.out}: {len(pictures)} pictures of {options.split} in {len(every)} shards, "
         f"{written} of them written now"
     )
+
+
+def make_heads(options: argparse.Namespace) -> None:
+    """Write the heads of a split's videos as regions, found by a detector or annotated."""
+    # Here, as torchvision's networks take seconds to import.
+    from data.head_files import write_heads
+    from data.head_settings import ANNOTATED, HeadSettings, videos_of_split
+
+    settings = HeadSettings(
+        **{each.name: getattr(options, each.name) for each in fields(HeadSettings)}
+    )
+    report = ReadReport("heads", options.split, options.skip_bad_records)
+    videos = videos_of_split(options.videos, options.data_root, options.split, report)
+    boxes: Mapping[str, Sequence[HeadBox]] = {}
+    if settings.heads == ANNOTATED:
+        if options.data_root is None:
+            raise InputError("--heads annotated: expected --data-root, where the annotations are")
+        boxes = read_heads(options.data_root, options.split, report)
+        videos = [video for video in videos if video.image_id in boxes]
+    every, mine = open_shards(
+        options.out,
+        options.split,
+        videos,
+        options.shards,
+        settings.identity(boxes),
+        per_shard=_VIDEOS_PER_SHARD,
+    )
+    count = sum(len(shard.pictures) for shard in mine)
+    if mine:
+        look = settings.load(boxes, choose_device(options.device))
+    with tqdm(desc="looking for heads", total=count, disable=not is_main()) as bar:
+        for shard in mine:
+            write_heads(options.out, shard, look, done=bar.update, refuse=report.refuse)
+    reports = gather_objects((len(mine), report.skipped)) or []
+    written = sum(shards for shards, _ in reports)
+    print(
+        f"{options.out}: {len(videos)} videos of {options.split} in {len(every)} shards, "
+        f"{written} of them written now"
+    )
+    report.skipped = list(dict.fromkeys(message for _, skipped in reports for message in skipped))
+    print("\n".join(report.lines()))
 
 
 def _say_skipped(problem: BadRecord) -> None:
@@ -466,6 +516,65 @@ def _add_region_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--attributes-vocab", type=Path, metavar="FILE", help="words of the attributes"
+    )
+
+
+def _add_head_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--videos", type=Path, required=True, metavar="FOLDER",
+        help="files named by the ids of their dialogues, or folders of frames",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data-root", type=Path, metavar="FOLDER",
+        help="where the split's dialogues are (tools/data_split.py); by default all videos are "
+        "looked at",
+    )  # fmt: skip
+    parser.add_argument("--split", required=True, help="what the files are named after")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of the region files")
+    _add_skip_option(parser)
+    parser.add_argument(
+        "--heads",
+        choices=("detected", "annotated"),
+        default="detected",
+        help="found by a detector and tracked, or those that are annotated in --data-root",
+    )
+    parser.add_argument(
+        "--image-encoder",
+        metavar="NAME",
+        help="describes the heads: an image encoder of transformers by its hub name or folder, of "
+        "which Chinese-CLIP's are some, or a file of tools/train_faces.py; by default the networks "
+        "of regions do (--trunk-weights)",
+    )
+    group = parser.add_argument_group("of detected heads")
+    group.add_argument(
+        "--every",
+        type=whole_number_from(1),
+        default=10,
+        metavar="N",
+        help="look at one of so many frames (%(default)s)",
+    )
+    group.add_argument(
+        "--least-cosine",
+        type=float,
+        default=LEAST_COSINE,
+        help="of the features of two heads, above which they can be one person's (%(default)s)",
+    )
+    group.add_argument(
+        "--labels",
+        nargs="+",
+        default=["head", "face"],
+        metavar="LABEL",
+        help="what the detector calls a head (head face)",
+    )
+    group = parser.add_argument_group("networks")
+    add_detector_options(group, None)
+    group.add_argument("--seed", type=whole_number_from(0), default=0, help="of random weights")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    group.add_argument(
+        "--shards",
+        type=whole_number_from(1),
+        help=f"into how many files, which ranks share (as many as hold {_VIDEOS_PER_SHARD} videos "
+        "each); a stopped run goes on with the next one",
     )
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,20 +16,15 @@ from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 from torchvision.transforms.functional import pil_to_tensor
 
 from data.detectors import Detector, Trunk, load_detector, load_trunk
-from data.files import BadRecord, read_json
+from data.files import BadRecord
 from data.loaders import workers_explained
 from data.narration import Regions
 from data.pictures import Picture, read_picture, size_of
-from data.region_index import names_of_region_files, region_files, shard_name
+from data.region_shards import Shard
 from data.region_writing import PictureRegions, write_region_store
 from data.regions import MAX_REGIONS
-from utils.distributed import broadcast_object, share_of
-from utils.errors import InputError
-from utils.files import write_text
-from utils.visible import shown
 
 MIN_REGIONS = 10
-PICTURES_PER_SHARD = 1000
 _THRESHOLD = 0.2  # of the score of a region beyond the least number
 _OVERLAP = 0.5  # IoU of two regions of one class, from which the surer one is kept alone
 _LEAST_SIDE = 1.0  # pixels of the picture as the detector sees it
@@ -124,6 +116,27 @@ class RegionExtractor:
             )
         ]
 
+    @torch.inference_mode()
+    def describe(
+        self, pictures: Sequence[Tensor], boxes_xyxy: Sequence[Tensor]
+    ) -> list[np.ndarray]:
+        """What describes given regions of some pictures, all of one size.
+
+        Args:
+            pictures: each [3, H, W] uint8.
+            boxes_xyxy: for each picture [regions, 4] float32, in its pixels.
+
+        Returns:
+            For each picture [regions, feature size] float32.
+        """
+        images, targets = self.network.transform(
+            [picture.to(self.device) / 255 for picture in pictures],
+            [{"boxes": boxes.to(self.device)} for boxes in boxes_xyxy],
+        )
+        maps = self.network.backbone(images.tensors)
+        features, _ = self._describe(images, maps, [target["boxes"] for target in targets])
+        return [of_picture.cpu().numpy() for of_picture in features]
+
     def _find(
         self,
         maps: dict[str, Tensor],
@@ -193,72 +206,9 @@ def _in_picture(boxes_xyxy: Tensor, seen: tuple[int, int], size: tuple[int, int]
     return clip_boxes_to_image(boxes_xyxy * scale, size)
 
 
-def identity_of_weights(weights: str) -> str:
-    """What tells weights from others: their name, and of a file what is in it."""
-    path = Path(weights)
-    if not path.is_file():
-        return weights
-    with path.open("rb") as file:
-        return f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-class Shard(NamedTuple):
-    """A part of a split: the name of its files, and its pictures."""
-
-    name: str
-    pictures: Sequence[Picture]
-
-
-def open_shards(
-    folder: Path,
-    split: str,
-    pictures: Sequence[Picture],
-    shards: int | None,
-    settings: dict[str, Any],
-) -> tuple[list[Shard], list[Shard]]:
-    """All shards of a split, and those of them that are this rank's to write.
-
-    A shard that is there already is not written again; ranks share the others.
-
-    Args:
-        shards: how many; None for as many as hold PICTURES_PER_SHARD pictures each.
-        settings: what the files depend on. They are kept beside the shards, so that what was begun
-            with other ones is not gone on with.
-
-    Raises:
-        InputError: there are fewer pictures than shards, or the folder holds other regions of the
-            split.
-    """
-    count = shards or math.ceil(len(pictures) / PICTURES_PER_SHARD)
-    if count > len(pictures):
-        raise InputError(f"--shards {count}: there are {len(pictures)} pictures")
-    ids = hashlib.sha256(json.dumps([picture.image_id for picture in pictures]).encode())
-    made_of = {**settings, "shards": count, "pictures": ids.hexdigest()}
-    about = folder / f"{split}_made_of.json"
-    found = read_json(about) if about.exists() else None
-    if found != made_of and (found is not None or names_of_region_files(folder, split)):
-        raise InputError(
-            f"{folder} holds regions of {split} that were made of {shown(found)}, expected "
-            f"{shown(made_of)}; another --out is needed"
-        )
-    bounds = [len(pictures) * number // count for number in range(count + 1)]
-    names = [shard_name(split, number, count) if count > 1 else split for number in range(count)]
-    every = [
-        Shard(name, pictures[begin:end])
-        for name, begin, end in zip(names, bounds[:-1], bounds[1:], strict=True)
-    ]
-    # As the first rank sees it, before any of them writes.
-    to_write = broadcast_object(
-        [number for number, shard in enumerate(every) if not _is_there(folder, shard.name)]
-    )
-    if found is None:
-        write_text(about, json.dumps(made_of, indent=1) + "\n")
-    return every, [every[number] for number in share_of(to_write)]
-
-
 def write_shard(
     folder: Path,
-    shard: Shard,
+    shard: Shard[Picture],
     extractor: RegionExtractor,
     *,
     batch: int,
@@ -295,10 +245,6 @@ def write_shard(
 
     with workers_explained():
         write_region_store(folder, shard.name, regions())
-
-
-def _is_there(folder: Path, name: str) -> bool:
-    return all(path.exists() for path in region_files(folder, name))
 
 
 def _read_batches(

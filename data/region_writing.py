@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import h5py
@@ -30,6 +31,7 @@ class PictureRegions(NamedTuple):
         classes: the detector's label of each region.
         attributes: one for each region; None where the detector gives none.
         features: [regions, feature size].
+        about: further fields of the picture in the detections, which no region store reads.
     """
 
     image_id: str | int
@@ -37,6 +39,7 @@ class PictureRegions(NamedTuple):
     classes: Iterable[str]
     attributes: Iterable[str] | None
     features: np.ndarray
+    about: Mapping[str, Any] = MappingProxyType({})
 
 
 def write_region_store(
@@ -139,7 +142,7 @@ def _checked(
     picture: PictureRegions, precision: type[np.floating]
 ) -> tuple[str, dict[str, Any], np.ndarray]:
     """A picture's id, its entry of the detections, and its features [regions, size]."""
-    given_id, boxes, classes, attributes, features = picture
+    given_id, boxes, classes, attributes, features, about = picture
     image_id = read_id(given_id)
     if image_id is None:
         raise DataError(f"{shown(given_id)} is not fit to be an image id")
@@ -159,4 +162,4 @@ def _checked(
     limit = np.finfo(precision).max
     if np.abs(features).max(initial=0) > limit:
         raise DataError(f"a feature of {image_id} is larger than {limit:g}, the most that fits")
-    return image_id, entry, features.astype(precision, copy=False)
+    return image_id, {**about, **entry}, features.astype(precision, copy=False)

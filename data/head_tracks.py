@@ -1,0 +1,111 @@
+"""Which heads in the frames of a video are one person's.
+
+Heads of neighbouring frames are linked where their boxes overlap and they look alike; where a
+person is hidden, leaves, or the video is cut, a track ends, and the next one begins. Tracks whose
+faces look alike are then joined, as Li et al. (TikTalkCoref, ACL 2025) do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from utils.boxes import pairwise_iou
+
+LEAST_COSINE = 0.6  # as published
+_LEAST_OVERLAP = 0.3  # IoU of a head in one frame with itself in the next
+
+Track = list[int]
+"""Rows of the heads of one person, in the order of the frames."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heads:
+    """The heads that were found in a video, frame by frame.
+
+    Attributes:
+        frames: [heads] int64, number of the frame of each, in ascending order.
+        boxes_xyxy: [heads, 4] float32, pixels.
+        scores: [heads] float32, how sure the detector is.
+        features: [heads, feature size] float32.
+    """
+
+    frames: np.ndarray
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    features: np.ndarray
+
+
+def link_heads(heads: Heads, looked_at: Sequence[int], least_cosine: float) -> list[Track]:
+    """Tracks through frames that follow each other.
+
+    From each frame to the next, the heads are matched so that overlap and likeness are largest
+    together (Hungarian assignment).
+
+    Args:
+        looked_at: numbers of all frames that heads were looked for in, ascending.
+        least_cosine: of the features of two heads, above which they can be one person's.
+    """
+    directions = _directions(heads.features)
+    boxes = torch.from_numpy(heads.boxes_xyxy)
+    tracks: list[Track] = []
+    before: list[Track] = []
+    for frame in looked_at:
+        rows = np.flatnonzero(heads.frames == frame)
+        last = np.array([track[-1] for track in before], dtype=np.int64)
+        overlap = pairwise_iou(boxes[last], boxes[rows]).numpy()
+        cosine = directions[last] @ directions[rows].T
+        possible = (overlap >= _LEAST_OVERLAP) & (cosine > least_cosine)
+        # An impossible pair is worse than none, which is worth nothing.
+        pairs = zip(*linear_sum_assignment(-np.where(possible, overlap + cosine, 0)), strict=True)
+        follows = {int(rows[new]): before[old] for old, new in pairs if possible[old, new]}
+        now = []
+        for row in rows.tolist():
+            if row not in follows:
+                follows[row] = []
+                tracks.append(follows[row])
+            follows[row].append(row)
+            now.append(follows[row])
+        before = now
+    return tracks
+
+
+def join_tracks(
+    heads: Heads, tracks: Sequence[Track], least_cosine: float = LEAST_COSINE
+) -> list[list[int]]:
+    """Groups of tracks that are one person's, each by its numbers.
+
+    The two groups whose mean features are most alike are joined first, as long as any two are
+    alike enough. Groups that are seen in one frame together are two persons', however alike.
+
+    Args:
+        least_cosine: of two mean features, above which groups are joined.
+    """
+    groups = [[number] for number in range(len(tracks))]
+    directions = _directions(heads.features)
+    sums = np.array([directions[track].sum(axis=0) for track in tracks])
+    frames = [set(heads.frames[track].tolist()) for track in tracks]
+    while len(groups) > 1:
+        means = _directions(sums)
+        cosine = means @ means.T
+        for first, second in zip(*np.triu_indices(len(groups)), strict=True):
+            if first == second or frames[first] & frames[second]:
+                cosine[first, second] = -1
+        cosine[np.tril_indices(len(groups))] = -1
+        first, second = np.unravel_index(cosine.argmax(), cosine.shape)
+        if cosine[first, second] <= least_cosine:
+            break
+        groups[first] += groups.pop(second)
+        frames[first] |= frames.pop(second)
+        sums[first] += sums[second]
+        sums = np.delete(sums, second, axis=0)
+    return groups
+
+
+def _directions(features: np.ndarray) -> np.ndarray:
+    """Features [n, size] at length 1; those of length 0 stay."""
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
