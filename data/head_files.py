@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -23,9 +23,12 @@ from data.files import BadRecord, DataError, bad_record, read_id, read_json
 from data.region_index import find_region_files
 from data.region_shards import Shard
 from data.region_writing import PictureRegions, write_region_store
-from data.video_frames import Video
 from utils.files import replaced_when_whole
 from utils.visible import shown
+
+if TYPE_CHECKING:
+    # What reads heads needs nothing that reads videos.
+    from data.video_frames import Video
 
 LABEL = "head"
 CROPS = "crops"

@@ -28,6 +28,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "threshold": (float, int),
     "scores": (dict,),
     "mention_threshold": (float, int, type(None)),
+    "head_threshold": (float, int, type(None)),
 }
 
 
@@ -49,6 +50,8 @@ class Checkpoint:
         scores: held-out scores of that epoch, in percent; empty where nothing was held out.
         mention_threshold: the probability above which a stretch of the text is a mention; None
             where the model finds none.
+        head_threshold: the cosine above which a chain is shown by its region; None where it is not
+            known, or the model aligns nothing.
     """
 
     config: Config
@@ -59,6 +62,7 @@ class Checkpoint:
     threshold: float
     scores: Mapping[str, float]
     mention_threshold: float | None = None
+    head_threshold: float | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -73,6 +77,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "threshold": checkpoint.threshold,
         "scores": dict(checkpoint.scores),
         "mention_threshold": checkpoint.mention_threshold,
+        "head_threshold": checkpoint.head_threshold,
     }
     write_restricted(path, _FORMAT, content)
 
@@ -94,8 +99,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             epoch=content["epoch"],
             threshold=content["threshold"],
             scores=content["scores"],
-            # A checkpoint of a version before mentions were found has none.
+            # A checkpoint of a version before mentions or heads were found has none.
             mention_threshold=content.get("mention_threshold"),
+            head_threshold=content.get("head_threshold"),
         )
     except (ConfigError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from error
