@@ -554,10 +554,15 @@ def _add_head_options(parser: argparse.ArgumentParser) -> None:
         help="look at one of so many frames (%(default)s)",
     )
     group.add_argument(
+        "--face-encoder",
+        metavar="NAME",
+        help="tells faces apart, named as --image-encoder; by default what describes the heads",
+    )
+    group.add_argument(
         "--least-cosine",
         type=float,
         default=LEAST_COSINE,
-        help="of the features of two heads, above which they can be one person's (%(default)s)",
+        help="of two faces by that encoder, above which they can be one person's (%(default)s)",
     )
     group.add_argument(
         "--labels",

@@ -24,12 +24,15 @@ class DetectedHeads:
     """Finds the heads of a video, one for each person: the surest of those that are theirs.
 
     Attributes:
+        describe: gives the features of the regions.
+        tell_apart: gives those by which faces are told apart; may be the same.
         step: of how many frames one is looked at.
-        least_cosine: of features, above which two heads can be one person's.
+        least_cosine: of what tells faces apart, above which two heads can be one person's.
     """
 
     find: HeadFinder
     describe: Describer
+    tell_apart: Describer
     step: int
     least_cosine: float
 
@@ -40,54 +43,66 @@ class DetectedHeads:
             BadRecord: the video cannot be read.
         """
         looked_at: list[int] = []
-        numbers: list[int] = []
-        boxes: list[np.ndarray] = []
-        scores: list[np.ndarray] = []
-        features: list[np.ndarray] = []
-        crops: list[np.ndarray] = []
-        size = (0, 0)
+        detections: list[_Detection] = []
         frames = every_nth(video, self.step)
         while batch := list(itertools.islice(frames, _FRAMES_TOGETHER)):
-            pixels = [frame.pixels for frame in batch]
-            found = self.find(pixels)
-            described = self.describe(pixels, [each.boxes_xyxy for each in found])
-            for frame, each, of_frame in zip(batch, found, described, strict=True):
-                looked_at.append(frame.number)
-                numbers += [frame.number] * len(each.scores)
-                crops += [cut_out(frame.pixels, box).copy() for box in each.boxes_xyxy]
-                boxes.append(each.boxes_xyxy)
-                scores.append(each.scores)
-                features.append(of_frame)
-            size = pixels[0].shape[1::-1]
+            looked_at += [frame.number for frame in batch]
+            feature_size, size, of_batch = self._detect(batch)
+            detections += of_batch
+        if not detections:
+            return SeenVideo(size, tuple(looked_at), [], feature_size)
         heads = Heads(
-            np.array(numbers, dtype=np.int64),
-            np.concatenate(boxes),
-            np.concatenate(scores),
-            np.concatenate(features),
+            np.array([each.frame for each in detections]),
+            np.stack([each.box for each in detections]),
+            np.stack([each.looks for each in detections]),
         )
         tracks = link_heads(heads, looked_at, self.least_cosine)
         groups = join_tracks(heads, tracks, self.least_cosine)
         groups.sort(key=lambda group: -sum(len(tracks[number]) for number in group))
-        return SeenVideo(
-            size,
-            tuple(looked_at),
-            [_surest(heads, [tracks[number] for number in group], crops) for group in groups],
-            heads.features.shape[1],
-        )
+        seen = [
+            _surest([[detections[row] for row in tracks[number]] for number in group])
+            for group in groups
+        ]
+        return SeenVideo(size, tuple(looked_at), seen, feature_size)
+
+    def _detect(self, batch: Sequence[Frame]) -> tuple[int, tuple[int, int], list[_Detection]]:
+        """The size of a feature, that of the frames, and the heads in some frames."""
+        pixels = [frame.pixels for frame in batch]
+        found = self.find(pixels)
+        boxes = [each.boxes_xyxy for each in found]
+        features = self.describe(pixels, boxes)
+        looks = features if self.tell_apart is self.describe else self.tell_apart(pixels, boxes)
+        height, width, _ = pixels[0].shape
+        detections = [
+            # The rest of the frame need not be kept.
+            _Detection(frame.number, box, score, feature, look, cut_out(frame.pixels, box).copy())
+            for frame, each, *described in zip(batch, found, features, looks, strict=True)
+            for box, score, feature, look in zip(*each, *described, strict=True)
+        ]
+        return features[0].shape[1], (width, height), detections
 
 
-def _surest(heads: Heads, tracks: Sequence[list[int]], crops: Sequence[np.ndarray]) -> SeenHead:
-    rows = [row for track in tracks for row in track]
-    best = max(rows, key=lambda row: heads.scores[row])
+@dataclass(frozen=True, slots=True, eq=False)
+class _Detection:
+    """A head in one frame."""
+
+    frame: int
+    box: np.ndarray
+    score: float
+    feature: np.ndarray
+    looks: np.ndarray
+    pixels: np.ndarray
+
+
+def _surest(tracks: Sequence[Sequence[_Detection]]) -> SeenHead:
+    """The head of one person that the detector is surest of."""
+    best = max(itertools.chain.from_iterable(tracks), key=lambda each: each.score)
     return SeenHead(
-        int(heads.frames[best]),
-        heads.boxes_xyxy[best],
-        heads.features[best],
-        crops[best],
-        tuple(
-            tuple((int(heads.frames[row]), tuple(heads.boxes_xyxy[row].tolist())) for row in track)
-            for track in tracks
-        ),
+        best.frame,
+        best.box,
+        best.feature,
+        best.pixels,
+        tuple(tuple((each.frame, tuple(each.box.tolist())) for each in t) for t in tracks),
     )
 
 

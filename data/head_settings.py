@@ -37,9 +37,10 @@ class HeadSettings:
     Attributes:
         heads: DETECTED or ANNOTATED.
         every: of how many frames one is looked at, of detected heads.
-        least_cosine: of features, above which two detected heads can be one person's.
+        least_cosine: of what tells faces apart, above which two detected heads can be one person's.
         labels: what the detector calls a head.
         image_encoder: describes the heads; None where the networks of regions do.
+        face_encoder: tells faces apart; None where what describes the heads does.
         detector, detector_weights, trunk_weights, size, seed: of `RegionExtractor.load`; the
             weights of the detector are None where there is none.
     """
@@ -49,6 +50,7 @@ class HeadSettings:
     least_cosine: float
     labels: Sequence[str]
     image_encoder: str | None
+    face_encoder: str | None
     detector: str
     detector_weights: str | None
     trunk_weights: str
@@ -59,7 +61,7 @@ class HeadSettings:
         """What the files depend on, as JSON can hold it."""
         weights = {
             name: value and identity_of_weights(value)
-            for name in ("image_encoder", "detector_weights", "trunk_weights")
+            for name in ("image_encoder", "face_encoder", "detector_weights", "trunk_weights")
             for value in (getattr(self, name),)
         }
         where = [[v, h.frame, *h.box_xyxy] for v, of_video in boxes.items() for h in of_video]
@@ -88,8 +90,11 @@ class HeadSettings:
             describe = describer_by_regions(RegionExtractor(detector, trunk, device))
         if self.heads == ANNOTATED:
             return AnnotatedHeads(describe, boxes)
+        tell_apart = describe
+        if self.face_encoder is not None:
+            tell_apart = describer_by_encoder(self.face_encoder, device)
         find = HeadFinder(detector, self.labels, device)
-        return DetectedHeads(find, describe, self.every, self.least_cosine)
+        return DetectedHeads(find, describe, tell_apart, self.every, self.least_cosine)
 
 
 def videos_of_split(

@@ -30,14 +30,12 @@ class Heads:
     Attributes:
         frames: [heads] int64, number of the frame of each, in ascending order.
         boxes_xyxy: [heads, 4] float32, pixels.
-        scores: [heads] float32, how sure the detector is.
-        features: [heads, feature size] float32.
+        looks: [heads, size] float32, features that tell one face from another.
     """
 
     frames: np.ndarray
     boxes_xyxy: np.ndarray
-    scores: np.ndarray
-    features: np.ndarray
+    looks: np.ndarray
 
 
 def link_heads(heads: Heads, looked_at: Sequence[int], least_cosine: float) -> list[Track]:
@@ -48,9 +46,9 @@ def link_heads(heads: Heads, looked_at: Sequence[int], least_cosine: float) -> l
 
     Args:
         looked_at: numbers of all frames that heads were looked for in, ascending.
-        least_cosine: of the features of two heads, above which they can be one person's.
+        least_cosine: of the looks of two heads, above which they can be one person's.
     """
-    directions = _directions(heads.features)
+    directions = _directions(heads.looks)
     boxes = torch.from_numpy(heads.boxes_xyxy)
     tracks: list[Track] = []
     before: list[Track] = []
@@ -79,14 +77,14 @@ def join_tracks(
 ) -> list[list[int]]:
     """Groups of tracks that are one person's, each by its numbers.
 
-    The two groups whose mean features are most alike are joined first, as long as any two are
+    The two groups whose mean looks are most alike are joined first, as long as any two are
     alike enough. Groups that are seen in one frame together are two persons', however alike.
 
     Args:
-        least_cosine: of two mean features, above which groups are joined.
+        least_cosine: of two mean looks, above which groups are joined.
     """
     groups = [[number] for number in range(len(tracks))]
-    directions = _directions(heads.features)
+    directions = _directions(heads.looks)
     sums = np.array([directions[track].sum(axis=0) for track in tracks])
     frames = [set(heads.frames[track].tolist()) for track in tracks]
     while len(groups) > 1:

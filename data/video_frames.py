@@ -124,7 +124,7 @@ def _decoded(video: Video, step: int, end: int | None = None) -> Iterator[Frame]
     expected = "a video with frames"
     count = 0
     try:
-        with av.open(str(video.path)) as container:
+        with av.open(str(video.path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise bad_record(video.path, video.image_id, "no pictures", expected)
             stream = container.streams.video[0]
@@ -136,8 +136,12 @@ def _decoded(video: Video, step: int, end: int | None = None) -> Iterator[Frame]
                     yield Frame(count, frame.to_ndarray(format="rgb24"))
                 count += 1
             stated = stream.frames
-    except (av.FFmpegError, OSError) as error:
-        found = f"what cannot be read after {count} frames ({error.strerror})"
+    except BadRecord:
+        raise
+    except Exception as error:
+        # A broken video ends in nearly any kind of error.
+        reason = getattr(error, "strerror", None) or error
+        found = f"what cannot be read after {count} frames ({reason})"
         raise bad_record(video.path, video.image_id, found, expected) from error
     if not count:
         raise bad_record(video.path, video.image_id, "no frames", expected)
@@ -152,7 +156,7 @@ def _pictured(video: Video, numbers: list[int]) -> Iterator[Frame]:
         if number not in files:
             raise bad_record(video.path, video.image_id, f"no frame {number}", "it")
         picture = read_picture(Picture(f"frame {number}", files[number]))
-        yield Frame(number, np.asarray(picture))
+        yield Frame(number, np.array(picture))
 
 
 def _frame_files(video: Video) -> dict[int, Path]:

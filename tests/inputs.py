@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 
 from data.caption_writing import write_captions
 from data.data_check import check_data
 from data.encoding import encode_text
 from data.files import BadRecord
+from data.head_files import SeenHead, SeenVideo, read_heads, write_heads
 from data.labelled_boxes import read_labelled_boxes
 from data.loaders import Collate, Masking, NarrationDataset, Source
 from data.mentions import cache_path, fingerprint, with_found_mentions
@@ -27,10 +29,13 @@ from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport
 from data.readers.tiktalk_heads import read_heads, read_titles
 from data.region_index import region_files
+from data.region_shards import Shard
 from data.region_tsv import read_region_tsv
 from data.regions import RegionStore
+from data.sample_dialogues.writing import write_video
 from data.traces import with_usable_traces
 from data.treebank import find_part, read_treebank
+from data.video_frames import Video, every_nth, find_videos
 from data.word_vectors import read_word_vectors
 from evaluation.chain_files import read_chain_folder, write_chains
 from evaluation.conll_files import read_conll
@@ -301,6 +306,28 @@ def _write_lines(folder: Path, name: str, key: str, dialogue: dict) -> None:
     (folder / name).write_text("\n".join(lines) + "\n")
 
 
+def _write_videos(folder: Path) -> None:
+    shades = [np.full((16, 16, 3), 40 * n, dtype=np.uint8) for n in range(3)]
+    write_video(folder / "file.mp4", shades)
+    (folder / "folder").mkdir()
+    for number, pixels in enumerate(shades):
+        Image.fromarray(pixels).save(folder / "folder" / f"folder_{number}_1.png")
+
+
+def _read_videos(folder: Path, skip: bool) -> None:
+    for video in find_videos(folder).values():
+        list(every_nth(video, 2))
+
+
+def _write_heads(folder: Path) -> None:
+    track = ((0, (1.0, 2.0, 6.0, 8.0)), (2, (2.0, 2.0, 7.0, 8.0)))
+    pixels, feature = np.zeros((6, 5, 3), dtype=np.uint8), np.ones(4, dtype=np.float32)
+    head = SeenHead(2, np.float32([2, 2, 7, 8]), feature, pixels, (track,))
+    seen = SeenVideo((16, 16), (0, 2), [head], 4)
+    shard = Shard("val", [Video("7", folder), Video("8", folder)])
+    write_heads(folder, shard, lambda video: seen, done=lambda: None, refuse=lambda problem: None)
+
+
 INPUTS: dict[str, Input] = {
     "cin val": Input(_write_cin, functools.partial(_read_cin, split="val")),
     "cin train": Input(_write_cin, functools.partial(_read_cin, split="train")),
@@ -338,6 +365,8 @@ INPUTS: dict[str, Input] = {
         lambda folder: test_train_detector.labelled(folder, 1),
         lambda folder, skip: read_labelled_boxes(folder / "boxes.json"),
     ),
+    "videos": Input(_write_videos, _read_videos),
+    "heads": Input(_write_heads, lambda folder, skip: read_heads(folder, "val")),
     "word vectors": Input(
         _write_word_vectors, lambda folder, skip: read_word_vectors(folder, ["a man's hat", "dog"])
     ),
