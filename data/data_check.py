@@ -15,6 +15,7 @@ from data.mentions import cache_path, with_found_mentions
 from data.narration import Narration
 from data.readers import (
     expected_files,
+    held_out_split,
     labelled_split,
     open_regions,
     read_narrations,
@@ -76,14 +77,19 @@ def check_data(dataset: str, data_root: Path, *, skip_bad_records: bool = False)
     lines = [line for files in expected for line in _describe(files, data_root)]
     lines += [line for part in parts.values() for line in part.lines]
     unlabelled_part = None if unlabelled is None else parts[unlabelled]
-    return DataCheck(tuple(lines), _options(parts[labelled_split(dataset)], unlabelled_part))
+    own = held_out_split(dataset)
+    held_out_part = None if own is None else parts[own]
+    options = _options(parts[labelled_split(dataset)], unlabelled_part, held_out_part)
+    return DataCheck(tuple(lines), options)
 
 
-def _options(labelled: _Part, unlabelled: _Part | None) -> tuple[str, ...] | None:
-    """The options of a training on what can be read of both parts; None where that is nothing.
+def _options(
+    labelled: _Part, unlabelled: _Part | None, held_out: _Part | None
+) -> tuple[str, ...] | None:
+    """The options of a training on what can be read of all parts; None where that is nothing.
 
     Args:
-        unlabelled: None where the data set has no such part.
+        unlabelled, held_out: None where the data set has no such part.
     """
     usable = []
     if any(narration.is_labelled for narration in labelled.narrations):
@@ -97,6 +103,7 @@ def _options(labelled: _Part, unlabelled: _Part | None) -> tuple[str, ...] | Non
     used = [part for part in usable if not use_regions or part.has_regions is not None]
     options = {
         "--use-ssl": labelled in used,
+        "--held-out=0": held_out is not None and not held_out.narrations,
         "--no-unlabelled": unlabelled is not None and unlabelled not in used,
         "--no-regions": not use_regions,
     }
