@@ -33,9 +33,11 @@ from data.readers.tiktalk_regions import match_heads
 from data.region_writing import PictureRegions, write_region_store
 from evaluation.alignment_scores import NO_CANDIDATE, score_joint, score_retrieval
 from models.alignment_head import AlignmentHead, chain_means
+from prepare import main as prepare
 from resolver import Resolution
 from tests import tiny
-from tests.test_reader_tiktalk import dialogue, head, write_parts
+from tests.test_reader_tiktalk import ANNOTATIONS, OTHER_FILES, SPLITS, dialogue, head, write_parts
+from tools import data_split
 from utils.errors import InputError
 
 LEFT, RIGHT = (20.0, 30.0, 60.0, 90.0), (100.0, 30.0, 140.0, 90.0)
@@ -313,3 +315,63 @@ def test_alignment_without_heads_is_refused(folder: Path, further: list[str], me
     further = [str(folder / each) if "elsewhere" in each else each for each in further]
     with pytest.raises(InputError, match=message):
         training.main(training_options(folder, "refused", *further))
+
+
+def write_random_heads(folder: Path, split: str, *further: str) -> None:
+    """Run `prepare.py heads` without any video."""
+    given = ["--heads", "annotated", "--image-encoder", "random", "--split", split, *further]
+    prepare(["heads", "--data-root", str(folder / "all"), "--out", str(folder / "heads"), *given])
+
+
+def test_random_features_need_annotated_heads_alone(tmp_path: Path) -> None:
+    write_parts(tmp_path / "all", dialogue(), dialogue("8", visual_annotations=[]))
+    with pytest.raises(InputError, match="--image-encoder random: expected --heads annotated"):
+        write_random_heads(tmp_path, "val", "--heads", "detected")
+    with pytest.raises(InputError, match="--videos: none are given"):
+        write_random_heads(tmp_path, "val", "--image-encoder", "no such encoder")
+    shutil.rmtree(tmp_path / "heads", ignore_errors=True)
+    write_random_heads(tmp_path, "val")
+    first, second = read_narrations("tiktalk", tmp_path / "all", "val").narrations
+    assert (first.image_size, first.people) == ((60, 90), ("某人",))
+    assert (second.image_size, second.people) == ((1, 1), ())
+    with open_regions("tiktalk", tmp_path / "all", "val") as store:
+        drawn = store.read("7", first.image_size).features
+        assert len(store.read("8", second.image_size)) == 0
+    shutil.rmtree(tmp_path / "heads")
+    for seed, same in ((0, True), (1, False)):
+        write_random_heads(tmp_path, "val", "--seed", str(seed))
+        with open_regions("tiktalk", tmp_path / "all", "val") as store:
+            again = store.read("7", first.image_size).features
+        assert np.array_equal(drawn, again) is same
+        shutil.rmtree(tmp_path / "heads")
+
+
+def test_the_released_boxes_go_the_whole_way(real_data: Path, tmp_path: Path) -> None:
+    """Their videos are not public: with random features chance is what is found."""
+    for name in (ANNOTATIONS, *OTHER_FILES):
+        shutil.copyfile(real_data / "tiktalkcoref" / name, tmp_path / name)
+    data_split.main(["--data-root", str(tmp_path)])
+    shown = searched = 0
+    for split in SPLITS:
+        write_random_heads(tmp_path, split)
+        reading = read_narrations("tiktalk", tmp_path / "all", split)
+        shown += reading.report.counts["head boxes that a region shows"]
+        mentions = [m for narration in reading.narrations for m in narration.mentions]
+        assert all(m.region is not None for m in mentions)
+        searched += sum(m.region != NO_REGION for m in mentions)
+    assert (shown, searched) == (881, 1399)
+    resolver = tiny.resolver(alignment="mention", region_feature_size=128)
+    tiny.write_checkpoint(tmp_path / "tiny.pt", resolver)
+    written = tmp_path / "scores.json"
+    command.main(
+        [
+            *("--save_name", str(tmp_path / "tiny.pt"), "--device", "cpu", "--dataset", "tiktalk"),
+            *("--data-root", str(tmp_path / "celeb"), "--output", str(tmp_path / "coref")),
+            *("--json", str(written)),
+        ]
+    )
+    scores = json.loads(written.read_text())
+    recall = scores["retrieval"]["all heads of the split"]["its own vector"]["all"]
+    assert (recall["mentions"], round(recall["candidates"], 1)) == (72, 39.0)
+    deviation = np.sqrt(recall["chance R@1"] * 100 / recall["mentions"])
+    assert abs(recall["R@1"] - recall["chance R@1"]) < 4 * deviation
