@@ -35,7 +35,7 @@ compare: $(DEMO)/grounding.json
 
 # The scores of the model, written when it is trained and has resolved the test split.
 $(DEMO)/grounding.json: $(WORLD)/mentions/train.json configs/sample.json
-	$(TRAIN) --label-prop --bbox-reg --grounding --save_name demo/model
+	$(TRAIN) --label-prop --bbox-reg --grounding --detect-mentions --save_name demo/model
 	$(BIN)/python test_coref.py --bbox-reg --save_name $(DEMO)/model/models.pt \
 	    --output $(DEMO)/coref --json $(DEMO)/coref.json
 	$(BIN)/python test_grounding.py --bbox-reg --save_name $(DEMO)/model/models.pt \

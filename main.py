@@ -118,9 +118,9 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     given.add_argument(
         "--accumulation", type=int, help="batches of a step, one after the other, to save memory"
     )
-    given.add_argument("--epochs", type=int)
+    given.add_argument("--epochs", type=int, help="how many")
     given.add_argument("--lr", type=float, help="highest learning rate")
-    given.add_argument("--seed", type=int)
+    given.add_argument("--seed", type=int, help="of weights, order, masking and dropout")
     given.add_argument(
         "--skip-bad-steps",
         action="store_true",

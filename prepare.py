@@ -85,7 +85,9 @@ _PRECISIONS = {"float16": np.float16, "float32": np.float32}
 def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; `run` is the function of its command."""
     parser = argparse.ArgumentParser(description="Prepare what training reads.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", dest="command", help="COMMAND --help lists its options"
+    )
 
     command = commands.add_parser(
         "check", help="say what of a data set is there, what is missing and what that costs"
@@ -170,7 +172,7 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     command.set_defaults(run=repack_regions)
     _add_data_options(command)
-    command.add_argument("--split", required=True)
+    command.add_argument("--split", required=True, help="train, val or test")
     command.add_argument(
         "--out", type=Path, required=True, help="a folder for the files, new or empty"
     )
@@ -477,7 +479,9 @@ def score_mentions(options: argparse.Namespace) -> None:
 
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
+    parser.add_argument(
+        "--dataset", required=True, choices=sorted(DATASETS), help="the reader's name"
+    )
     parser.add_argument("--data-root", type=Path, required=True, help="the data set's folder")
     _add_skip_option(parser)
 
@@ -605,7 +609,9 @@ def _add_training_options(parser: argparse.ArgumentParser, epochs: int) -> None:
     parser.add_argument(
         "--epochs", type=whole_number_from(1), default=epochs, help=f"the most ({epochs})"
     )
-    parser.add_argument("--seed", type=whole_number_from(0), default=0)
+    parser.add_argument(
+        "--seed", type=whole_number_from(0), default=0, help="of weights and order (0)"
+    )
 
 
 def _read(options: argparse.Namespace, split: str) -> tuple[Narration, ...]:

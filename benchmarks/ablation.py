@@ -126,7 +126,7 @@ def option_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ablation.py", description="An ablation of the semi-supervised method."
     )
-    parser.add_argument("--dataset", choices=sorted(ROWS), default="cin")
+    parser.add_argument("--dataset", choices=sorted(ROWS), default="cin", help="of the rows (cin)")
     parser.add_argument("--data-root", type=Path, help="of vd_ref; cin is a generated world")
     parser.add_argument("--rows", nargs="+", metavar="NAME", help="by default all of the data set")
     parser.add_argument("--only-table", action="store_true", help="train nothing, write docs/")
@@ -135,7 +135,9 @@ def option_parser() -> argparse.ArgumentParser:
     number = whole_number_from(1)
     for split, size in zip(SPLITS, (300, 200, 100), strict=True):
         parser.add_argument(f"--{split}", type=number, default=size, help=f"narrations of {split}")
-    parser.add_argument("--world-seed", type=whole_number_from(0), default=0)
+    parser.add_argument(
+        "--world-seed", type=whole_number_from(0), default=0, help="of the generated world (0)"
+    )
     parser.add_argument("--label-fraction", type=float, help="by default 0.05, of vd_ref 0.1")
     # Of ten narrations a tenth is none or one.
     parser.add_argument(
@@ -144,9 +146,9 @@ def option_parser() -> argparse.ArgumentParser:
         default=0.4,
         help="share of the labels that choose rate, threshold",
     )
-    parser.add_argument("--epochs", type=number, default=5)
+    parser.add_argument("--epochs", type=number, default=5, help="of every run (5)")
     parser.add_argument("--steps", type=number, default=30, help="updates in an epoch, of all rows")
-    parser.add_argument("--seeds", type=number, default=3)
+    parser.add_argument("--seeds", type=number, default=3, help="runs of each row (3)")
     parser.add_argument(
         "--lrs",
         type=float,

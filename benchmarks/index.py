@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line says."""
     number = whole_number_from(1)
     parser = argparse.ArgumentParser(prog="index.py", description="Time the opening of a split.")
-    parser.add_argument("--narrations", type=number, default=1_000_000)
+    parser.add_argument("--narrations", type=number, default=1_000_000, help="how many")
     parser.add_argument("--shards", type=number, default=8, help="files of features")
     parser.add_argument("--folder", type=Path, help="where to write (the system's, for such)")
     parser.add_argument("--json", type=Path, help="a file for the figures")

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line says."""
     number = whole_number_from(1)
     parser = argparse.ArgumentParser(prog="scoring.py", description="Time coreference scores.")
-    parser.add_argument("--documents", type=number, default=10_000)
+    parser.add_argument("--documents", type=number, default=10_000, help="how many")
     parser.add_argument("--mentions", type=number, default=20, help="of a document")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     options = parser.parse_args(arguments)

@@ -82,17 +82,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--boxes", type=Path, required=True, metavar="FILE", help="labelled boxes, COCO's JSON"
     )
-    parser.add_argument("--pictures", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "--pictures", type=Path, required=True, metavar="FOLDER", help="that the boxes are of"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="where the detector is written"
+    )
     parser.add_argument("--held-out", type=float, default=0.05, help="share to measure on (0.05)")
     parser.add_argument("--size", type=whole_number_from(32), default=240, help="shorter side, px")
     number = whole_number_from(1)
     parser.add_argument("--steps", type=number, default=700, help="of a batch each (700)")
     parser.add_argument("--batch", type=number, default=8, help="pictures of a step (8)")
     parser.add_argument("--lr", type=float, default=1e-3, help="the highest learning rate (0.001)")
-    parser.add_argument("--workers", type=whole_number_from(0), default=0)
+    parser.add_argument(
+        "--workers", type=whole_number_from(0), default=0, help="processes that read ahead (0)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--seed", type=whole_number_from(0), default=0)
+    parser.add_argument(
+        "--seed", type=whole_number_from(0), default=0, help="of weights, order and held-out share"
+    )
     return parser
 
 

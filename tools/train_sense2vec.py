@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="train_sense2vec.py", description="Word vectors of a data set, for --sense2vec."
     )
-    parser.add_argument("--dataset", choices=sorted(DATASETS), required=True)
+    parser.add_argument(
+        "--dataset", choices=sorted(DATASETS), required=True, help="the reader's name"
+    )
     parser.add_argument("--data-root", type=Path, required=True, help="the data set's folder")
     parser.add_argument(
         "--split",
