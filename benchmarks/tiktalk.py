@@ -5,14 +5,17 @@
 
 Every model learns from `all/train` and has its epoch and its thresholds from `all/val`; the test
 part is scored once, with gold mentions and with those that the model finds. Both coreference heads
-are trained, and the one that is better on `val` is trained on shares of the labels too. Every
-finished run leaves a JSON file under saved/tiktalk/ and is not repeated.
+are trained, and the one that is better on `val` is trained on shares of the labels too. A finished
+run leaves a JSON file under saved/tiktalk/ and is not repeated: other options ask for another
+`--out`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import shutil
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +35,6 @@ from evaluation.baselines import RULES
 from evaluation.chains import chains_from_labels
 from evaluation.coreference_scores import Chains, score_chains
 from tools import pretrain_encoder
-from utils.checkpoint import load_checkpoint
 from utils.config import COREFERENCE_HEADS
 from utils.errors import run_command
 from utils.files import write_text
@@ -42,6 +44,7 @@ from utils.options import whole_number_from
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "tiktalk.json"
 MENTIONS = ("gold", "predicted")
 METRICS = ("muc", "b3", "ceafe", "conll", "lea")
+PARTS = tuple(itertools.product(MENTIONS, ("val", "test")))
 Scores = Mapping[str, float]  # in percent, of `METRICS`
 
 
@@ -81,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         head: [finish(Run(head, 1.0, seed), settings) for seed in seeds]
         for head in COREFERENCE_HEADS
     }
-    best = max(whole, key=lambda head: statistics.mean(r["val"]["conll"] for r in whole[head]))
+    best = max(whole, key=lambda head: mean_on_val(whole[head]))
     curve = {
         share: [finish(Run(best, share, seed), settings) for seed in seeds]
         for share in sorted(set(options.shares) - {1.0})
@@ -132,33 +135,50 @@ def finish(run: Run, settings: Settings) -> dict[str, Any]:
     if not path.exists():
         write_text(path, json.dumps(train_and_score(run, settings), indent=2) + "\n")
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    print(f"{run.name}: val {found['val']['conll']:.1f}, celebrities {found['gold']['conll']:.1f}")
+    for mentions, scores in found.items():
+        val, test = scores["val"]["conll"], scores["test"]["conll"]
+        print(f"{run.name}, {mentions} mentions: val {val:.1f}, celebrities {test:.1f}")
     return found
 
 
 def train_and_score(run: Run, settings: Settings) -> dict[str, Any]:
-    """Train, and score the best epoch."""
+    """Train; of each kind of mentions, score the epoch that is best with them on `val`."""
     folder, log = settings.out / run.name, settings.out / f"{run.name}.log"
     logged(log, training.main, [
-        *("--use-ssl", "--use-ema", "--model_config", str(CONFIG), "--keep", "1"),
+        *("--use-ssl", "--use-ema", "--model_config", str(CONFIG)),
         *("--data-root", str(settings.data_root / "all"), "--text-encoder", settings.text_encoder),
         *("--coref-head", run.head, "--label-fraction", str(run.share), "--seed", str(run.seed)),
         *("--save_name", str(folder), *settings.options),
     ])  # fmt: skip
-    best = folder / "models_best.pt"
-    found: dict[str, Any] = {"val": dict(load_checkpoint(best).scores)}
+    found: dict[str, Any] = {}
     for mentions in MENTIONS:
-        scores = folder / f"{mentions}.json"
-        logged(log, test_coref.main, [
-            *("--save_name", str(best), "--data-root", str(settings.data_root / "celeb")),
-            *("--split", "test", "--mentions", mentions, "--json", str(scores)),
-            *("--output", str(folder / "coref")),
-        ])  # fmt: skip
-        content = json.loads(scores.read_text(encoding="utf-8"))
-        found[mentions] = percent(content["pooled"])
-        found[f"{mentions} rules"] = content["rules"]
-    found["mentions"] = content["mentions"]["overall"]["f1"]  # of those that the model finds
+        on_val = {
+            path: score(path, settings.data_root / "all", "val", mentions, log)
+            for path in sorted(folder.glob("models_[0-9]*.pt"))
+        }
+        best = max(on_val, key=lambda path: on_val[path]["conll"])
+        on_test = score(best, settings.data_root / "celeb", "test", mentions, log)
+        found[mentions] = {"epoch": best.stem, "val": on_val[best], "test": on_test}
+    shutil.rmtree(folder)
     return found
+
+
+def score(
+    checkpoint: Path, data_root: Path, split: str, mentions: str, log: Path
+) -> dict[str, float]:
+    """F1 of each metric in percent, of the mentions where they are found, and of the best rule."""
+    path = checkpoint.parent / f"{checkpoint.stem}-{data_root.name}-{split}-{mentions}.json"
+    logged(log, test_coref.main, [
+        *("--save_name", str(checkpoint), "--data-root", str(data_root), "--split", split),
+        *("--mentions", mentions, "--json", str(path)),
+        *("--output", str(checkpoint.parent / data_root.name)),
+    ])  # fmt: skip
+    content = json.loads(path.read_text(encoding="utf-8"))
+    scores = percent(content["pooled"])
+    scores["best rule"] = max(content["rules"].values())
+    if mentions != "gold":
+        scores["mentions"] = content["mentions"]["overall"]["f1"]
+    return scores
 
 
 def percent(pooled: Mapping[str, Any]) -> dict[str, float]:
@@ -202,24 +222,31 @@ def table(
         curve: what those of the best head found, by the share of the labels.
     """
     narrations = read_narrations("tiktalk", settings.data_root / "celeb", "test").narrations
-    yield "| celebrity test part | MUC | B3 | CEAFe | average | LEA | average on val |"
-    yield "|---|---:|---:|---:|---:|---:|---:|"
+    yield "| celebrity test part | MUC | B3 | CEAFe | average | LEA | mentions | average on val |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
     for name, scores in baselines(narrations):
-        yield f"| {name} | {' | '.join(f'{scores[m]:.1f}' for m in METRICS)} | |"
+        yield f"| {name} | {' | '.join(f'{scores[m]:.1f}' for m in METRICS)} | | |"
     for mentions in MENTIONS:
         for head, results in whole.items():
-            cells = [spread(result[mentions][m] for result in results) for m in METRICS]
-            if mentions == "gold":
-                cells.append(spread(result["val"]["conll"] for result in results))
-            else:
-                cells.append(f"mentions {spread(r['mentions'] for r in results)}")
+            test = [result[mentions]["test"] for result in results]
+            cells = [spread(scores[metric] for scores in test) for metric in METRICS]
+            cells.append("" if mentions == "gold" else spread(s["mentions"] for s in test))
+            cells.append(spread(result[mentions]["val"]["conll"] for result in results))
             yield f"| {head}, {mentions} mentions | {' | '.join(cells)} |"
+            if mentions != "gold":
+                rule = spread(scores["best rule"] for scores in test)
+                yield f"| the best rule on the same mentions | | | | {rule} | | | |"
     yield ""
-    yield f"| {best}, share of the labels | on val | gold mentions | predicted mentions |"
-    yield "|---|---:|---:|---:|"
+    yield f"| {best}, share of the labels | {' | '.join(f'{m} mentions, {p}' for m, p in PARTS)} |"
+    yield "|---|" + "---:|" * len(PARTS)
     for share, results in sorted(curve.items()):
-        cells = [spread(result[part]["conll"] for result in results) for part in ("val", *MENTIONS)]
+        cells = [spread(result[m][part]["conll"] for result in results) for m, part in PARTS]
         yield f"| {share:g} | {' | '.join(cells)} |"
+
+
+def mean_on_val(results: Sequence[Mapping[str, Any]]) -> float:
+    """What a head is chosen by: the average on `val`, over seeds and kinds of mentions."""
+    return statistics.mean(result[m]["val"]["conll"] for result in results for m in MENTIONS)
 
 
 def spread(values: Iterable[float]) -> str:

@@ -128,7 +128,7 @@ def write_heads(
     write_region_store(folder, shard.name, regions())
 
 
-def read_heads(folder: Path, split: str) -> dict[str, VideoHeads]:
+def read_head_regions(folder: Path, split: str) -> dict[str, VideoHeads]:
     """Where the regions of a split come from, by the ids of the dialogues.
 
     Raises:

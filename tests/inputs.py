@@ -18,7 +18,7 @@ from data.caption_writing import write_captions
 from data.data_check import check_data
 from data.encoding import encode_text
 from data.files import BadRecord
-from data.head_files import SeenHead, SeenVideo, read_heads, write_heads
+from data.head_files import SeenHead, SeenVideo, read_head_regions, write_heads
 from data.labelled_boxes import read_labelled_boxes
 from data.loaders import Collate, Masking, NarrationDataset, Source
 from data.mentions import cache_path, fingerprint, with_found_mentions
@@ -367,7 +367,7 @@ INPUTS: dict[str, Input] = {
         lambda folder, skip: read_labelled_boxes(folder / "boxes.json"),
     ),
     "videos": Input(_write_videos, _read_videos),
-    "heads": Input(_write_heads, lambda folder, skip: read_heads(folder, "val")),
+    "heads": Input(_write_heads, lambda folder, skip: read_head_regions(folder, "val")),
     "word vectors": Input(
         _write_word_vectors, lambda folder, skip: read_word_vectors(folder, ["a man's hat", "dog"])
     ),

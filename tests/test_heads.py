@@ -19,11 +19,11 @@ from data.face_encoder import FEATURE_SIZE, FaceEncoder, load_face_encoder, save
 from data.files import BadRecord, DataError
 from data.head_detection import Found, HeadFinder
 from data.head_features import Describer, describer_by_encoder, describer_by_regions
-from data.head_files import SeenVideo, read_heads, write_heads
+from data.head_files import SeenVideo, read_head_regions, write_heads
 from data.head_finding import DetectedHeads
 from data.readers import read_narrations
 from data.readers.report import ReadReport
-from data.readers.tiktalk_heads import read_heads as read_boxes
+from data.readers.tiktalk_heads import read_heads
 from data.region_extraction import RegionExtractor
 from data.region_index import find_region_files
 from data.region_shards import Shard
@@ -66,8 +66,8 @@ ANNOTATED = ("--heads", "annotated")
 @pytest.mark.parametrize("videos", ["videos", "frames"])
 def test_annotated_heads_are_regions(dialogues: Path, tmp_path: Path, videos: str) -> None:
     heads(dialogues, tmp_path, *ANNOTATED, videos=videos)
-    boxes = read_boxes(dialogues / "all", "train", ReadReport("tiktalk", "train"))
-    where = read_heads(tmp_path, "train")
+    boxes = read_heads(dialogues / "all", "train", ReadReport("tiktalk", "train"))
+    where = read_head_regions(tmp_path, "train")
     encoder = load_face_encoder(dialogues / "faces.pt")
     with RegionStore.read_files(find_region_files(tmp_path, "train")) as store:
         assert set(store.image_ids) == set(where) == set(boxes)
@@ -90,7 +90,9 @@ def test_annotated_heads_are_regions(dialogues: Path, tmp_path: Path, videos: st
 
 def test_the_ordinary_loader_reads_heads_as_regions(dialogues: Path, tmp_path: Path) -> None:
     heads(dialogues, tmp_path, *ANNOTATED)
-    sizes = {video_id: video.size for video_id, video in read_heads(tmp_path, "train").items()}
+    sizes = {
+        video_id: video.size for video_id, video in read_head_regions(tmp_path, "train").items()
+    }
     narrations = [
         replace(narration, image_id=narration.id, image_size=sizes[narration.id])
         for narration in read_narrations("tiktalk", dialogues / "all", "train").narrations
@@ -153,7 +155,7 @@ def test_each_person_is_one_region_by_their_surest_head(dialogues: Path, tmp_pat
     write_heads(tmp_path, shard, look, done=lambda: done.append(1), refuse=refuse)
     assert len(done) == len(videos)
     stored = RegionStore.read_files(find_region_files(tmp_path, "train"))
-    for video_id, video in read_heads(tmp_path, "train").items():
+    for video_id, video in read_head_regions(tmp_path, "train").items():
         assert video.looked_at == tuple(range(0, FRAMES, 2))
         regions = [head.tracks for head in video.heads]
         counts = count_heads(regions, video.looked_at, truth[video_id])
@@ -200,7 +202,7 @@ def test_videos_without_heads_are_pictures_without_regions(
     with RegionStore.read_files(find_region_files(tmp_path, "any")) as store:
         assert len(store) == 3 and store.feature_size == 2048
         assert not any(len(store.read(video_id, None)) for video_id in store.image_ids)
-    assert {video.looked_at for video in read_heads(tmp_path, "any").values()} == {(0, 16)}
+    assert {video.looked_at for video in read_head_regions(tmp_path, "any").values()} == {(0, 16)}
 
 
 def test_an_untrained_detector_runs_through(dialogues: Path, tmp_path: Path) -> None:
@@ -229,7 +231,7 @@ def test_a_broken_video_does_not_stop_the_others(
     heads(world, tmp_path / "out", *ANNOTATED, "--skip-bad-records")
     said = capsys.readouterr().out
     assert "bad records skipped: 2" in said and broken.name in said and missing.stem in said
-    assert len(read_heads(tmp_path / "out", "train")) == 1
+    assert len(read_head_regions(tmp_path / "out", "train")) == 1
 
 
 def change_box(world: Path, **values: object) -> str:
@@ -258,7 +260,7 @@ def test_annotations_that_do_not_fit_the_video(
     with pytest.raises(BadRecord, match=f"{doc_key}.*{said}"):
         heads(world, tmp_path / "out", *ANNOTATED)
     heads(world, tmp_path / "out", *ANNOTATED, "--skip-bad-records")
-    assert doc_key not in read_heads(tmp_path / "out", "train")
+    assert doc_key not in read_head_regions(tmp_path / "out", "train")
 
 
 def test_what_is_asked_for_must_be_there(dialogues: Path, tmp_path: Path) -> None:
@@ -367,6 +369,6 @@ def test_wrong_fields_of_heads_are_named(dialogues: Path, tmp_path: Path, field:
     content[video_id][field] = WRONG[field]
     path.write_text(json.dumps(content))
     with pytest.raises(BadRecord, match=f"{path.name}: {video_id}: found .*{field}"):
-        read_heads(tmp_path, "train")
+        read_head_regions(tmp_path, "train")
     with pytest.raises(DataError, match="has no region files of test"):
-        read_heads(tmp_path, "test")
+        read_head_regions(tmp_path, "test")

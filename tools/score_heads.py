@@ -16,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.files import DataError
-from data.head_files import read_heads
+from data.head_files import read_head_regions
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from evaluation.head_scores import HeadCounts, TrueHead, count_heads, describe_heads
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts")
     options = parser.parse_args(arguments)
-    videos = read_heads(options.heads, options.split)
+    videos = read_head_regions(options.heads, options.split)
     truth = read_truth(options.truth)
     if missing := [video_id for video_id in videos if video_id not in truth]:
         raise DataError(f"{options.truth}: found no line of {missing[0]}, expected one of each")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data.files import bad_record
-from data.head_files import read_heads as read_head_regions
+from data.head_files import read_head_regions
 from data.narration import Narration
 from data.readers.expected import ExpectedFiles, dialogues_by_split
 from data.readers.report import ReadReport
