@@ -173,11 +173,25 @@ def test_a_text_that_is_not_its_span_is_said_and_kept(
     assert "他妈" in {mention.phrase for mention in reading.narrations[0].mentions}
 
 
-def test_the_check_of_a_folder_says_how_to_train_on_it(tmp_path: Path) -> None:
-    write_release(tmp_path, dialogue(), split="train")
+@pytest.mark.parametrize(
+    ("split_of_8", "options"),
+    [
+        ("val", ("--use-ssl", "--no-regions")),
+        ("train", ("--use-ssl", "--held-out=0", "--no-regions")),
+    ],
+)
+def test_the_check_of_a_folder_says_how_to_train_on_it(
+    tmp_path: Path, split_of_8: str, options: tuple[str, ...]
+) -> None:
+    write_release(tmp_path, dialogue("7"), dialogue("8"))
+    parts = (
+        {"video_id": i, "video_type": "celeb", "split": split}
+        for i, split in (("7", "train"), ("8", split_of_8))
+    )
+    write_lines(tmp_path / "split.jsonl", *parts)
     data_split.main(["--data-root", str(tmp_path)])
     check = check_data("tiktalk", tmp_path / "all")
-    assert check.options == ("--use-ssl", "--no-regions")
+    assert check.options == options
     assert "head boxes and titles: there" in check.lines
 
 

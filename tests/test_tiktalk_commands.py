@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks import tiktalk
-from data.data_check import check_data
 from data.encoding import align_spans
 from data.readers import further_texts, read_narrations
 from data.sources import read_training_data
@@ -82,14 +81,6 @@ def test_the_val_split_is_what_is_held_out(
     data = read_training_data(config, load_word_pieces(str(encoder)), skip_bad_records=False)
     assert [n.id for n in data.labelled.narrations] == ["0", "1", "2", "3"]
     assert [n.id for n in data.held_out.narrations] == held
-
-
-def test_without_a_val_split_the_check_says_what_a_training_needs(tmp_path: Path) -> None:
-    write_release(tmp_path, dialogue(), split="train")
-    data_split.main(["--data-root", str(tmp_path)])
-    (tmp_path / "all" / "val.textual.jsonl").unlink()
-    check = check_data("tiktalk", tmp_path / "all")
-    assert check.options == ("--use-ssl", "--held-out=0", "--no-regions")
 
 
 def test_the_benchmark_trains_and_scores_what_is_not_finished(
