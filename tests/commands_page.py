@@ -18,7 +18,8 @@ from tests.conftest import REPOSITORY
 PAGE = REPOSITORY / "docs" / "commands.md"
 
 _COMMANDS = (
-    "main.py", "test_coref.py", "test_grounding.py", "test_alignment.py", "predict.py", "prepare.py",
+    "main.py", "test_coref.py", "test_grounding.py", "test_alignment.py", "predict.py",
+    "prepare.py",
 )  # fmt: skip
 _INTRODUCTION = """\
 # The options of every command

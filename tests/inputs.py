@@ -27,8 +27,7 @@ from data.prepared import open_prepared
 from data.readers import open_regions, read_narrations, read_pronouns, read_truth
 from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport
-from data.readers.tiktalk_heads import read_heads as read_head_boxes
-from data.readers.tiktalk_heads import read_titles
+from data.readers.tiktalk_heads import read_heads, read_titles
 from data.region_index import region_files
 from data.region_shards import Shard
 from data.region_tsv import read_region_tsv
@@ -155,7 +154,7 @@ def _write_tiktalk(folder: Path) -> None:
 
 def _read_tiktalk(folder: Path, skip: bool) -> None:
     _read_texts(folder, skip, "tiktalk", "val")
-    read_head_boxes(folder, "val", ReadReport("tiktalk", "val", skip))
+    read_heads(folder, "val", ReadReport("tiktalk", "val", skip))
     list(read_titles(folder, "val", ReadReport("tiktalk", "val", skip)))
 
 
