@@ -25,6 +25,7 @@ demo: $(DEMO)/grounding.json
 	PYTHONUTF8=1 $(BIN)/scorch $(DEMO)/coref/gold_count/test/ $(DEMO)/coref/modelrefs/test/
 	$(BIN)/python tools/summary.py --coref $(DEMO)/coref.json --grounding $(DEMO)/grounding.json
 	@echo "world: $(WORLD)   models: $(DEMO)/model   chains: $(DEMO)/coref"
+	@echo "a page to look at: $(DEMO)/page.html"
 
 compare: $(DEMO)/grounding.json
 	$(TRAIN) --label-prop --no-regions --save_name demo/text_only
@@ -37,7 +38,7 @@ compare: $(DEMO)/grounding.json
 $(DEMO)/grounding.json: $(WORLD)/mentions/train.json configs/sample.json
 	$(TRAIN) --label-prop --bbox-reg --grounding --detect-mentions --save_name demo/model
 	$(BIN)/python test_coref.py --bbox-reg --save_name $(DEMO)/model/models.pt \
-	    --output $(DEMO)/coref --json $(DEMO)/coref.json
+	    --output $(DEMO)/coref --json $(DEMO)/coref.json --page $(DEMO)/page.html
 	$(BIN)/python test_grounding.py --bbox-reg --save_name $(DEMO)/model/models.pt \
 	    --output $(DEMO)/coref --json $(DEMO)/grounding.json
 
@@ -49,7 +50,7 @@ $(WORLD)/mentions/train.json: $(WORLD)/README
 	$(BIN)/python prepare.py mentions --dataset cin --data-root $(WORLD) --spacy-model $(DEMO)/mentions
 
 $(WORLD)/README: .venv/installed Makefile tools/make_sample.py $(wildcard data/sample_world/*.py)
-	rm -rf $(WORLD) $(addprefix $(DEMO)/,model coref text_only *.json)
+	rm -rf $(WORLD) $(addprefix $(DEMO)/,model coref text_only *.json page.html)
 	$(BIN)/python tools/make_sample.py --out $(WORLD) $(WORLD_OPTIONS)
 
 .venv/installed: requirements.txt

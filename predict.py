@@ -27,8 +27,10 @@ from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from data.sources import look_up_words
 from data.word_vectors import WordVectors
-from evaluation.page import ShownText, page_of, picture_uri
+from evaluation.page import page_of
+from evaluation.shown_text import Picture, ShownText, Side, picture_uri
 from resolver import RegionFinder, Resolution, Resolver
+from split_page import predicted_boxes
 from utils.device import choose_device
 from utils.errors import InputError, run_command
 from utils.files import write_text
@@ -275,14 +277,13 @@ def _with_pictures(
 
 
 def _shown(request: Request, picture: Image.Image | None, resolution: Resolution) -> ShownText:
+    spans = [(mention.start, mention.end) for mention in resolution.mentions]
+    chains = [[spans[index] for index in chain] for chain in resolution.chains]
     return ShownText(
         title=", ".join(f"{name} {value}" for name, value in request.named.items()) or "text",
         text=resolution.narration.text,
-        mentions=[(mention.start, mention.end) for mention in resolution.mentions],
-        chains=resolution.chains,
-        boxes_xyxy=resolution.boxes_xyxy,
-        box_scores=resolution.box_scores,
-        picture=None if picture is None else picture_uri(picture),
+        predicted=Side(chains, predicted_boxes(resolution)),
+        pictures=() if picture is None else (Picture(picture.size, picture_uri(picture)),),
     )
 
 

@@ -13,32 +13,35 @@ import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from compared_split import Compared, compared, span_chains
 from data.conll_documents import cuts_words, document_of
 from data.loaders import workers_explained
 from data.narration import Narration, counted_mentions
 from data.readers import read_pronouns
-from engine import ResolvedSplit, gold_chains, resolve_split, resolver_for_test, system_chains
+from engine import ResolvedSplit, resolve_split, resolver_for_test
 from evaluation.baselines import RULES
-from evaluation.chain_files import ids_scorch_confuses, mention_names, write_chains, write_gold
-from evaluation.chains import chains_from_similarity, restrict
+from evaluation.chain_files import ids_scorch_confuses, write_chains, write_gold
+from evaluation.chains import restrict
 from evaluation.coreference_scores import (
     Chains,
     CoreferenceScores,
     LinkScores,
+    MetricScores,
     format_scores,
     link_scores,
     score_chains,
 )
 from evaluation.error_report import format_errors, format_examples, format_text
-from evaluation.errors import Errors, SpanChains, find_errors
+from evaluation.errors import Errors, find_errors
 from evaluation.marked_text import uses_colour
 from evaluation.mention_scores import MentionScoresByKind, format_mention_scores, score_mentions
 from evaluation.pronoun_scores import PronounScores, score_pronouns
-from found_mentions import compare
+from resolver import Resolver
+from split_page import write_page
 from utils.conll import ConllDocument, crossing_pairs, write_documents
 from utils.device import choose_device
 from utils.distributed import process_group
@@ -89,72 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         resolver = resolver_for_test(options, device)
         split = resolve_split(resolver, options)
         if split is not None:
-            write_and_score(split, resolver.threshold, options)
+            write_and_score(split, resolver, options)
 
 
-@dataclass(frozen=True)
-class Compared:
-    """What is written and scored of a split.
-
-    Attributes:
-        narrations: their mentions are those of either side.
-        boxes_known: whether of these mentions only those count that have a box.
-        phrases, names: of the counted mentions of each narration, in text order; names are what
-            chain files call them.
-        gold: chains over the indices of the counted mentions, of each narration that is labelled;
-            a mention that was found and is not gold is in none.
-        system: predicted chains of every narration, likewise; a mention that was not found is in
-            none.
-    """
-
-    narrations: Sequence[Narration]
-    boxes_known: bool
-    phrases: Mapping[str, Sequence[str]]
-    names: Mapping[str, Sequence[str]]
-    gold: Mapping[str, Chains]
-    system: Mapping[str, Chains]
-
-    def named(self, chains: Mapping[str, Chains]) -> dict[str, list[list[str]]]:
-        """Chains with the names of their mentions."""
-        return {
-            document: [
-                [self.names[document][mention] for mention in chain] for chain in of_document
-            ]
-            for document, of_document in chains.items()
-        }
-
-
-def compared(split: ResolvedSplit, threshold: float) -> Compared:
-    """Gold and predicted chains over gold mentions, or over the gold and the found ones."""
-    # scorch wants a gold file beside each file of the system, so one without mentions counts too.
-    labelled = {n.id for n in split.narrations if all(m.chain is not None for m in n.mentions)}
-    if split.mentions == "gold":
-        narrations, boxes_known = split.narrations, split.boxes_known
-        phrases = {n.id: counted_phrases(n, boxes_known) for n in narrations}
-        names = {document: mention_names(of_one) for document, of_one in phrases.items()}
-        gold = gold_chains(narrations, boxes_known=boxes_known)
-        system = system_chains(split.resolutions, boxes_known=boxes_known, threshold=threshold)
-    else:
-        joined = [
-            compare(
-                narration,
-                resolution.narration,
-                chains_from_similarity(resolution.similarity, threshold),
-                boxes_known=split.boxes_known,
-            )
-            for narration, resolution in zip(split.narrations, split.resolutions, strict=True)
-        ]
-        narrations, boxes_known = [both.narration for both in joined], False
-        phrases = {n.id: counted_phrases(n, boxes_known) for n in narrations}
-        names = {both.narration.id: both.names for both in joined}
-        gold = {both.narration.id: both.gold for both in joined}
-        system = {both.narration.id: both.system for both in joined}
-    gold = {document: chains for document, chains in gold.items() if document in labelled}
-    return Compared(narrations, boxes_known, phrases, names, gold, system)
-
-
-def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Namespace) -> None:
+def write_and_score(split: ResolvedSplit, resolver: Resolver, options: argparse.Namespace) -> None:
     """Write the chain files of a resolved split, and print and write their scores."""
+    threshold = resolver.threshold
     sides = compared(split, threshold)
     phrases, boxes_known = sides.phrases, sides.boxes_known
     shortest = 2 if options.singletons == "drop" else 1
@@ -176,9 +119,12 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
                 raise InputError(f"--{name}: {split.name} has no gold chains to compare with")
         if options.conll is not None:
             write_conll_files(options.conll, sides.narrations, {"response": system}, boxes_known)
+        if options.page is not None:
+            write_coref_page(options, split, replace(sides, gold={}, system=system), resolver)
         print(f"{split.name} has no gold chains: nothing to score")
         return
     write_gold_files(options.output / "gold_count" / folder, sides.named(gold))
+    of_page = replace(sides, gold=gold, system=system)
     system = {document: system[document] for document in gold}
     if options.conll is not None:
         conll_sides = {"key": gold, "response": system}
@@ -216,12 +162,8 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
             content["errors"] = errors.to_json()
         write_text(options.json, json.dumps(content, indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
-
-
-def counted_phrases(narration: Narration, boxes_known: bool) -> list[str]:
-    """The words of the mentions that count, in text order."""
-    counted = counted_mentions(narration, boxes_known=boxes_known)
-    return [narration.mentions[index].phrase for index in counted]
+    if options.page is not None:
+        write_coref_page(options, split, of_page, resolver, scores.pooled)
 
 
 def chains_from(chains: Mapping[str, Chains], shortest: int) -> dict[str, Chains]:
@@ -266,6 +208,48 @@ def print_texts(
     print()
 
 
+def write_coref_page(
+    options: argparse.Namespace,
+    split: ResolvedSplit,
+    sides: Compared,
+    resolver: Resolver,
+    pooled: MetricScores | None = None,
+) -> None:
+    """Write the page of the chains and of what is wrong with them; boxes if the model grounds.
+
+    Args:
+        sides: the chains to show.
+        pooled: their scores; None where there are no gold chains.
+    """
+    labelled = [narration for narration in sides.narrations if narration.id in sides.gold]
+    chains = (span_chains(labelled, side, sides.boxes_known) for side in (sides.gold, sides.system))
+    errors = find_errors({n.id: n.text for n in labelled}, *chains, split.language)
+    scores = {}
+    if pooled is not None:
+        scores = {"CoNLL F1": pooled.conll, "MUC": pooled.muc.f1, "B3": pooled.b3.f1}
+        scores |= {"CEAFe": pooled.ceafe.f1, "LEA": pooled.lea.f1}
+    scores_of = {
+        document: {"CoNLL F1": 100 * conll_of(sides.gold[document], sides.system[document])}
+        for document in sides.gold
+    }
+    grounds = resolver.config.grounding or resolver.config.use_traces
+    write_page(
+        options,
+        split,
+        sides,
+        title=f"Coreference: {split.dataset}, {split.folder}",
+        errors=errors.found,
+        scores={name: 100 * score for name, score in scores.items()},
+        scores_of=scores_of,
+        has_boxes=grounds and any(r.boxes_xyxy is not None for r in split.resolutions),
+    )
+
+
+def conll_of(gold: Chains, system: Chains) -> float:
+    """The CoNLL F1 of one narration, from 0 to 1."""
+    return score_chains({"": gold}, {"": system}).pooled.conll
+
+
 def print_errors(
     narrations: Sequence[Narration],
     gold: Mapping[str, Chains],
@@ -283,23 +267,6 @@ def print_errors(
         colour = uses_colour(sys.stdout)
         print("\n" + format_examples(errors, texts, *sides, examples=examples, colour=colour))
     return errors
-
-
-def span_chains(
-    narrations: Sequence[Narration], chains: Mapping[str, Chains], boxes_known: bool
-) -> dict[str, SpanChains]:
-    """The chains of narrations over the characters of their counted mentions.
-
-    Of mentions with the same characters the first one alone is there.
-    """
-    found = {}
-    for narration in narrations:
-        counted = counted_mentions(narration, boxes_known=boxes_known)
-        spans = [(narration.mentions[i].start, narration.mentions[i].end) for i in counted]
-        first = {span: place for place, span in reversed(list(enumerate(spans)))}
-        kept = ([spans[m] for m in c if first[spans[m]] == m] for c in chains[narration.id])
-        found[narration.id] = [chain for chain in kept if chain]
-    return found
 
 
 def write_gold_files(folder: Path, gold: Mapping[str, Sequence[Sequence[str]]]) -> None:

@@ -16,22 +16,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from compared_split import compared, grounded_by_span
 from data.loaders import workers_explained
 from data.narration import with_truth
-from engine import ResolvedSplit, grounded_mentions, resolve_split, resolver_for_test
-from evaluation.grounding_scores import (
-    PRONOUNS,
-    GroundedMention,
-    format_grounding,
-    score_grounding,
-)
-from found_mentions import grounded_gold_mentions, with_distinct_mentions
+from engine import ResolvedSplit, resolve_split, resolver_for_test
+from evaluation.grounding_scores import format_grounding, pronouns_of, score_grounding
+from found_mentions import with_distinct_mentions
 from resolver import Resolution
+from split_page import write_page
 from utils.device import choose_device
 from utils.distributed import process_group
 from utils.errors import InputError, run_command
 from utils.files import write_text
-from utils.languages import ENGLISH
 from utils.options import add_data_options, add_test_options
 
 
@@ -53,14 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         if not (resolver.config.grounding or resolver.config.use_traces):
             print(f"warning: {options.save_name} was trained without --grounding and --traces")
-        write_and_score(split, options)
+        write_and_score(split, resolver.threshold, options)
 
 
-def write_and_score(split: ResolvedSplit, options: argparse.Namespace) -> None:
+def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Namespace) -> None:
     """Write the boxes of a resolved split, and print and write their scores.
 
+    Args:
+        threshold: of the chains on the page.
+
     Raises:
-        InputError: the split has no boxes or no regions.
+        InputError: the split has no boxes or no regions, or a picture cannot be read.
     """
     if not split.boxes_known:
         raise InputError(f"{split.name} has no mention with a box: there is nothing to ground")
@@ -70,15 +69,28 @@ def write_and_score(split: ResolvedSplit, options: argparse.Namespace) -> None:
     described = [describe(resolution) for resolution in with_gold_boxes(split)]
     write_text(boxes, json.dumps(described, indent=1) + "\n")
     print(f"wrote the boxes of {len(split.resolutions)} narrations to {boxes}")
-    # English ones are counted as published.
-    pronouns = PRONOUNS if split.language is ENGLISH else split.language.referring_pronouns
-    scores = score_grounding(gold_mentions(split), pronouns)
+    mentions = grounded_by_span(split)
+    scores = score_grounding(
+        [mention for of_narration in mentions.values() for _, mention in of_narration],
+        pronouns_of(split.language),
+    )
     missed = "" if split.mentions == "gold" else "; what was not found is wrong"
     print(f"\ngold mentions that have a box; percent right at an IoU of at least 0.5{missed}\n")
     print(format_grounding(scores))
     if options.json is not None:
         write_text(options.json, json.dumps(scores.to_json(), indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
+    if options.page is not None:
+        shown = {"boxes": scores.any_box.overall, "of nouns": scores.any_box.nouns}
+        shown |= {"of pronouns": scores.any_box.pronouns, "best region": scores.oracle}
+        write_page(
+            options,
+            split,
+            compared(split, threshold),
+            title=f"Grounding: {split.dataset}, {split.folder}",
+            scores={name: 100 * part for name, part in shown.items() if part is not None},
+            has_boxes=True,
+        )
 
 
 def with_gold_boxes(split: ResolvedSplit) -> Sequence[Resolution]:
@@ -93,19 +105,6 @@ def with_gold_boxes(split: ResolvedSplit) -> Sequence[Resolution]:
             ),
         )
         for resolution, narration in zip(split.resolutions, split.narrations, strict=True)
-    ]
-
-
-def gold_mentions(split: ResolvedSplit) -> list[GroundedMention]:
-    """What is scored: every gold mention that has a box, whether it was found or not."""
-    if split.mentions == "gold":
-        return grounded_mentions(split.resolutions)
-    return [
-        mention
-        for resolution, narration in zip(split.resolutions, split.narrations, strict=True)
-        for mention in grounded_gold_mentions(
-            narration, resolution.narration, resolution.boxes_xyxy, resolution.regions_xyxy
-        )
     ]
 
 

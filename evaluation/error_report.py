@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evaluation.errors import LINK_SORTS, SORTS, Error, Errors, SpanChains
+from evaluation.errors import LINK_SORTS, SORTS, WRONG_BOXES, Error, Errors, SpanChains
 from evaluation.marked_text import (
     labelled_lines,
     marked_text,
@@ -15,7 +15,7 @@ from evaluation.marked_text import (
 from utils.spans import Span
 from utils.visible import visible
 
-_TITLES = {
+TITLES = {
     "missed_links": "missed links",
     "wrong_links": "wrong links",
     "missed_mentions": "missed mentions",
@@ -25,6 +25,7 @@ _TITLES = {
     "merged_chains": "merged chains",
     "missed_chains": "missed chains",
     "extra_chains": "extra chains",
+    WRONG_BOXES: "wrong boxes",
 }
 _CONTEXT = 60  # characters on either side of a mention
 _MOST_MENTIONS = 4  # that an example shows of a chain
@@ -48,7 +49,7 @@ def format_errors(errors: Errors) -> str:
 
 def _row(errors: Errors, sort: str, kind: str, undetected: bool) -> str:
     count = errors.count(sort, kind)
-    title = f"  {kind}" if kind else _TITLES[sort]
+    title = f"  {kind}" if kind else TITLES[sort]
     share = f"{100 * count.wrong / count.of:7.1f} %" if count.of else f"{'-':>9}"
     last = f"{count.undetected:>12}" if undetected and sort in LINK_SORTS else ""
     return f"{title:22}{count.of:>8}{count.wrong:>8}{share}{last}"
@@ -77,7 +78,7 @@ def format_examples(
             if not chosen:
                 continue
             count = errors.count(sort, kind)
-            title = ", ".join(filter(None, (_TITLES[sort], kind)))
+            title = ", ".join(filter(None, (TITLES[sort], kind)))
             blocks.append(f"{title}: {count.wrong} of {count.of}")
             for error in chosen:
                 name = error.document
@@ -125,12 +126,12 @@ def _example(error: Error, text: str, gold: SpanChains, system: SpanChains, colo
         )
         for name, side in sides.items()
     }
-    title = f"  {visible(error.document)}: {_describe(error, text)}"
+    title = f"  {visible(error.document)}: {describe(error, text)}"
     return f"{title}\n{labelled_lines(lines, indent=4)}"
 
 
-def _describe(error: Error, text: str) -> str:
-    """What is wrong in a few words."""
+def describe(error: Error, text: str) -> str:
+    """What is wrong in a few words; the text is that of the error's document."""
     phrases = [_quoted(text, span) for span in error.spans[:_MOST_MENTIONS]]
     first, *others = phrases
     if error.sort == "missed_links":

@@ -66,6 +66,8 @@ SORTS: dict[str, tuple[str, ...]] = {
     "extra_chains": (),
 }
 LINK_SORTS = ("missed_links", "wrong_links")
+# Mentions whose box is wrong, of the kinds of mentions; evaluation/box_errors.py finds them.
+WRONG_BOXES = "wrong_boxes"
 
 
 @dataclass(frozen=True, slots=True)

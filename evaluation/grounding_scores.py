@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from utils.boxes import enclosing_box, pairwise_iou
+from utils.languages import ENGLISH, Language
 from utils.visible import visible
 
 # The words that count as pronouns in the published grounding figures (Goel et al., EMNLP 2023).
@@ -119,6 +120,11 @@ class GroundingScores:
         }
 
 
+def pronouns_of(language: Language) -> Collection[str]:
+    """The words that count as pronouns; English ones as published."""
+    return PRONOUNS if language is ENGLISH else language.referring_pronouns
+
+
 def score_grounding(
     mentions: Sequence[GroundedMention], pronouns: Collection[str] = PRONOUNS
 ) -> GroundingScores:
@@ -145,6 +151,15 @@ def score_grounding(
         random=_mean([mention.right_regions for mention in judged]),
         kinds={kind: _kind_accuracy(judged, kind) for kind in kinds},
     )
+
+
+def is_right(mention: GroundedMention) -> bool:
+    """Whether the predicted box of a mention meets any of its gold boxes.
+
+    Raises:
+        ValueError: as `score_grounding`.
+    """
+    return any(_judge(mention, pronouns=()).boxes_met)
 
 
 def format_grounding(scores: GroundingScores) -> str:

@@ -1,141 +1,152 @@
-"""A page to look at: pictures with their boxes, and texts with their chains.
+"""A page to look at: texts with their chains, and pictures with their boxes.
 
 The page is one file that loads nothing from anywhere. All that comes from data is text in it: its
-policy lets no script run but the page's own.
+policy lets no script run but the page's own. What is predicted stands beside what is known; a gold
+chain has the number of the predicted one that it has most in common with.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import html
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
-import numpy as np
-from PIL import Image
-
-from evaluation.nesting import brackets
+from evaluation.error_report import TITLES, describe
+from evaluation.errors import SORTS, Error
+from evaluation.marked_text import numbered, numbered_alike
+from evaluation.page_boxes import pictures
+from evaluation.page_text import escaped, marked, span_name
+from evaluation.shown_text import ShownText
 from utils.spans import Span
-from utils.visible import visible
 
 _TEMPLATE = Path(__file__).with_suffix(".html")
-_LONGEST_SIDE = 1000  # pixels of a picture on the page
-_COLOURS = 6  # in the template, all told apart by the colour-blind; grey is for single mentions
+_STYLE = Path(__file__).with_suffix(".css")
+_SCRIPT = Path(__file__).with_suffix(".js")
+# Both in the style. The colours are told apart by the colour-blind; chains after the first six have
+# them again, with another line under their mentions. Grey is for single mentions.
+_COLOURS, _LINES = 6, 3
 
 
-@dataclass(frozen=True)
-class ShownText:
-    """A text on the page; M is its mentions.
+def page_of(
+    texts: Sequence[ShownText],
+    *,
+    title: str = "Chains of mentions",
+    scores: Mapping[str, float] | None = None,
+    figures: Sequence[tuple[str, bytes]] = (),
+) -> str:
+    """The page of some texts, as HTML.
 
-    Attributes:
-        title: what it is called.
-        text: what is said.
-        mentions: characters of each, the end exclusive, none empty.
-        chains: indices of mentions, each in exactly one chain.
-        boxes_xyxy: [M, 4] relative to the picture; None where there are none.
-        box_scores: [M], 0 where a mention has no box; None where there are none.
-        picture: as `picture_uri` gives it; None where the text stands alone.
+    Args:
+        scores: of all texts together, in percent, by their names.
+        figures: what else is to be seen, above the texts: titles, and pictures as PNG.
     """
-
-    title: str
-    text: str
-    mentions: Sequence[Span]
-    chains: Sequence[Sequence[int]]
-    boxes_xyxy: np.ndarray | None = None
-    box_scores: np.ndarray | None = None
-    picture: str | None = None
-
-
-def picture_uri(picture: Image.Image) -> str:
-    """A picture in RGB as an address that holds all of it, made smaller where it is large."""
-    small = picture.copy()
-    small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-    content = io.BytesIO()
-    small.save(content, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
-
-
-def page_of(texts: Sequence[ShownText]) -> str:
-    """The page of some texts, as HTML."""
-    template = _TEMPLATE.read_text(encoding="utf-8")
-    _, _, rest = template.partition("<script>")
-    script, _, _ = rest.partition("</script>")
+    script = _SCRIPT.read_text(encoding="utf-8")
     checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return Template(template).substitute(
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         policy="default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{checksum}'",
-        sections="\n".join(map(_section, texts)),
+        style=_STYLE.read_text(encoding="utf-8"),
+        script=script,
+        title=escaped(title),
+        scores=_score_list(scores or {}),
+        figures="".join(_figure(*figure) for figure in figures),
+        filters=_filters(texts),
+        sections="\n".join(_section(number, text) for number, text in enumerate(texts, start=1)),
     )
 
 
-def _section(shown: ShownText) -> str:
-    number_of = {
-        index: number for number, chain in enumerate(shown.chains, start=1) for index in chain
-    }
-    # The colour of each mention's chain: in turn for the chains of several, grey for the others.
-    colour_of: dict[int, int] = {}
-    several = [chain for chain in shown.chains if len(chain) > 1]
-    for place, chain in enumerate(several):
-        colour_of |= dict.fromkeys(chain, 1 + place % _COLOURS)
-    marks = [
-        f'data-chain="{number_of[index]}" data-colour="{colour_of.get(index, 0)}"'
-        for index in range(len(shown.mentions))
+def _score_list(scores: Mapping[str, float]) -> str:
+    rows = (
+        f"<div><dt>{escaped(name)}</dt><dd>{score:.1f}</dd></div>" for name, score in scores.items()
+    )
+    return f'<dl class="scores">{"".join(rows)}</dl>' if scores else ""
+
+
+def _figure(title: str, content: bytes) -> str:
+    uri = "data:image/png;base64," + base64.b64encode(content).decode()
+    name = escaped(title)
+    return (
+        f'<figure class="extra"><img src="{uri}" alt="{name}"><figcaption>{name}</figcaption>'
+        "</figure>"
+    )
+
+
+def _filters(texts: Sequence[ShownText]) -> str:
+    """What chooses the texts to see: a button for every sort of error and for every kind."""
+    if all(text.gold is None for text in texts):
+        return ""
+    errors = [error for text in texts for error in text.errors]
+    sorts = Counter(error.sort for error in errors)
+    kinds = Counter(error.kind for error in errors)
+    all_kinds = dict.fromkeys(kind for of_sort in SORTS.values() for kind in of_sort)
+    rows = [f'<p class="count" role="status">{len(texts)} of {len(texts)} shown</p>']
+    if any(text.gold is not None and text.gold.boxes for text in texts):
+        rows.append('<label><input type="checkbox" id="all-gold"> gold boxes (dashed)</label>')
+    rows += _buttons("sort", "Errors", {s: TITLES[s] for s in TITLES if sorts[s]}, sorts)
+    rows += _buttons("kind", "Of kind", {kind: kind for kind in all_kinds if kinds[kind]}, kinds)
+    return "\n".join(['<div class="filters">', *rows, "</div>"])
+
+
+def _buttons(
+    group: str, heading: str, titles: Mapping[str, str], counts: Mapping[str, int]
+) -> Iterator[str]:
+    buttons = "".join(
+        f'<button type="button" aria-pressed="false" data-{group}="{value}">{title} '
+        f"<span>{counts[value]}</span></button>"
+        for value, title in titles.items()
+    )
+    if buttons:
+        yield f'<div role="group" aria-label="{heading}"><b>{heading}</b>{buttons}</div>'
+
+
+def _section(number: int, shown: ShownText) -> str:
+    sides = {"predicted": numbered(shown.predicted.chains)}
+    if shown.gold is not None:
+        sides["gold"] = numbered_alike(shown.gold.chains, sides["predicted"])
+    attributes = _attributes(*sides.values())
+    title = escaped(shown.title)
+    scores = " · ".join(f"{escaped(name)} {score:.1f}" for name, score in shown.scores.items())
+    parts = [
+        f'<section id="n{number}" aria-label="{title}">',
+        f'<h2><a href="#n{number}">{title}</a> <small>{scores}</small></h2>',
+        '<div class="columns">',
+        pictures(shown, sides["predicted"], sides.get("gold", {}), attributes),
+        '<div class="sides">',
     ]
-    parts = [f"<section>\n<h2>{_escaped(shown.title)}</h2>"]
-    if shown.picture is not None:
-        parts.append(f'<div class="picture"><img src="{html.escape(shown.picture)}" alt="">')
-        parts += _boxes(shown, number_of, marks)
-        parts.append("</div>")
-    parts.append(f'<p class="text" dir="auto">{_marked(shown, number_of, marks)}</p>\n</section>')
-    return "\n".join(parts)
+    for name, chains in sides.items():
+        heading = f"<h3>{name}</h3>" if len(sides) > 1 else ""
+        text = marked(shown.text, chains, shown.turns, attributes)
+        parts.append(f'<div class="side">{heading}<p class="text" dir="auto">{text}</p></div>')
+    parts.append("</div></div>")
+    if shown.errors:
+        items = "\n".join(_error(error, shown.text) for error in shown.errors)
+        parts.append(f'<ul class="errors">{items}</ul>')
+    return "\n".join([*parts, "</section>"])
 
 
-def _boxes(shown: ShownText, number_of: dict[int, int], marks: Sequence[str]) -> list[str]:
-    """A box for each mention; that of its chain's surest one is always to be seen."""
-    if shown.boxes_xyxy is None or shown.box_scores is None:
-        return []
-    scores = shown.box_scores
-    surest = {max(chain, key=lambda index: scores[index]) for chain in shown.chains}
-    sizes = (shown.boxes_xyxy[:, 2:] - shown.boxes_xyxy[:, :2]).prod(axis=1)
-    elements = []
-    # The largest first, so that the smaller ones lie over it and can be pointed at.
-    for index in np.argsort(-sizes, kind="stable").tolist():
-        if not scores[index] > 0:
-            continue
-        x1, y1, x2, y2 = (100 * float(side) for side in shown.boxes_xyxy[index])
-        start, end = shown.mentions[index]
-        label = _escaped(shown.text[start:end])
-        kind = "box of-chain" if index in surest else "box"
-        elements.append(
-            f'<div class="{kind}" tabindex="0" role="img" {marks[index]} '
-            f'aria-label="{number_of[index]}: {label}" title="{label}, {scores[index]:.2f}" '
-            f'style="left:{x1:.2f}%;top:{y1:.2f}%;width:{x2 - x1:.2f}%;height:{y2 - y1:.2f}%">'
-            f'<span class="number">{number_of[index]}</span></div>'
+def _attributes(*sides: Mapping[int, Sequence[Span]]) -> dict[int, str]:
+    """What everything of a chain has, by the number of the chain.
+
+    Chains of several mentions, on either side, have the colours in turn.
+    """
+    several = sorted({number for side in sides for number in side if len(side[number]) > 1})
+    places = {number: place for place, number in enumerate(several)}
+    attributes = {}
+    for number in {number for side in sides for number in side}:
+        line, colour = divmod(places[number], _COLOURS) if number in places else (0, -1)
+        attributes[number] = (
+            f'data-chain="{number}" data-colour="{colour + 1}" data-line="{line % _LINES}"'
         )
-    return elements
+    return attributes
 
 
-def _marked(shown: ShownText, number_of: dict[int, int], marks: Sequence[str]) -> str:
-    """The text with its mentions as elements, in pieces where they cross."""
-    pieces: list[str] = []
-    previous = 0
-    for here in brackets(shown.mentions, [len(shown.text)]):
-        pieces.append(_escaped(shown.text[previous : here.place]))
-        for index in here.closing:
-            if shown.mentions[index][1] == here.place:
-                pieces.append(f'<span class="number">{number_of[index]}</span>')
-            pieces.append("</span>")
-        for index in here.opening:
-            # Of a mention in pieces the first one alone is gone to.
-            focus = ' tabindex="0"' if shown.mentions[index][0] == here.place else ""
-            pieces.append(f'<span class="mention"{focus} {marks[index]}>')
-        previous = here.place
-    return "".join(pieces)
-
-
-def _escaped(text: str) -> str:
-    return html.escape(visible(text, keep="\n\t"))
+def _error(error: Error, text: str) -> str:
+    spans = " ".join(map(span_name, error.spans))
+    title = ", ".join(filter(None, (TITLES[error.sort], error.kind)))
+    return (
+        f'<li tabindex="-1" data-sort="{error.sort}" data-kind="{error.kind}" '
+        f'data-spans="{spans}"><b>{title}</b> {escaped(describe(error, text))}</li>'
+    )

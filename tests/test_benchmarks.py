@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import index, inference, loading, scoring, train_step
+from benchmarks import browsing, index, inference, loading, scoring, train_step
 from benchmarks.floor import Sizes, forward_operations, training_operations
 from benchmarks.shapes import (
     RELEASED_MENTIONS,
@@ -137,3 +137,12 @@ def test_the_benchmark_of_scoring_measures(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["documents"] == 20
     assert figures["seconds"] > 0 and figures["scorch_ratio"] > 0
+
+
+def test_the_benchmark_of_the_page_has_what_a_page_has() -> None:
+    texts = browsing.make_texts(3)
+    assert [len(text.text.split()) for text in texts] == [browsing.WORDS] * 3
+    for text in texts:
+        assert text.gold is not None and text.errors
+        for side in (text.predicted, text.gold):
+            assert sum(map(len, side.chains)) == len(side.boxes) == browsing.MENTIONS

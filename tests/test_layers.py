@@ -11,7 +11,10 @@ import pytest
 from tests.conftest import REPOSITORY
 
 PACKAGES = ("utils", "data", "models", "evaluation")
-MIDDLE = ("aligned_heads", "engine", "found_mentions", "learner", "resolver", "training_run")
+MIDDLE = (
+    *("aligned_heads", "compared_split", "engine", "found_mentions", "learner", "resolver"),
+    *("split_page", "training_run"),
+)
 TESTS = ("test_alignment", "test_coref", "test_grounding")
 COMMANDS = ("main", *TESTS, "predict", "prepare", "hubconf")
 OURS = (*PACKAGES, *MIDDLE, *COMMANDS, "tools", "tests", "benchmarks")
@@ -27,6 +30,8 @@ ALLOWED = {
     "training_run": {"utils", "engine", "learner"},
     "found_mentions": {*PACKAGES},
     "aligned_heads": {*PACKAGES, "resolver"},
+    "compared_split": {"data", "engine", "evaluation", "found_mentions", "utils"},
+    "split_page": {"compared_split", "data", "engine", "evaluation", "resolver", "utils"},
     **{command: {*PACKAGES, *MIDDLE} for command in COMMANDS},
     "tools": {*PACKAGES, *MIDDLE},
     # Nothing imports it.

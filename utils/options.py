@@ -95,6 +95,9 @@ def add_test_options(parser: argparse.ArgumentParser) -> None:
         "--json", type=Path, default=None, metavar="FILE", help="write the scores, in percent"
     )
     parser.add_argument(
+        "--page", type=Path, default=None, metavar="FILE", help="write an HTML page to look at"
+    )
+    parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="float32",

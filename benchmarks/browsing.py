@@ -1,0 +1,137 @@
+"""Time a page of many narrations with pictures in a browser, beside a tenth of them.
+
+    python benchmarks/browsing.py
+
+Narrations and pictures are generated: 80 words, 17 mentions with a box on either side, a fifth of
+them in a wrong chain. The browser is Chromium without a window. A page is seen when its first texts
+are drawn, open when all of its pictures are there; a filter has answered when what it leaves is
+drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from evaluation.chains import chains_from_labels
+from evaluation.errors import find_errors
+from evaluation.page import page_of
+from evaluation.shown_text import Box, Picture, ShownText, Side, picture_uri
+from utils.errors import run_command
+from utils.files import write_text
+from utils.options import whole_number_from
+
+WORDS, MENTIONS = 80, 17
+_SIZE = (640, 480)
+_SEEN = """new Promise(done => new PerformanceObserver(list => {
+  const [seen] = list.getEntriesByName("first-contentful-paint");
+  if (seen) done(seen.startTime / 1000);
+}).observe({ type: "paint", buffered: true }))"""
+_DRAWN = "new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
+_FILTER = f"""async () => {{
+  const start = performance.now();
+  document.querySelector(".filters button").click();
+  await {_DRAWN};
+  return (performance.now() - start) / 1000;
+}}"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what the command line says."""
+    number = whole_number_from(1)
+    parser = argparse.ArgumentParser(prog="browsing.py", description="Time a page in Chromium.")
+    parser.add_argument("--narrations", type=number, default=500)
+    parser.add_argument("--repeats", type=number, default=5)
+    parser.add_argument("--browser", default="/usr/bin/chromium", metavar="PROGRAM")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
+    options = parser.parse_args(arguments)
+    sizes = [max(options.narrations // 10, 1), options.narrations]
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=options.browser, args=["--no-sandbox"])
+        for narrations in sizes:
+            path = Path(folder) / f"{narrations}.html"
+            start = time.perf_counter()
+            write_text(path, page_of(make_texts(narrations)))
+            writing = time.perf_counter() - start
+            measured = [open_and_filter(browser, path) for _ in range(options.repeats)]
+            seen, opened, answered = map(statistics.median, zip(*measured, strict=True))
+            size = path.stat().st_size / 1e6
+            figures[narrations] = {
+                "megabytes": size,
+                "write_seconds": writing,
+                "seen_seconds": seen,
+                "open_seconds": opened,
+                "filter_seconds": answered,
+            }
+            print(
+                f"{narrations} narrations, {size:.1f} MB: written in {writing:.2f} s, seen after "
+                f"{seen:.2f} s, open after {opened:.2f} s, a filter answers in {answered:.3f} s"
+            )
+        browser.close()
+    if options.json is not None:
+        write_text(options.json, json.dumps(figures, indent=2) + "\n")
+
+
+def make_texts(narrations: int) -> list[ShownText]:
+    """Narrations with pictures, gold and predicted chains and boxes, and the errors of these."""
+    random = np.random.default_rng(0)
+    return [_make_text(str(number), random) for number in range(narrations)]
+
+
+def open_and_filter(browser: Browser, path: Path) -> tuple[float, float, float]:
+    """Seconds until a page is seen, until it is open, and until its first filter has answered."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    start = time.perf_counter()
+    page.goto(path.as_uri())
+    page.evaluate(_DRAWN)
+    opened = time.perf_counter() - start
+    times = page.evaluate(_SEEN), opened, page.evaluate(_FILTER)
+    page.close()
+    return times
+
+
+def _make_text(name: str, random: np.random.Generator) -> ShownText:
+    words = ["".join(chr(97 + n) for n in random.integers(0, 26, 4)) for _ in range(WORDS)]
+    starts = np.sort(random.choice(WORDS - 1, MENTIONS, replace=False)) * 5
+    spans = [(int(start), int(start) + 4) for start in starts]
+    text = " ".join(words)
+    labels = random.integers(0, MENTIONS // 2, MENTIONS)
+    gold = [[spans[i] for i in chain] for chain in chains_from_labels(labels.tolist())]
+    moved = random.random(MENTIONS) < 0.2
+    labels[moved] = random.integers(0, MENTIONS // 2, moved.sum())
+    predicted = [[spans[i] for i in chain] for chain in chains_from_labels(labels.tolist())]
+    # As hard to compress as a photograph.
+    coarse = random.integers(0, 256, (_SIZE[1] // 8, _SIZE[0] // 8, 3), dtype=np.uint8)
+    picture = Image.fromarray(coarse).resize(_SIZE, Image.Resampling.BICUBIC)
+    return ShownText(
+        name,
+        text,
+        Side(predicted, _make_boxes(spans, random, score=0.5)),
+        Side(gold, _make_boxes(spans, random, score=None)),
+        [Picture(_SIZE, picture_uri(picture))],
+        errors=find_errors({name: text}, {name: gold}, {name: predicted}).found,
+    )
+
+
+def _make_boxes(
+    spans: Sequence[tuple[int, int]], random: np.random.Generator, score: float | None
+) -> dict[tuple[int, int], list[Box]]:
+    corners = np.sort(random.random((len(spans), 2, 2)), axis=1).reshape(-1, 4).tolist()
+    return {span: [Box(tuple(box), score=score)] for span, box in zip(spans, corners, strict=True)}
+
+
+if __name__ == "__main__":
+    run_command(main)
