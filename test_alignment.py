@@ -32,6 +32,7 @@ from evaluation.alignment_scores import (
     score_joint,
     score_retrieval,
 )
+from heads_page import write_heads_page
 from resolver import Resolution, Resolver
 from utils.device import choose_device
 from utils.distributed import process_group
@@ -95,6 +96,11 @@ def write_and_score(split: ResolvedSplit, resolver: Resolver, options: argparse.
         f"from a cosine of {resolver.head_threshold:.2f} on\n"
     )
     print(format_joint(joint))
+    if options.page is not None:
+        f1 = {"chains and heads": joint.overall.f1, "those with a head": joint.headed.f1}
+        shown = {**f1, "chains alone": joint.mentions_alone.f1}
+        percent = {name: 100 * part for name, part in shown.items()}
+        write_heads_page(options, split, resolutions, gold, system, percent)
     if options.json is not None:
         scores["joint"] = joint.to_json()
         write_text(options.json, json.dumps(scores, indent=2) + "\n")

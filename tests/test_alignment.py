@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import main as training
 import test_alignment as command
@@ -27,7 +28,7 @@ from aligned_heads import (
 from data.files import BadRecord
 from data.head_files import HeadRegion, VideoHeads
 from data.narration import NO_REGION, Mention, Narration
-from data.readers import open_regions, read_narrations
+from data.readers import open_regions, read_frames, read_narrations
 from data.readers.tiktalk_heads import HeadBox
 from data.readers.tiktalk_regions import match_heads
 from data.region_writing import PictureRegions, write_region_store
@@ -36,6 +37,7 @@ from models.alignment_head import AlignmentHead, chain_means
 from prepare import main as prepare
 from resolver import Resolution
 from tests import tiny
+from tests.test_page import Elements
 from tests.test_reader_tiktalk import ANNOTATIONS, OTHER_FILES, SPLITS, dialogue, head, write_parts
 from tools import data_split
 from utils.errors import InputError
@@ -291,6 +293,25 @@ def test_the_commands_train_and_score(folder: Path, capsys: pytest.CaptureFixtur
     described = json.loads((folder / "coref" / "heads" / "test.json").read_text())
     assert [one["id"] for one in described] == [f"test{n}" for n in range(4)]
     assert {len(m["text"]) for one in described for c in one["chains"] for m in c["mentions"]}
+
+
+def test_the_page_shows_frames_and_heads(folder: Path) -> None:
+    frames = folder / "frames" / "test0"
+    frames.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (160, 120)).save(frames / "test0_0_1.jpg")
+    (names, *_) = read_frames("tiktalk", folder / "all", "test").values()
+    assert [frame.number for frame in names] == [0, 0]
+    assert {frame.path.resolve() for frame in names} == {(frames / "test0_0_1.jpg").resolve()}
+    page = folder / "page.html"
+    options = ["--device", "cpu", "--output", str(folder / "coref"), "--page", str(page)]
+    command.main(["--save_name", str(folder / "run" / "models.pt"), *options])
+    said = page.read_text(encoding="utf-8")
+    assert [name for name, _ in Elements(said).tags].count("img") == 1
+    assert said.count("<figcaption>frame 0</figcaption>") == 4
+    # The two mentions of a chain in each dialogue have a head, which is right, or said to be wrong.
+    assert said.count('class="box gold') == 8
+    wrong = said.count('data-sort="wrong_boxes" data-kind="pronouns" data-spans')
+    assert wrong + said.count("✓</span>") == 8
 
 
 def test_features_of_another_size_are_refused(folder: Path) -> None:

@@ -45,6 +45,9 @@ _SMALLER = {
     "tools/make_sample.py": "--train 6 --val 12 --test 3",
     "prepare.py mention-pipeline": "--epochs 1",
     "prepare.py regions --pictures": "--size 64",
+    "tools/make_dialogues.py": "--dialogues 20 --faces 4",
+    "tools/train_faces.py": "--steps 2 --people 2 --device cpu",
+    "tools/pretrain_encoder.py": "--steps 2 --batch 2 --device cpu",
 }
 
 

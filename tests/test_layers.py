@@ -12,8 +12,8 @@ from tests.conftest import REPOSITORY
 
 PACKAGES = ("utils", "data", "models", "evaluation")
 MIDDLE = (
-    *("aligned_heads", "compared_split", "engine", "found_mentions", "learner", "resolver"),
-    *("split_page", "training_run"),
+    *("aligned_heads", "compared_split", "engine", "found_mentions", "heads_page", "learner"),
+    *("resolver", "split_page", "training_run"),
 )
 TESTS = ("test_alignment", "test_coref", "test_grounding")
 COMMANDS = ("main", *TESTS, "predict", "prepare", "hubconf")
@@ -31,6 +31,7 @@ ALLOWED = {
     "found_mentions": {*PACKAGES},
     "aligned_heads": {*PACKAGES, "resolver"},
     "compared_split": {"data", "engine", "evaluation", "found_mentions", "utils"},
+    "heads_page": {"data", "engine", "evaluation", "resolver", "split_page", "utils"},
     "split_page": {"compared_split", "data", "engine", "evaluation", "resolver", "utils"},
     **{command: {*PACKAGES, *MIDDLE} for command in COMMANDS},
     "tools": {*PACKAGES, *MIDDLE},

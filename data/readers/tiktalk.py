@@ -4,7 +4,7 @@ The data root is a folder that `tools/data_split.py` has written: `all/`, or `ce
 `no_celeb/`, the dialogues with celebrities and those without. `data/readers/tiktalk_dialogues.py`
 reads the texts of a split, `data/readers/tiktalk_heads.py` the titles and the head boxes of its
 videos. The folder `heads` beside the data root, which all three share, holds what `prepare.py
-heads` writes: the heads as regions.
+heads` writes: the heads as regions; the folder `frames` there may hold the pictures of the frames.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from data.readers.expected import ExpectedFiles, dialogues_by_split
 from data.readers.report import ReadReport
 from data.readers.tiktalk_dialogues import NO_LABEL, Dialogue, read_dialogues, text_file
 from data.readers.tiktalk_heads import read_heads_of, read_titles, visual_file
-from data.readers.tiktalk_regions import match_heads, with_heads
+from data.readers.tiktalk_regions import RegionFrame, frames_of, match_heads, with_heads
 from data.region_index import find_region_files, names_of_region_files, region_files
 from data.regions import RegionStore
 
@@ -70,6 +70,20 @@ def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | N
     """
     files = find_region_files(_head_folder(data_root), split)
     return RegionStore.read_files(files, **options) if files else None
+
+
+def read_frames(data_root: Path, split: str) -> dict[str, tuple[RegionFrame, ...]]:
+    """The frames that the heads of each dialogue are described in.
+
+    Their pictures are looked for in the folder `frames` beside the data root.
+
+    Raises:
+        DataError: there are no heads of the split, or a file cannot be read.
+        BadRecord: a dialogue's heads are wrong.
+    """
+    videos = read_head_regions(_head_folder(data_root), split)
+    folder = data_root / ".." / "frames"
+    return {video_id: frames_of(video_id, video, folder) for video_id, video in videos.items()}
 
 
 def expected_files(data_root: Path) -> list[ExpectedFiles]:

@@ -7,8 +7,11 @@ same region.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +24,27 @@ from utils.boxes import pairwise_iou
 from utils.languages import CHINESE
 
 SUFFICIENT_IOU = 0.5
+
+
+class RegionFrame(NamedTuple):
+    """The frame that a region is described in: its number, and its picture where it is at hand."""
+
+    number: int
+    path: Path | None
+
+
+def frames_of(video_id: str, video: VideoHeads, folder: Path) -> tuple[RegionFrame, ...]:
+    """The frame of each region of a dialogue.
+
+    Args:
+        folder: of all frames, a folder for each video in it.
+    """
+
+    def picture(frame: int) -> Path | None:
+        name = glob.escape(f"{video_id}_{frame}_") + "*.jpg"
+        return min((folder / video_id).glob(name), default=None)
+
+    return tuple(RegionFrame(head.frame, picture(head.frame)) for head in video.heads)
 
 
 def match_heads(boxes: Sequence[HeadBox], video: VideoHeads) -> dict[str, int]:
