@@ -431,6 +431,7 @@ def make_heads(options: argparse.Namespace) -> None:
         videos = videos_of_split(options.videos, options.data_root, options.split, report)
     if settings.heads == ANNOTATED:
         videos = [video for video in videos if video.image_id in boxes]
+    look = settings.load(boxes, choose_device(options.device))
     every, mine = open_shards(
         options.out,
         options.split,
@@ -440,8 +441,6 @@ def make_heads(options: argparse.Namespace) -> None:
         per_shard=_VIDEOS_PER_SHARD,
     )
     count = sum(len(shard.pictures) for shard in mine)
-    if mine:
-        look = settings.load(boxes, choose_device(options.device))
     with tqdm(desc="looking for heads", total=count, disable=not is_main()) as bar:
         for shard in mine:
             write_heads(options.out, shard, look, done=bar.update, refuse=report.refuse)

@@ -98,8 +98,8 @@ def _by_transformers(name: str, device: torch.device) -> Callable[[list[Image.Im
     except (OSError, ValueError, KeyError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise InputError(
-            f"the image encoder {name!r} cannot be loaded ({first_line}). --image-encoder takes a "
-            "hub name or a folder of transformers, or a file of tools/train_faces.py"
+            f"the image encoder {name!r} cannot be loaded ({first_line}); expected a hub name "
+            "or a folder of transformers, or a file of tools/train_faces.py"
         ) from error
 
     @torch.inference_mode()

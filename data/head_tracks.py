@@ -58,7 +58,7 @@ def link_heads(heads: Heads, looked_at: Sequence[int], least_cosine: float) -> l
         overlap = pairwise_iou(boxes[last], boxes[rows]).numpy()
         cosine = directions[last] @ directions[rows].T
         possible = (overlap >= _LEAST_OVERLAP) & (cosine > least_cosine)
-        # An impossible pair is worse than none, which is worth nothing.
+        # An impossible pair is worth nothing.
         pairs = zip(*linear_sum_assignment(-np.where(possible, overlap + cosine, 0)), strict=True)
         follows = {int(rows[new]): before[old] for old, new in pairs if possible[old, new]}
         now = []
@@ -87,20 +87,20 @@ def join_tracks(
     directions = _directions(heads.looks)
     sums = np.array([directions[track].sum(axis=0) for track in tracks])
     frames = [set(heads.frames[track].tolist()) for track in tracks]
+    # Each group and itself too.
+    together = np.array([[bool(one & other) for other in frames] for one in frames])
     while len(groups) > 1:
         means = _directions(sums)
-        cosine = means @ means.T
-        for first, second in zip(*np.triu_indices(len(groups)), strict=True):
-            if first == second or frames[first] & frames[second]:
-                cosine[first, second] = -1
-        cosine[np.tril_indices(len(groups))] = -1
-        first, second = np.unravel_index(cosine.argmax(), cosine.shape)
+        cosine = np.where(together, -np.inf, means @ means.T)
+        first, second = sorted(map(int, np.unravel_index(cosine.argmax(), cosine.shape)))
         if cosine[first, second] <= least_cosine:
             break
         groups[first] += groups.pop(second)
-        frames[first] |= frames.pop(second)
         sums[first] += sums[second]
+        together[first] |= together[second]
+        together[:, first] = together[first]
         sums = np.delete(sums, second, axis=0)
+        together = np.delete(np.delete(together, second, axis=0), second, axis=1)
     return groups
 
 

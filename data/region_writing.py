@@ -6,7 +6,6 @@ import json
 import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import h5py
@@ -31,7 +30,8 @@ class PictureRegions(NamedTuple):
         classes: the detector's label of each region.
         attributes: one for each region; None where the detector gives none.
         features: [regions, feature size].
-        about: further fields of the picture in the detections, which no region store reads.
+        about: further fields of the picture in the detections, which no region store reads; None
+            for none.
     """
 
     image_id: str | int
@@ -39,7 +39,7 @@ class PictureRegions(NamedTuple):
     classes: Iterable[str]
     attributes: Iterable[str] | None
     features: np.ndarray
-    about: Mapping[str, Any] = MappingProxyType({})
+    about: Mapping[str, Any] | None = None
 
 
 def write_region_store(
@@ -162,4 +162,4 @@ def _checked(
     limit = np.finfo(precision).max
     if np.abs(features).max(initial=0) > limit:
         raise DataError(f"a feature of {image_id} is larger than {limit:g}, the most that fits")
-    return image_id, {**about, **entry}, features.astype(precision, copy=False)
+    return image_id, {**(about or {}), **entry}, features.astype(precision, copy=False)

@@ -133,7 +133,7 @@ def _decoded(video: Video, step: int, end: int | None = None) -> Iterator[Frame]
                 if end is not None and count >= end:
                     return
                 if count % step == 0:
-                    yield Frame(count, frame.to_ndarray(format="rgb24"))
+                    yield Frame(count, _upright(frame))
                 count += 1
             stated = stream.frames
     except BadRecord:
@@ -147,6 +147,12 @@ def _decoded(video: Video, step: int, end: int | None = None) -> Iterator[Frame]
         raise bad_record(video.path, video.image_id, "no frames", expected)
     if count < _LEAST_SHARE * stated:
         raise bad_record(video.path, video.image_id, f"{count} frames", f"{stated}, as it says")
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """The pixels of a frame, turned as its file says that it is to be shown."""
+    quarters = round(frame.rotation / 90)  # counterclockwise
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), quarters))
 
 
 def _pictured(video: Video, numbers: list[int]) -> Iterator[Frame]:

@@ -268,13 +268,14 @@ def test_what_is_asked_for_must_be_there(dialogues: Path, tmp_path: Path) -> Non
         heads(dialogues, tmp_path / "out")
     weights = ("--detector-weights", str(dialogues / "detector.pt"))
     with pytest.raises(InputError, match="--labels dog: the detector knows none.* but head"):
-        heads(dialogues, tmp_path / "other", *weights, "--labels", "dog")
+        heads(dialogues, tmp_path / "out", *weights, "--labels", "dog")
     with pytest.raises(DataError, match="no file of tools/train_faces.py"):
-        heads(dialogues, tmp_path / "more", *ANNOTATED, "--image-encoder",
+        heads(dialogues, tmp_path / "out", *ANNOTATED, "--image-encoder",
               str(dialogues / "detector.pt"))  # fmt: skip
     with pytest.raises(InputError, match="--heads annotated: expected --data-root"):
         prepare(["heads", "--videos", str(dialogues / "videos"), "--split", "train", "--out",
-                 str(tmp_path / "last"), *ANNOTATED])  # fmt: skip
+                 str(tmp_path / "out"), *ANNOTATED])  # fmt: skip
+    assert not (tmp_path / "out").exists()
 
 
 def tiny_clip(folder: Path) -> Path:

@@ -57,6 +57,23 @@ def test_of_several_pictures_of_a_frame_the_first_is_it(videos: Path) -> None:
     assert frame.pixels.mean() == 180
 
 
+def test_a_video_that_lies_is_turned_upright(tmp_path: Path) -> None:
+    """As phones film: what is left in the file is to be shown above."""
+    lying = np.zeros((32, 48, 3), dtype=np.uint8)
+    lying[:, :24] = 200
+    path = tmp_path / "video.mp4"
+    write_video(path, [lying] * 2)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tkhd") + 44
+    # A quarter clockwise, in numbers with 16 bits after the point.
+    quarter = b"".join(n.to_bytes(4, "big", signed=True) for n in (0, 1 << 16, 0, -1 << 16, 0))
+    content[place : place + len(quarter)] = quarter
+    path.write_bytes(content)
+    frame, _ = every_nth(Video("video", path), 1)
+    assert frame.pixels.shape == (48, 32, 3)
+    assert frame.pixels[:20].mean() > 180 and frame.pixels[28:].mean() < 20
+
+
 def broken(folder: Path, what: str) -> Video:
     """A video of which something is wrong."""
     path = folder / "video.mp4"
