@@ -224,7 +224,8 @@ def alignment(batch: Batch, temperature: float, *, by_chain: bool) -> Term:
         paired = (takes_part & (region >= 0)).flatten()
         person = torch.cat(gather_padded(batch.region_people)).flatten()
         # All texts by all regions: which of these shows what is meant, and which the same person.
-        meant = F.one_hot(target, len(person)).bool() & paired[:, None]
+        places = torch.arange(len(person), device=region.device)
+        meant = (target[:, None] == places) & paired[:, None]
         alike = (person[target][:, None] == person) & (person != 0) & paired[:, None] | meant
         texts, regions = F.normalize(texts.flatten(0, 1)), F.normalize(regions.flatten(0, 1))
         scores = texts @ regions.T / temperature
