@@ -11,12 +11,13 @@ from data.readers import read_narrations
 from tests import (
     test_localized_narratives,
     test_reader_conll,
+    test_reader_tiktalk,
     test_reader_vd_ref,
     test_reader_vispro,
     test_region_tsv,
     tiny,
 )
-from tools import make_sample
+from tools import data_split, make_sample
 
 
 def write(folder: Path) -> None:
@@ -38,6 +39,7 @@ def write(folder: Path) -> None:
         datasets / "downloaded", "{}.vispro.1.1.jsonlines", test_reader_vispro.DIALOGUE, "doc_key"
     )
     (datasets / "vispro").mkdir()
+    _write_tiktalk(datasets / "tiktalkcoref")
     (datasets / "texts.jsonl").write_text('{"text": "A man holds a dog. He pets it."}\n')
     demo = folder / "saved" / "demo" / "model"
     demo.mkdir(parents=True)
@@ -47,6 +49,19 @@ def write(folder: Path) -> None:
     # Ten to train on, and one of the test part.
     for number in (*range(1, 11), 238):
         (conll / f"{number}_a.conll").write_text(test_reader_conll.written(f"{number}_a"))
+
+
+def _write_tiktalk(folder: Path) -> None:
+    """The released files with six dialogues, and what the splitting tool makes of them."""
+    splits = ("train", "train", "train", "train", "val", "test")
+    ids = [str(number) for number in range(len(splits))]
+    test_reader_tiktalk.write_release(folder, *map(test_reader_tiktalk.dialogue, ids))
+    parts = (
+        {"video_id": doc_key, "video_type": "celeb", "split": split}
+        for doc_key, split in zip(ids, splits, strict=True)
+    )
+    test_reader_tiktalk.write_lines(folder / "split.jsonl", *parts)
+    data_split.main(["--data-root", str(folder)])
 
 
 def _write_tsv(datasets: Path) -> None:
