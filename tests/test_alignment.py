@@ -89,12 +89,16 @@ def test_two_boxes_never_have_one_region() -> None:
     assert match_heads([box("C1", 0, near), box("C2", 0, LEFT)], heads) == {"C2": 0}
 
 
-def test_a_head_passes_between_the_frames_in_which_it_is_seen() -> None:
+def test_a_head_is_between_the_frames_that_were_looked_at() -> None:
     heads = video(((0, LEFT), (10, RIGHT)))
     middle = tuple((a + b) / 2 for a, b in zip(LEFT, RIGHT, strict=True))
     assert match_heads([box("C1", 5, middle)], heads) == {"C1": 0}
     assert match_heads([box("C1", 5, LEFT)], heads) == {}
-    assert match_heads([box("C1", 11, RIGHT)], heads) == {}
+    # After the last frame that was looked at it is where it was.
+    assert match_heads([box("C1", 11, RIGHT)], heads) == {"C1": 0}
+    left = video(((0, LEFT),))
+    assert match_heads([box("C1", 9, LEFT)], left) == {"C1": 0}
+    assert match_heads([box("C1", 10, LEFT)], left) == {}
 
 
 def test_mentions_know_the_regions_and_kinds_of_what_they_mean(tmp_path: Path) -> None:

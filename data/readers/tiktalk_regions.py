@@ -1,8 +1,9 @@
 """Which region of a dialogue shows the person of an annotated head box, and whom its mentions mean.
 
-A region shows a box's person where it is seen in the box's frame, or passes through it between two
-frames in which it is seen, with an intersection over union of at least 0.5; no two boxes have the
-same region.
+A region shows a box's person where both overlap in the box's frame with an intersection over union
+of at least 0.5; no two boxes have the same region. Where that frame was not looked at, a head is on
+the straight line between the frames before and after it that were; where it is seen in one of them
+alone, it is where it is there.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def match_heads(boxes: Sequence[HeadBox], video: VideoHeads) -> dict[str, int]:
     overlap = np.zeros((len(boxes), len(video.heads)), dtype=np.float32)
     for row, box in enumerate(boxes):
         for region, head in enumerate(video.heads):
-            there = [found for track in head.tracks if (found := _place(track, box.frame))]
+            places = (_place(track, box.frame, video.looked_at) for track in head.tracks)
+            there = [place for place in places if place is not None]
             if there:
                 annotated = torch.tensor([box.box_xyxy], dtype=torch.float32)
                 overlap[row, region] = pairwise_iou(annotated, torch.tensor(there)).max()
@@ -63,10 +65,16 @@ def match_heads(boxes: Sequence[HeadBox], video: VideoHeads) -> dict[str, int]:
     return {boxes[row].label: int(region) for row, region in pairs if enough[row, region]}
 
 
-def _place(track: Track, frame: int) -> tuple[float, ...] | None:
-    """The box of a track in a frame, between those in which it is seen on the straight line."""
+def _place(track: Track, frame: int, looked_at: Sequence[int]) -> tuple[float, ...] | None:
+    """The box of a track in a frame; None where it is seen neither there nor next to it.
+
+    Args:
+        looked_at: the frames that were looked at, in ascending order.
+    """
     frames = [number for number, _ in track]
-    if not frames[0] <= frame <= frames[-1]:
+    before = max((number for number in looked_at if number <= frame), default=None)
+    after = min((number for number in looked_at if number >= frame), default=None)
+    if before not in frames and after not in frames:
         return None
     corners = np.array([box for _, box in track]).T
     return tuple(float(np.interp(frame, frames, of_corner)) for of_corner in corners)
