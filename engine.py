@@ -22,6 +22,16 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from aligned_heads import (
+    choose_head_threshold,
+    each_alone,
+    gold_chains_of,
+    gold_headed_chains,
+    headed_chains,
+    predicted_chains,
+    searches_in_dialogues,
+    with_heads,
+)
 from data.mentions import (
     DEFAULT_PIPELINE,
     find_spans,
@@ -34,6 +44,7 @@ from data.readers import default_test_split
 from data.regions import RegionStore
 from data.sources import look_up_words, read_split, say_left_out
 from data.word_vectors import WordVectors
+from evaluation.alignment_scores import score_joint, score_retrieval
 from evaluation.chains import chains_from_labels, chains_from_similarity, restrict
 from evaluation.coreference_scores import score_chains
 from evaluation.grounding_scores import GroundedMention, score_grounding
@@ -342,12 +353,15 @@ class Evaluation:
             all in one chain, whichever is better.
         mention_threshold: the probability above which a stretch of a text is a mention; None where
             the model finds none.
+        head_threshold: the cosine above which a chain is shown by its region; None where the model
+            aligns nothing.
     """
 
     threshold: float
     scores: Mapping[str, float]
     floor: float = 0.0
     mention_threshold: float | None = None
+    head_threshold: float | None = None
 
 
 def evaluate(
@@ -368,6 +382,9 @@ def evaluate(
     found = None
     if resolutions is not None:
         found = _score_held_out(resolutions, narrations, store, boxes_known)
+        if resolver.config.alignment != "off":
+            by_chain = resolver.config.alignment == "chain"
+            found = _with_alignment(found, resolutions, by_chain=by_chain)
     if resolver.config.mention_detection:
         scores = resolver.score_mentions(share_of(narrations), word_vectors=word_vectors)
         shares = gather_objects(list(scores))
@@ -430,6 +447,26 @@ def _score_held_out(
     )
     floor = max(score_chains(gold, system).pooled.conll for system in trivial)
     return Evaluation(threshold, scores, 100 * floor)
+
+
+def _with_alignment(
+    found: Evaluation, resolutions: Sequence[Resolution], *, by_chain: bool
+) -> Evaluation:
+    """The evaluation with how heads are found: R@1 in the dialogues, by gold chains where a mention
+    is compared by its chain, and the joint F1 of chains and heads."""
+    resolutions = with_heads(resolutions)
+    if not resolutions:
+        return found
+    chains_of = predicted_chains(found.threshold)
+    compared = gold_chains_of if by_chain else each_alone
+    recall = score_retrieval(searches_in_dialogues(resolutions, compared)).overall
+    threshold = choose_head_threshold(resolutions, chains_of, by_chain=by_chain)
+    system = headed_chains(resolutions, chains_of, by_chain=by_chain, threshold=threshold)
+    gold = gold_headed_chains([resolution.narration for resolution in resolutions])
+    scores = {"joint": 100 * score_joint(gold, system).overall.f1}
+    if recall is not None:
+        scores["heads"] = 100 * recall.found[0]
+    return dataclasses.replace(found, scores={**found.scores, **scores}, head_threshold=threshold)
 
 
 def choose_threshold(resolutions: Sequence[Resolution], *, boxes_known: bool) -> float:

@@ -53,6 +53,7 @@ from training_run import TrainingRun, prepare_folder, where_it_stands
 from utils.batch import Batch
 from utils.checkpoint import Checkpoint
 from utils.config import (
+    ALIGNMENTS,
     COREFERENCE_HEADS,
     COREFERENCE_LOSSES,
     FIELD_NAMES,
@@ -176,6 +177,12 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
         help="train the finding of mentions too",
     )
     given.add_argument(
+        "--align",
+        choices=ALIGNMENTS,
+        dest="alignment",
+        help="train the alignment with heads: of each mention by itself, or of its chain",
+    )
+    given.add_argument(
         "--traces",
         action="store_true",
         dest="use_traces",
@@ -210,10 +217,14 @@ def check_can_run(config: Config) -> None:
         )
     if config.use_pseudo_labels and not config.use_unlabelled:
         raise InputError("--label-prop labels the unlabelled part: it contradicts --no-unlabelled")
+    aligns = config.alignment != "off"
+    if aligns and not config.use_regions:
+        raise InputError("--align aligns with regions: it contradicts --no-regions")
     need_labels = config.grounding or config.box_regression or config.use_pseudo_labels
-    if (need_labels or config.mention_detection) and not config.use_labelled:
+    if (need_labels or config.mention_detection or aligns) and not config.use_labelled:
         raise InputError(
-            "--grounding, --bbox-reg, --label-prop and --detect-mentions need labels: add --use-ssl"
+            "--grounding, --bbox-reg, --label-prop, --detect-mentions and --align need labels: add "
+            "--use-ssl"
         )
 
 
@@ -388,6 +399,7 @@ def train(
                 scores=evaluation.scores,
                 mention_threshold=evaluation.mention_threshold,
                 regions_made_of=data.regions_made_of,
+                head_threshold=evaluation.head_threshold,
             )
         )
     if log is not None:

@@ -416,18 +416,25 @@ def make_heads(options: argparse.Namespace) -> None:
     """Write the heads of a split's videos as regions, found by a detector or annotated."""
     # Here, as torchvision's networks take seconds to import.
     from data.head_files import write_heads
-    from data.head_settings import ANNOTATED, HeadSettings, videos_of_split
+    from data.head_settings import ANNOTATED, RANDOM, HeadSettings, videos_of_split
+    from data.video_frames import Video
 
     settings = HeadSettings(
         **{each.name: getattr(options, each.name) for each in fields(HeadSettings)}
     )
     report = ReadReport("heads", options.split, options.skip_bad_records)
-    videos = videos_of_split(options.videos, options.data_root, options.split, report)
     boxes: Mapping[str, Sequence[HeadBox]] = {}
     if settings.heads == ANNOTATED:
         if options.data_root is None:
             raise InputError("--heads annotated: expected --data-root, where the annotations are")
         boxes = read_heads(options.data_root, options.split, report)
+    if settings.image_encoder == RANDOM:
+        videos = [Video(video_id, options.data_root) for video_id in sorted(boxes)]
+    elif options.videos is None:
+        raise InputError("--videos: none are given, expected a folder of videos or of their frames")
+    else:
+        videos = videos_of_split(options.videos, options.data_root, options.split, report)
+    if settings.heads == ANNOTATED:
         videos = [video for video in videos if video.image_id in boxes]
     look = settings.load(boxes, choose_device(options.device))
     every, mine = open_shards(
@@ -529,7 +536,7 @@ def _add_region_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_head_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--videos", type=Path, required=True, metavar="FOLDER",
+        "--videos", type=Path, metavar="FOLDER",
         help="files named by the ids of their dialogues, or folders of frames",
     )  # fmt: skip
     parser.add_argument(
@@ -551,7 +558,8 @@ def _add_head_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="describes the heads: an image encoder of transformers by its hub name or folder, of "
         "which Chinese-CLIP's are some, or a file of tools/train_faces.py; by default the networks "
-        "of regions do (--trunk-weights)",
+        "of regions do (--trunk-weights); random: annotated heads get features drawn at random, "
+        "without any video",
     )
     group = parser.add_argument_group("of detected heads")
     group.add_argument(

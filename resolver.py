@@ -61,6 +61,9 @@ class Resolution:
         box_scores: [M] float32, the attention on each mention's region, 0 for a mention that the
             model did not see; None where there are no regions.
         regions_xyxy: [R, 4] float32, the picture's regions; R is 0 where there are none.
+        aligned_mentions: [M, A] float32, zeros for a mention that the model did not see; None where
+            the model aligns nothing.
+        aligned_regions: [R, A] float32, in the same space; None where the model aligns nothing.
     """
 
     narration: Narration
@@ -69,6 +72,8 @@ class Resolution:
     boxes_xyxy: np.ndarray | None
     box_scores: np.ndarray | None
     regions_xyxy: np.ndarray
+    aligned_mentions: np.ndarray | None = None
+    aligned_regions: np.ndarray | None = None
 
     @property
     def mentions(self) -> tuple[Mention, ...]:
@@ -157,6 +162,8 @@ class Resolver:
         precision: of the model's matrix products.
         mention_threshold: the probability above which a stretch of a text is a mention; None where
             it is not known, or the model finds no mentions.
+        head_threshold: the cosine above which a chain is shown by its region; None where it is not
+            known, or the model aligns nothing.
         region_extractor: finds the regions of pictures; None where all that are given have theirs.
         regions_made_of: what made the regions that the model was trained on, where that is known.
     """
@@ -170,6 +177,7 @@ class Resolver:
         device: torch.device,
         precision: torch.dtype = torch.float32,
         mention_threshold: float | None = None,
+        head_threshold: float | None = None,
         region_extractor: RegionFinder | None = None,
         regions_made_of: Mapping[str, object] | None = None,
     ) -> None:
@@ -180,6 +188,7 @@ class Resolver:
         self.device = device
         self.precision = precision
         self.mention_threshold = mention_threshold
+        self.head_threshold = head_threshold
         self.region_extractor = region_extractor
         self.regions_made_of = regions_made_of
 
@@ -224,6 +233,7 @@ class Resolver:
             device,
             precision,
             checkpoint.mention_threshold,
+            checkpoint.head_threshold,
             region_extractor,
             checkpoint.regions_made_of,
         )
@@ -458,8 +468,9 @@ class Resolver:
                 bar.update(len(padded))
 
     @torch.inference_mode()
-    def _run(self, batch: Batch, labels: _LabelVectors) -> list[tuple[np.ndarray, ...]]:
-        """For each narration: seen mentions, their similarity, boxes, scores, and its regions."""
+    def _run(self, batch: Batch, labels: _LabelVectors) -> list[tuple[np.ndarray | None, ...]]:
+        """For each narration: seen mentions, their similarity, boxes, scores, and its regions; and
+        the aligned vectors of both."""
         label_vectors = labels.of(batch)
         batch = batch.to(self.device)
         output = self.model(batch, self.precision, label_vectors)
@@ -467,6 +478,10 @@ class Resolver:
         arrays = [
             tensor.float().cpu().numpy()
             for tensor in (output.mention_similarity, boxes, scores, batch.region_boxes_xyxy)
+        ]
+        aligned = [
+            None if tensor is None else tensor.cpu().numpy()
+            for tensor in (output.aligned_mentions, output.aligned_regions)
         ]
         region_counts = batch.region_mask.sum(dim=1).tolist()
         rows = []
@@ -483,6 +498,10 @@ class Resolver:
                     boxes_xyxy[:count],
                     box_scores[:count],
                     regions_xyxy[:regions],
+                    *(
+                        None if array is None else array[row, :size]
+                        for array, size in zip(aligned, (count, regions), strict=True)
+                    ),
                 )
             )
         return rows
@@ -495,6 +514,8 @@ class Resolver:
         boxes_xyxy: np.ndarray,
         box_scores: np.ndarray,
         regions_xyxy: np.ndarray,
+        aligned_mentions: np.ndarray | None,
+        aligned_regions: np.ndarray | None,
     ) -> Resolution:
         if not np.isfinite(similarity).all():
             raise InputError(
@@ -510,6 +531,10 @@ class Resolver:
             all_boxes = np.zeros((mentions, 4), dtype=np.float32)
             all_scores = np.zeros(mentions, dtype=np.float32)
             all_boxes[seen], all_scores[seen] = boxes_xyxy, box_scores
+        all_aligned = None
+        if aligned_mentions is not None:
+            all_aligned = np.zeros((mentions, aligned_mentions.shape[1]), dtype=np.float32)
+            all_aligned[seen] = aligned_mentions
         return Resolution(
             narration=narration,
             similarity=full,
@@ -517,6 +542,8 @@ class Resolver:
             boxes_xyxy=all_boxes,
             box_scores=all_scores,
             regions_xyxy=regions_xyxy,
+            aligned_mentions=all_aligned,
+            aligned_regions=aligned_regions,
         )
 
 

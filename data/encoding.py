@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from data.word_pieces import WordPieces
 from data.word_vectors import WordVectors
 
 UNKNOWN_CHAIN = -1
+UNKNOWN_REGION = -2
+UNKNOWN_PERSON = 0
 
 
 @dataclass(frozen=True)
@@ -152,3 +155,35 @@ def chain_numbers(narration: Narration, mention_indices: tuple[int, ...]) -> np.
         ],
         dtype=np.int64,
     )
+
+
+def region_numbers(
+    narration: Narration, mention_indices: tuple[int, ...], regions: int
+) -> np.ndarray:
+    """The region that shows what each mention means, [M] int64.
+
+    `NO_REGION` where none does; `UNKNOWN_REGION` where it is not known, or not among those read.
+
+    Args:
+        regions: how many of the picture are read.
+    """
+    numbers = (narration.mentions[index].region for index in mention_indices)
+    return np.asarray(
+        [UNKNOWN_REGION if n is None or n >= regions else n for n in numbers], dtype=np.int64
+    )
+
+
+def person_numbers(narration: Narration, regions: int) -> np.ndarray:
+    """Who each of the regions that are read shows, [R] int64; `UNKNOWN_PERSON` where unknown.
+
+    A name has the same number in every process.
+    """
+    people = (*narration.people, *[None] * regions)[:regions]
+    return np.asarray([_person_number(name) for name in people], dtype=np.int64)
+
+
+def _person_number(name: str | None) -> int:
+    if name is None:
+        return UNKNOWN_PERSON
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+    return 1 + int.from_bytes(digest[:7], "big")

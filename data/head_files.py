@@ -4,8 +4,8 @@ They are the published files of regions (`data/region_writing.py`), so that what
 reads heads. The detections of a dialogue say besides where its regions come from: `size`, [width,
 height] of the frames in pixels; `looked_at`, the numbers of all frames that were looked at;
 `frames`, the number of the frame of each region; `crops`, its picture's file in the folder `crops`
-beside the files; and `tracks`, of each region the tracks it was joined from, each a list of [frame,
-x1, y1, x2, y2].
+beside the files, null where nothing was seen; and `tracks`, of each region the tracks it was joined
+from, each a list of [frame, x1, y1, x2, y2].
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -23,9 +23,12 @@ from data.files import BadRecord, DataError, bad_record, read_id, read_json
 from data.region_index import find_region_files
 from data.region_shards import Shard
 from data.region_writing import PictureRegions, write_region_store
-from data.video_frames import Video
 from utils.files import replaced_when_whole
 from utils.visible import shown
+
+if TYPE_CHECKING:
+    # What reads heads needs nothing that reads videos.
+    from data.video_frames import Video
 
 LABEL = "head"
 CROPS = "crops"
@@ -42,12 +45,12 @@ class HeadRegion:
 
     Attributes:
         frame: number of the frame that it is described in.
-        crop: the file of its picture, in the folder `crops`.
+        crop: the file of its picture, in the folder `crops`; None where nothing was seen.
         tracks: what was seen of its person, in as many tracks as were joined.
     """
 
     frame: int
-    crop: str
+    crop: str | None
     tracks: tuple[Track, ...]
 
 
@@ -72,13 +75,13 @@ class SeenHead:
     Attributes:
         box_xyxy: [4], pixels of its frame.
         feature: [feature size] float32.
-        pixels: [height, width, 3] uint8, what the box cuts out.
+        pixels: [height, width, 3] uint8, what the box cuts out; None where nothing was seen.
     """
 
     frame: int
     box_xyxy: np.ndarray
     feature: np.ndarray
-    pixels: np.ndarray
+    pixels: np.ndarray | None
     tracks: tuple[Track, ...]
 
 
@@ -147,10 +150,14 @@ def read_head_regions(folder: Path, split: str) -> dict[str, VideoHeads]:
 
 def _regions_of(folder: Path, video_id: str, seen: SeenVideo) -> PictureRegions:
     count = len(seen.heads)
-    crops = [f"{video_id}_{head.frame}_{n}.jpg" for n, head in enumerate(seen.heads, start=1)]
+    crops = [
+        None if head.pixels is None else f"{video_id}_{head.frame}_{n}.jpg"
+        for n, head in enumerate(seen.heads, start=1)
+    ]
     for name, head in zip(crops, seen.heads, strict=True):
-        with replaced_when_whole(folder / name) as temporary:
-            Image.fromarray(head.pixels).save(temporary, format="JPEG", quality=_JPEG_QUALITY)
+        if name is not None:
+            with replaced_when_whole(folder / name) as temporary:
+                Image.fromarray(head.pixels).save(temporary, format="JPEG", quality=_JPEG_QUALITY)
     about = {
         "size": list(seen.size),
         "looked_at": list(seen.looked_at),
@@ -204,7 +211,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return read_id(value) == value
+    return value is None or read_id(value) == value
 
 
 def _are_tracks(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from data.readers.tiktalk_heads import HeadBox
 from data.video_frames import Frame, Video, every_nth, frames_of
 
 _FRAMES_TOGETHER = 8
+_RANDOM_SIZE = 128  # numbers of a random feature
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,40 @@ class AnnotatedHeads:
         return SeenVideo(
             size, tuple(looked_at), [seen[place] for place in sorted(seen)], feature_size
         )
+
+
+@dataclass(frozen=True, slots=True)
+class RandomHeads:
+    """Takes annotated heads without having seen them, with features drawn at random.
+
+    So the way from annotations to scores can be gone where there are no videos; what is found by
+    such features is what chance finds. A frame is taken to end where its boxes do.
+
+    Attributes:
+        heads: of each dialogue, by its id.
+        seed: the same seed draws the same features.
+    """
+
+    heads: Mapping[str, Sequence[HeadBox]]
+    seed: int
+
+    def __call__(self, video: Video) -> SeenVideo:
+        """The heads of a video, which is not read."""
+        random = np.random.default_rng([self.seed, zlib.crc32(video.image_id.encode())])
+        boxes = self.heads[video.image_id]
+        seen = [
+            SeenHead(
+                head.frame,
+                np.array(head.box_xyxy, dtype=np.float32),
+                random.normal(size=_RANDOM_SIZE).astype(np.float32),
+                None,
+                (((head.frame, tuple(map(float, head.box_xyxy))),),),
+            )
+            for head in boxes
+        ]
+        width, height = (max((head.box_xyxy[n] for head in boxes), default=1) for n in (2, 3))
+        looked_at = sorted({head.frame for head in boxes})
+        return SeenVideo((width, height), tuple(looked_at), seen, _RANDOM_SIZE)
 
 
 def _check_within(video: Video, frame: Frame, head: HeadBox) -> None:

@@ -16,7 +16,7 @@ from data.files import DataError, bad_record
 from data.head_detection import HeadFinder
 from data.head_features import Describer, describer_by_encoder, describer_by_regions
 from data.head_files import SeenVideo
-from data.head_finding import AnnotatedHeads, DetectedHeads
+from data.head_finding import AnnotatedHeads, DetectedHeads, RandomHeads
 from data.readers.report import ReadReport
 from data.readers.tiktalk import read_dialogues
 from data.readers.tiktalk_heads import HeadBox
@@ -26,6 +26,7 @@ from data.video_frames import Video, find_videos
 from utils.errors import InputError
 
 DETECTED, ANNOTATED = "detected", "annotated"
+RANDOM = "random"
 
 HeadBoxes = Mapping[str, Sequence[HeadBox]]
 
@@ -39,10 +40,14 @@ class HeadSettings:
         every: of how many frames one is looked at, of detected heads.
         least_cosine: of what tells faces apart, above which two detected heads can be one person's.
         labels: what the detector calls a head.
-        image_encoder: describes the heads; None where the networks of regions do.
+        image_encoder: describes the heads; None where the networks of regions do, RANDOM where
+            nothing does.
         face_encoder: tells faces apart; None where what describes the heads does.
         detector, detector_weights, trunk_weights, size, seed: of `RegionExtractor.load`; the
             weights of the detector are None where there is none.
+
+    Raises:
+        InputError: heads are to be found without any video.
     """
 
     heads: str
@@ -56,6 +61,10 @@ class HeadSettings:
     trunk_weights: str
     size: int | None
     seed: int
+
+    def __post_init__(self) -> None:
+        if self.image_encoder == RANDOM and self.heads != ANNOTATED:
+            raise InputError("--image-encoder random: expected --heads annotated with it")
 
     def identity(self, boxes: HeadBoxes) -> dict[str, Any]:
         """What the files depend on, as JSON can hold it."""
@@ -74,6 +83,8 @@ class HeadSettings:
         Raises:
             InputError: one of them cannot be had, or does not know heads.
         """
+        if self.image_encoder == RANDOM:
+            return RandomHeads(boxes, self.seed)
         if self.heads == ANNOTATED and self.image_encoder is not None:
             return AnnotatedHeads(describer_by_encoder(self.image_encoder, device), boxes)
         if self.detector_weights is None:

@@ -21,12 +21,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from data.candidates import NO_BOUNDARY, Candidates, find_candidates
 from data.encoding import (
     UNKNOWN_CHAIN,
+    UNKNOWN_PERSON,
+    UNKNOWN_REGION,
     EncodedText,
     MaskedWords,
     chain_numbers,
     encode_text,
     mask_words,
     masking_generator,
+    person_numbers,
+    region_numbers,
     with_word_vectors,
 )
 from data.mention_features import mention_features
@@ -385,6 +389,7 @@ class Collate:
         chains, _ = pad([example.chains for example in examples], UNKNOWN_CHAIN)
         gold_boxes, gold_mask = _pad_gold_boxes(examples, mention_mask.shape[1])
         trace_boxes, trace_mask = _pad_traces(examples, mention_mask.shape[1])
+        mention_regions, region_people = _pad_alignment(examples)
         return Batch(
             narration_ids=tuple(example.narration.id for example in examples),
             mention_indices=tuple(text.mention_indices for text in texts),
@@ -396,6 +401,8 @@ class Collate:
             chains=chains,
             gold_boxes_xyxy=gold_boxes,
             gold_box_mask=gold_mask,
+            mention_regions=mention_regions,
+            region_people=region_people,
             trace_boxes_xyxy=trace_boxes,
             trace_mask=trace_mask,
             mention_features=_pad_features(examples),
@@ -480,6 +487,17 @@ def _pad_traces(examples: Sequence[Example], mentions: int) -> tuple[Tensor, Ten
             boxes[row, :count] = example.traces.boxes_xyxy
             mask[row, :count] = example.traces.known
     return torch.from_numpy(boxes), torch.from_numpy(mask)
+
+
+def _pad_alignment(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
+    """The region of each mention [B, M] int64, and who each region shows [B, R] int64."""
+    counts = [0 if example.regions is None else len(example.regions) for example in examples]
+    regions = [
+        region_numbers(example.narration, example.text.mention_indices, count)
+        for example, count in zip(examples, counts, strict=True)
+    ]
+    people = [person_numbers(e.narration, count) for e, count in zip(examples, counts, strict=True)]
+    return pad(regions, UNKNOWN_REGION)[0], pad(people, UNKNOWN_PERSON)[0]
 
 
 def _pad_features(examples: Sequence[Example]) -> Tensor | None:

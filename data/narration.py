@@ -16,6 +16,8 @@ import numpy as np
 
 Box = tuple[float, float, float, float]
 
+NO_REGION = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Mention:
@@ -28,6 +30,8 @@ class Mention:
         chain: name of its gold chain within the narration; None where unknown.
         boxes_xyxy: its gold boxes, relative to the picture; empty where it has none.
         kind: a subset to score apart, where the data set names one.
+        region: number of the region of its picture that shows what its chain means, NO_REGION where
+            nothing there does; None where it is not known, or what shows it is no region.
     """
 
     start: int
@@ -36,6 +40,7 @@ class Mention:
     chain: str | None = None
     boxes_xyxy: tuple[Box, ...] = ()
     kind: str | None = None
+    region: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,8 @@ class Narration:
             for each.
         sentences: the sentences or turns of the text, in text order; they do not overlap. Empty
             where the data set does not split it.
+        people: the name of the person that each region of its picture shows, None where that is not
+            known; empty where it is of none.
 
     Raises:
         ValueError: a mention or sentence is empty or reaches over the text, the order is wrong, or
@@ -145,6 +152,7 @@ class Narration:
     trace_offset: int | None = None
     words: tuple[str, ...] = field(default=())
     sentences: tuple[Sentence, ...] = ()
+    people: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         previous = 0
@@ -192,9 +200,11 @@ def counted_mentions(narration: Narration, *, boxes_known: bool) -> tuple[int, .
 
 
 def without_labels(narration: Narration) -> Narration:
-    """The narration with its mentions where they are, their chains and boxes forgotten."""
-    mentions = (replace(m, chain=None, boxes_xyxy=(), kind=None) for m in narration.mentions)
-    return replace(narration, mentions=tuple(mentions))
+    """The narration with its mentions where they are, what they mean forgotten."""
+    mentions = tuple(
+        replace(m, chain=None, boxes_xyxy=(), kind=None, region=None) for m in narration.mentions
+    )
+    return replace(narration, mentions=mentions, people=())
 
 
 def with_truth(narration: Narration, truth: Narration | None) -> Narration:

@@ -266,6 +266,7 @@ def _narration(fields: dict[str, Any]) -> Narration:
             fields[name] = Path(fields[name])
     if "image_size" in fields:
         fields["image_size"] = tuple(fields["image_size"])
+    fields["people"] = tuple(fields.get("people", ()))
     fields["words"] = tuple(fields.get("words", ()))
     fields["sentences"] = tuple(Sentence(**s) for s in fields.get("sentences", ()))
     fields["mentions"] = tuple(map(_mention, fields.get("mentions", ())))

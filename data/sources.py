@@ -18,7 +18,7 @@ from data.candidates import count_unreachable
 from data.encoding import count_left_out, encode_text
 from data.loaders import Source, hold_out, keep_labels
 from data.mentions import cache_path, with_found_mentions
-from data.narration import Narration, are_boxes_known, without_labels
+from data.narration import NO_REGION, Narration, are_boxes_known, without_labels
 from data.prepared import open_prepared, state_of_files
 from data.readers import (
     files_of_split,
@@ -135,6 +135,8 @@ def read_training_data(
         )
     if (config.grounding or config.box_regression) and labelled.store is None:
         raise InputError("--grounding and --bbox-reg need regions, and there are none")
+    if config.alignment != "off":
+        _check_alignment(labelled, config)
     if config.use_traces:
         _check_traces([labelled, *unlabelled], config)
     boxes_known = are_boxes_known([*labelled.narrations, *held_out.narrations])
@@ -169,6 +171,20 @@ def split_labelled(
     with_labels = {narration.id for narration in labelled}
     others = [without_labels(n) for n in narrations if n.id not in with_labels and n.mentions]
     return trained_on, held_out, others
+
+
+def _check_alignment(labelled: Source, config: Config) -> None:
+    """Refuse to align with regions where there are none, or nobody says which."""
+    if labelled.store is None:
+        raise InputError(
+            f"--align: {config.data_root} has no regions of {config.dataset}; prepare.py heads "
+            "makes those of TikTalkCoref"
+        )
+    regions = (mention.region for n in labelled.narrations for mention in n.mentions)
+    if not any(region is not None and region != NO_REGION for region in regions):
+        raise InputError(
+            f"--align: {config.dataset} does not say which regions show what its mentions mean"
+        )
 
 
 def _check_traces(sources: Sequence[Source], config: Config) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from models.alignment_head import AlignmentHead
 from models.antecedent_head import AntecedentHead
 from models.coreference_model import CoreferenceModel
 from models.fusion import Fusion
@@ -89,6 +90,11 @@ def _around(text_encoder: TextEncoder, config: Config) -> CoreferenceModel:
         mention_detector=(
             MentionDetector(hidden_size, config.max_mention_pieces, config.dropout)
             if config.mention_detection
+            else None
+        ),
+        alignment_head=(
+            AlignmentHead(hidden_size, config.region_feature_size)
+            if config.alignment != "off"
             else None
         ),
     )

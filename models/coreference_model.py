@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.alignment_head import AlignmentHead
 from models.antecedent_head import AntecedentHead, same_chain_probability
 from models.attention import Float32Attention
 from models.fusion import Fusion
@@ -36,6 +37,9 @@ class Output:
     # Of a model that ranks antecedents: that a mention has none, and that each is its antecedent.
     antecedent_log_probabilities: Tensor | None = None  # [B, M, 1 + M]
     mention_logits: Tensor | None = None  # [B, T, W], as `MentionDetector` gives them
+    # Of a model that aligns mentions and regions: their vectors in one space.
+    aligned_mentions: Tensor | None = None  # [B, M, A]
+    aligned_regions: Tensor | None = None  # [B, R, A]
 
     @property
     def mention_similarity(self) -> Tensor:
@@ -60,6 +64,7 @@ class CoreferenceModel(nn.Module):
         antecedent_head: ranks the antecedents of mentions; None for a model that links them by
             their cosine.
         mention_detector: finds mentions in captions; None for a model that finds none.
+        alignment_head: puts mentions and regions into one space; None for a model that does not.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class CoreferenceModel(nn.Module):
         word_vector_layer: WordVectorLayer | None = None,
         antecedent_head: AntecedentHead | None = None,
         mention_detector: MentionDetector | None = None,
+        alignment_head: AlignmentHead | None = None,
     ) -> None:
         super().__init__()
         self.text_encoder = text_encoder
@@ -80,6 +86,7 @@ class CoreferenceModel(nn.Module):
         self.word_vector_layer = word_vector_layer
         self.antecedent_head = antecedent_head
         self.mention_detector = mention_detector
+        self.alignment_head = alignment_head
 
     def forward(
         self,
@@ -142,6 +149,11 @@ class CoreferenceModel(nn.Module):
         antecedents = None
         if self.antecedent_head is not None:
             antecedents = self.antecedent_head(fused, batch.mention_mask, batch.mention_features)
+        aligned = (None, None)
+        if self.alignment_head is not None:
+            # Before the fusion, which shows a mention the regions of its picture: whose picture a
+            # region is of would be the answer, where those of other pictures are candidates too.
+            aligned = self.alignment_head(mentions, batch.region_features)
         return Output(
             mention_vectors=mentions,
             region_vectors=regions,
@@ -151,6 +163,8 @@ class CoreferenceModel(nn.Module):
             masked_word_logits=masked_word_logits,
             antecedent_log_probabilities=antecedents,
             mention_logits=mention_logits,
+            aligned_mentions=aligned[0],
+            aligned_regions=aligned[1],
         )
 
     def mention_logits(self, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.alignment_head import chain_means
 from models.antecedent_head import earlier
 from models.coreference_model import Output
 from models.pseudo_labels import NO_REGION, PseudoLabels
@@ -181,9 +182,63 @@ def image_text_contrast(batch: Batch, temperature: float) -> Term:
         losses = F.cross_entropy(scores, pairs, reduction="none")
         losses = (losses + F.cross_entropy(scores.T, pairs, reduction="none")) / 2
         whole = losses.where(takes_part, 0.0).sum()
-        # The value is this rank's share, the gradient is that of the whole.
-        share = whole.detach() * own / takes_part.sum().clamp(min=1)
-        return whole + (share - whole.detach())
+        return _share_of_ranks(whole, own, takes_part.sum())
+
+    return Term(own, total)
+
+
+def alignment(batch: Batch, temperature: float, *, by_chain: bool) -> Term:
+    """AL: each mention, or each chain, finds its region in the batch of all ranks, and each region
+    what means it (NT-Xent; Li et al., ACL 2025).
+
+    The mean over the pairs of a text u and its region r of
+    -1/2 (log softmax_r' s(u, r') / temperature + log softmax_u' s(u', r) / temperature), s the
+    cosine of the aligned vectors. r' are all regions but those of other pictures that show the same
+    person; u' are all texts, those without a region too, but those whose region shows the same
+    person, or is r itself. A text of which it is not known whether a region shows it takes no part.
+
+    Ranks and batches of a step are as in `image_text_contrast`.
+
+    Args:
+        by_chain: whether a text is the mean of a chain, or one mention.
+    """
+    known = batch.mention_mask & (batch.mention_regions >= -1)
+    if by_chain:
+        # A chain is there once, in the place of its first mention.
+        same, _ = _same_chain(batch)
+        known &= ~same.tril(diagonal=-1).any(dim=-1)
+    own = (known & (batch.mention_regions >= 0)).sum()
+
+    def total(output: Output) -> Tensor:
+        vectors = output.aligned_mentions
+        if by_chain:
+            vectors = chain_means(vectors, batch.chains)
+        texts, takes_part = _of_all_ranks(vectors, known)
+        regions, region_mask = _of_all_ranks(output.aligned_regions, batch.region_mask)
+        count = region_mask.shape[1]
+        if not count or not takes_part.shape[1]:
+            return _zero(output)
+        region = torch.cat(gather_padded(batch.mention_regions))
+        pictures = torch.arange(len(region), device=region.device)[:, None]
+        target = (region.clamp(min=0) + count * pictures).flatten()
+        paired = (takes_part & (region >= 0)).flatten()
+        person = torch.cat(gather_padded(batch.region_people)).flatten()
+        # All texts by all regions: which of these shows what is meant, and which the same person.
+        places = torch.arange(len(person), device=region.device)
+        meant = (target[:, None] == places) & paired[:, None]
+        alike = (person[target][:, None] == person) & (person != 0) & paired[:, None] | meant
+        texts, regions = F.normalize(texts.flatten(0, 1)), F.normalize(regions.flatten(0, 1))
+        scores = texts @ regions.T / temperature
+        lowest = torch.finfo(scores.dtype).min
+        no_candidate = alike & ~meant | ~region_mask.flatten()
+        to_regions = scores.masked_fill(no_candidate, lowest)
+        losses = F.cross_entropy(to_regions, target, reduction="none")
+        right = scores.gather(1, target[:, None])[:, 0]
+        no_candidate = alike | ~takes_part.flatten()[:, None]
+        others = scores.masked_fill(no_candidate, lowest).logsumexp(dim=0)[target]
+        losses = (losses + torch.logaddexp(right, others) - right) / 2
+        whole = losses.where(paired, 0.0).sum()
+        return _share_of_ranks(whole, own, paired.sum())
 
     return Term(own, total)
 
@@ -362,6 +417,17 @@ def _of_all_ranks(vectors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     missing = (0, longest - mask.shape[1], 0, batch - mask.shape[0])
     all_vectors[rank()] = F.pad(vectors, (0, 0, *missing))
     return torch.cat(all_vectors), torch.cat(all_masks)
+
+
+def _share_of_ranks(whole: Tensor, own: Tensor, count: Tensor) -> Tensor:
+    """A sum over all ranks as this rank's: its value is the share of what this rank counts, its
+    gradient that of the whole.
+
+    Args:
+        whole, own, count: scalars; the sum, and how many this rank and all of them count.
+    """
+    share = whole.detach() * own / count.clamp(min=1)
+    return whole + (share - whole.detach())
 
 
 def _nothing(batch: Batch) -> Term:

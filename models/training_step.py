@@ -28,6 +28,7 @@ WEIGHTS = {
     "image_text": "image_text_weight",
     "trace": "trace_weight",
     "mention_detection": "mention_weight",
+    "alignment": "alignment_weight",
     "pseudo_coreference": "pseudo_coreference_weight",
     "pseudo_grounding": "pseudo_grounding_weight",
 }
@@ -149,6 +150,10 @@ def labelled_terms(batch: Batch, config: Config) -> dict[str, Term]:
         terms["box"] = losses.box_regression(batch)
     if config.mention_detection:
         terms["mention_detection"] = losses.mention_detection(batch)
+    if config.alignment != "off":
+        terms["alignment"] = losses.alignment(
+            batch, config.alignment_temperature, by_chain=config.alignment == "chain"
+        )
     return terms
 
 

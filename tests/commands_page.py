@@ -17,7 +17,10 @@ from tests.conftest import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "commands.md"
 
-_COMMANDS = ("main.py", "test_coref.py", "test_grounding.py", "predict.py", "prepare.py")
+_COMMANDS = (
+    "main.py", "test_coref.py", "test_grounding.py", "test_alignment.py", "predict.py",
+    "prepare.py",
+)  # fmt: skip
 _INTRODUCTION = """\
 # The options of every command
 

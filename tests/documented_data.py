@@ -18,7 +18,7 @@ from tests import (
     test_region_tsv,
     tiny,
 )
-from tools import make_dialogues, make_sample
+from tools import data_split, make_dialogues, make_sample
 
 
 def write(folder: Path) -> None:
@@ -52,6 +52,7 @@ def write(folder: Path) -> None:
         ["--out", str(dialogues), "--seed", "3", "--dialogues", "40", "--faces", "2"]
     )
     _share_out(dialogues / "split.jsonl")
+    data_split.main(["--data-root", str(dialogues)])
     demo = folder / "saved" / "demo" / "model"
     demo.mkdir(parents=True)
     tiny.write_checkpoint(demo / "models.pt", tiny.resolver(mention_detection=True))

@@ -12,7 +12,7 @@ from torch.multiprocessing import spawn
 from tqdm import tqdm
 
 from data.loaders import EndlessBatches, Masking, NarrationDataset, make_loader
-from data.narration import Narration, Regions
+from data.narration import NO_REGION, Narration, Regions
 from engine import (
     TrainingBatches,
     backward,
@@ -45,8 +45,10 @@ RANKS = 2
 BATCH = 2  # of each rank
 LOSSES = {
     "coreference", "grounding", "box", "masked_words", "image_text", "pseudo_coreference",
-    "pseudo_grounding", "mention_detection",
+    "pseudo_grounding", "mention_detection", "alignment",
 }  # fmt: skip
+# What is learned from several narrations held against each other has no weight.
+UNCONTRASTED = {"image_text_weight": 0.0, "alignment_weight": 0.0}
 PSEUDO = {
     "use_pseudo_labels": True,
     "pseudo_positive_above": 0.993,
@@ -77,16 +79,20 @@ def narrations() -> list[Narration]:
     texts = ["a man and his dog, it on the tree in blue", "a man, the dog, he on it",
              "a woman in a shirt, she on it", "the tree", "it and a tree and it"]  # fmt: skip
     boxes = [[[(0.1, 0.1, 0.6, 0.7)]] * len(of_text) for of_text in phrases]
+    shown = [{"1": 0, "2": 2}, {"1": 1, "2": NO_REGION}, {"1": 2}, {}, {"2": NO_REGION}]
+    people = [["Ann"], [None, "Ann"], [None, None, "Bob"], [], []]
     return [
-        tiny.narration(text, of_text, box, str(number))
-        for number, (text, of_text, box) in enumerate(zip(texts, phrases, boxes, strict=True))
+        tiny.showing(tiny.narration(text, of_text, box, str(number)), regions, names)
+        for number, (text, of_text, box, regions, names) in enumerate(
+            zip(texts, phrases, boxes, shown, people, strict=True)
+        )
     ]
 
 
 def tiny_run(**values: object) -> tuple[Config, TrainingStep]:
     """A model without dropout, in training mode."""
     defaults = {"dropout": 0.0, "attention_dropout": 0.0, "lr": 1e-3, "mention_detection": True}
-    values = defaults | PSEUDO | values
+    values = {**defaults, "alignment": "chain", **PSEUDO, **values}
     config = tiny.tiny_config(**values)
     return config, TrainingStep(tiny.tiny_model(**values).train(), config)
 
@@ -126,6 +132,7 @@ def resolved() -> dict[str, Any]:
         "scores": dict(evaluation.scores),
         "floor": evaluation.floor,
         "mention_threshold": evaluation.mention_threshold,
+        "head_threshold": evaluation.head_threshold,
         "chains": chains,
     }
 
@@ -140,7 +147,7 @@ def work(number: int, folder: str, port: int) -> None:
     with process_group(CPU):
         print("only the first rank says this")
         found: dict[str, Any] = {"step": one_step(batch=BATCH)}
-        found["accumulated"] = one_step(batch=BATCH // 2, accumulation=2, image_text_weight=0.0)
+        found["accumulated"] = one_step(batch=BATCH // 2, accumulation=2, **UNCONTRASTED)
         found["resolved"] = resolved()
         found["sum"] = sum_over_ranks(torch.tensor([number + 1.0]))
         found["padded"] = gather_padded(torch.ones(number + 1, 2))
@@ -176,7 +183,7 @@ def of_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def alone() -> dict[str, Any]:
     """What one rank finds with one batch of all."""
     step = one_step(batch=BATCH * RANKS)
-    uncontrasted = one_step(batch=BATCH * RANKS, image_text_weight=0.0)
+    uncontrasted = one_step(batch=BATCH * RANKS, **UNCONTRASTED)
     return {"step": step, "uncontrasted": uncontrasted, "resolved": resolved()}
 
 
@@ -203,13 +210,13 @@ def test_losses_and_gradients_are_those_of_one_rank(
 def test_batches_one_after_the_other_have_the_gradients_of_one(
     of_ranks: list[dict[str, Any]], alone: dict[str, Any]
 ) -> None:
-    """But for the image-text contrast, which is one of each batch."""
+    """But for the contrasts, each of which is of one batch."""
     for found in (
-        one_step(batch=2, accumulation=2, image_text_weight=0.0),
-        one_step(batch=1, accumulation=4, image_text_weight=0.0),
+        one_step(batch=2, accumulation=2, **UNCONTRASTED),
+        one_step(batch=1, accumulation=4, **UNCONTRASTED),
         *(of_rank["accumulated"] for of_rank in of_ranks),
     ):
-        assert_same_step(found, alone["uncontrasted"], LOSSES - {"image_text"})
+        assert_same_step(found, alone["uncontrasted"], LOSSES - {"image_text", "alignment"})
 
 
 def test_ranks_stay_alike(of_ranks: list[dict[str, Any]]) -> None:
@@ -234,6 +241,7 @@ def test_evaluation_is_that_of_one_rank(
         assert found["scores"] == pytest.approx(alone["resolved"]["scores"])
         assert found["floor"] == pytest.approx(alone["resolved"]["floor"])
         assert found["mention_threshold"] == alone["resolved"]["mention_threshold"]
+        assert found["head_threshold"] == alone["resolved"]["head_threshold"] is not None
 
 
 def test_ranks_exchange_what_they_have(of_ranks: list[dict[str, Any]]) -> None:

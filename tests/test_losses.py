@@ -26,9 +26,12 @@ TERMS: dict[str, Callable[[Batch], losses.Term]] = {
     "image_text": lambda batch: losses.image_text_contrast(batch, 0.07),
     "trace": losses.trace_agreement,
     "antecedent": losses.antecedent_likelihood,
+    "mention": lambda batch: losses.alignment(batch, 0.1, by_chain=False),
+    "chain": lambda batch: losses.alignment(batch, 0.1, by_chain=True),
 }
-# Terms that look at one narration at a time; image_text compares those of a batch.
-OF_ONE_NARRATION = sorted(set(TERMS) - {"image_text"})
+ALIGNED = ("mention", "chain")
+# Terms that look at one narration at a time; the others compare those of a batch.
+OF_ONE_NARRATION = sorted(set(TERMS) - {"image_text", *ALIGNED})
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,10 @@ def output(batch: Batch) -> Output:
 
 def model_of(name: str) -> CoreferenceModel:
     """The model whose term it is."""
-    return tiny.tiny_model(coreference_head=name if name == "antecedent" else "cosine")
+    return tiny.tiny_model(
+        coreference_head=name if name == "antecedent" else "cosine",
+        alignment=name if name in ALIGNED else "off",
+    )
 
 
 def value(name: str, output: Output, batch: Batch) -> tuple[float, float]:
@@ -264,6 +270,60 @@ def test_image_text_contrast_is_its_formula(output: Output, batch: Batch) -> Non
             scores[text, picture] = cosines.max(dim=1).values.mean() / 0.07
     expected = -(scores.log_softmax(1).trace() + scores.log_softmax(0).trace()) / 2
     assert value("image_text", output, batch) == (pytest.approx(float(expected), rel=1e-4), 2)
+
+
+@pytest.mark.parametrize("name", ALIGNED)
+def test_alignment_is_its_formula(name: str, batch: Batch) -> None:
+    with torch.no_grad():
+        output = model_of(name)(batch)
+    # Each text: its vector, and its region as (picture, region), (-1, -1) where none shows it.
+    texts = []
+    for row in range(2):  # the third narration says nothing of regions
+        chains = batch.chains[row].tolist()
+        for mention in torch.nonzero(batch.mention_mask[row])[:, 0].tolist():
+            region = int(batch.mention_regions[row, mention])
+            alike = [m for m, chain in enumerate(chains) if chain == chains[mention]]
+            if region < -1 or (name == "chain" and alike[0] != mention):
+                continue
+            vectors = output.aligned_mentions[row, alike if name == "chain" else [mention]]
+            texts.append((vectors.mean(dim=0), (row, region) if region >= 0 else (-1, -1)))
+    ann = {(0, 0), (1, 1)}
+    regions = torch.nonzero(batch.region_mask).tolist()
+    expected = []
+    for vector, shown in texts:
+        if shown == (-1, -1):
+            continue
+        same = ann if shown in ann else {shown}
+        others = [tuple(region) for region in regions if tuple(region) not in same]
+        candidates = torch.stack([output.aligned_regions[r] for r in [shown, *others]])
+        to_regions = F.cosine_similarity(vector[None], candidates) / 0.1
+        strangers = [text for text, of_text in texts if of_text not in same]
+        own = output.aligned_regions[shown][None]
+        to_texts = F.cosine_similarity(torch.stack([vector, *strangers]), own) / 0.1
+        expected.append(-(to_regions.log_softmax(0)[0] + to_texts.log_softmax(0)[0]) / 2)
+    assert len(expected) == (7 if name == "mention" else 4)
+    found = value(name, output, batch)
+    assert found == (pytest.approx(float(sum(expected)), rel=1e-4), len(expected))
+
+
+@pytest.mark.parametrize("name", ALIGNED)
+def test_the_order_of_regions_does_not_matter_to_the_alignment(name: str, batch: Batch) -> None:
+    order = torch.randperm(batch.region_mask.shape[1], generator=torch.Generator().manual_seed(0))
+    place = order.argsort()
+    regions = batch.mention_regions
+    permuted = dataclasses.replace(
+        batch,
+        region_features=batch.region_features[:, order],
+        region_mask=batch.region_mask[:, order],
+        region_people=batch.region_people[:, order],
+        region_labels=batch.region_labels[:, order],
+        region_boxes_xyxy=batch.region_boxes_xyxy[:, order],
+        mention_regions=place[regions.clamp(min=0)].where(regions >= 0, regions),
+    )
+    model = model_of(name)
+    with torch.no_grad():
+        first, second = (value(name, model(one), one) for one in (batch, permuted))
+    assert first == pytest.approx(second, rel=1e-4)
 
 
 def test_one_narration_has_nothing_to_be_told_from(batch: Batch) -> None:

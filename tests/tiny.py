@@ -7,7 +7,7 @@ import functools
 import os
 import string
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from data.encoding import (
 )
 from data.loaders import Collate, Example
 from data.mention_features import mention_features
-from data.narration import Mention, Narration, Regions
+from data.narration import NO_REGION, Mention, Narration, Regions
 from data.traces import mention_traces
 from data.word_pieces import WordPieces, load_word_pieces
 from data.word_vectors import WordVectors
@@ -109,6 +109,7 @@ def resolver(region_extractor: RegionFinder | None = None, **values: object) -> 
         threshold=0.5,
         device=torch.device("cpu"),
         mention_threshold=0.05,
+        head_threshold=0.0,
         region_extractor=region_extractor,
     )
 
@@ -126,6 +127,7 @@ def write_checkpoint(path: Path, resolver: Resolver) -> None:
             threshold=resolver.threshold,
             scores={},
             mention_threshold=resolver.mention_threshold,
+            head_threshold=resolver.head_threshold,
         ),
     )
 
@@ -162,6 +164,22 @@ def narration(
         mentions.append(Mention(start, start + len(phrase), phrase, chain, of_mention))
     words = tuple(text.split())
     return Narration(name, text, tuple(mentions), image_id=name, words=words)
+
+
+def showing(
+    narration: Narration, shown: Mapping[str, int], people: Sequence[str | None] = ()
+) -> Narration:
+    """The narration with the regions that show what its chains mean.
+
+    Args:
+        shown: the region of each chain; that of a chain that is not there is not known.
+        people: whom each region shows.
+    """
+    mentions = (
+        dataclasses.replace(mention, region=shown.get(mention.chain))
+        for mention in narration.mentions
+    )
+    return dataclasses.replace(narration, mentions=tuple(mentions), people=tuple(people))
 
 
 def regions(count: int, seed: int) -> Regions:
@@ -210,7 +228,8 @@ def example(
 def examples(masked: bool = False, vectors: WordVectors | None = None) -> list[Example]:
     """Three narrations that differ in words, mentions, boxes, regions and traces.
 
-    One has no regions; one mention of another has no trace.
+    One has no regions; one mention of another has no trace. Two of the chains are shown by regions
+    of the same person in two pictures, some by none, and of some it is not known.
     """
     a_man = narration(
         "a man in a red shirt and a dog; he has the dog on his ball.",
@@ -227,6 +246,8 @@ def examples(masked: bool = False, vectors: WordVectors | None = None) -> list[E
         "women",
     )
     nothing = narration("it is a tree", [("it", "1"), ("a tree", "1")], name="tree")
+    a_man = showing(a_man, {"1": 0, "3": 2, "4": NO_REGION}, ["Ann", None, None, "Bob"])
+    women = showing(women, {"1": NO_REGION, "2": 1, "3": 3}, [None, "Ann", None, None])
     of_women = trace(women, 4)
     of_women[2] = 0
     return [
@@ -259,6 +280,8 @@ def padded(original: Batch, words: int = 3, mentions: int = 2, regions: int = 4)
         chains=grow("chains", 1, mentions, -1),
         gold_boxes_xyxy=grow("gold_boxes_xyxy", 1, mentions, 0.3),
         gold_box_mask=grow("gold_box_mask", 1, mentions, False),
+        mention_regions=grow("mention_regions", 1, mentions, 0),
+        region_people=grow("region_people", 1, regions, 3),
         trace_boxes_xyxy=grow("trace_boxes_xyxy", 1, mentions, 0.3),
         trace_mask=grow("trace_mask", 1, mentions, False),
         region_features=grow("region_features", 1, regions, 5.0),

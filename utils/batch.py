@@ -49,6 +49,11 @@ class Batch:
     gold_boxes_xyxy: Tensor  # [B, M, G, 4] float32
     gold_box_mask: Tensor  # [B, M, G] bool
 
+    # The region that shows what a mention means: -1 where none does, -2 where it is not known. And
+    # who each region shows: equal numbers are one person, 0 is somebody unknown.
+    mention_regions: Tensor  # [B, M] int64
+    region_people: Tensor  # [B, R] int64
+
     # Where the narrator's mouse was during a mention; False in the mask where no trace is read.
     trace_boxes_xyxy: Tensor  # [B, M, 4] float32
     trace_mask: Tensor  # [B, M] bool

@@ -30,6 +30,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "scores": (dict,),
     "mention_threshold": (float, int, type(None)),
     "regions_made_of": (dict, type(None)),
+    "head_threshold": (float, int, type(None)),
 }
 
 
@@ -53,6 +54,8 @@ class Checkpoint:
             where the model finds none.
         regions_made_of: what made the regions of the pictures that were trained on; None where that
             is not known, or there were none.
+        head_threshold: the cosine above which a chain is shown by its region; None where it is not
+            known, or the model aligns nothing.
     """
 
     config: Config
@@ -64,6 +67,7 @@ class Checkpoint:
     scores: Mapping[str, float]
     mention_threshold: float | None = None
     regions_made_of: Mapping[str, object] | None = None
+    head_threshold: float | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -79,6 +83,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "scores": dict(checkpoint.scores),
         "mention_threshold": checkpoint.mention_threshold,
         "regions_made_of": checkpoint.regions_made_of and dict(checkpoint.regions_made_of),
+        "head_threshold": checkpoint.head_threshold,
     }
     write_restricted(path, _FORMAT, content)
 
@@ -100,10 +105,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
             epoch=content["epoch"],
             threshold=content["threshold"],
             scores=content["scores"],
-            # A checkpoint of a version before mentions were found has none.
+            # A checkpoint of a version before mentions or heads were found has none.
             mention_threshold=content.get("mention_threshold"),
             # As has one of a version before this was kept.
             regions_made_of=content.get("regions_made_of"),
+            head_threshold=content.get("head_threshold"),
         )
     except (ConfigError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from error

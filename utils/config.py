@@ -22,6 +22,7 @@ from utils.visible import shown, visible
 
 COREFERENCE_LOSSES = ("con", "fro", "sigmoid")
 COREFERENCE_HEADS = ("cosine", "antecedent")
+ALIGNMENTS = ("off", "mention", "chain")
 PRECISIONS = ("float32", "bfloat16", "auto")
 
 
@@ -61,6 +62,9 @@ class Config:
     # Whether the model finds mentions too, and of how many word-pieces at most.
     mention_detection: bool = _part("architecture", False)
     max_mention_pieces: int = _part("architecture", 32)
+    # Whether mentions are aligned with the regions that show what they mean, such as heads: each by
+    # its own vector, or by the mean of its chain.
+    alignment: str = _part("architecture", "off")
 
     dataset: str = _part("data", "cin")
     # Of the texts, "en", "zh" or a JSON file: its pronouns, and where a noun phrase has its head.
@@ -99,8 +103,10 @@ class Config:
     image_text_weight: float = _part("training", 1.0)
     trace_weight: float = _part("training", 1.0)
     mention_weight: float = _part("training", 1.0)
+    alignment_weight: float = _part("training", 1.0)
     coreference_temperature: float = _part("training", 0.1)
     image_text_temperature: float = _part("training", 0.07)
+    alignment_temperature: float = _part("training", 0.1)
     mlm_probability: float = _part("training", 0.15)
     # Pseudo-labels of unlabelled narrations, from the averaged model where there is one: links
     # above the one similarity, none below the other, regions above this attention; how many links a
@@ -166,6 +172,7 @@ class Config:
                 f"word_vector_size: found {self.word_vector_size} without sense2vec, expected 0"
             )
         for name, known in (
+            ("alignment", ALIGNMENTS),
             ("coreference_head", COREFERENCE_HEADS),
             ("coreference_loss", COREFERENCE_LOSSES),
             ("precision", PRECISIONS),
@@ -193,11 +200,14 @@ _RANGES = (
         "weight_decay", "warmup_epochs", "lr_step_factor", "cross_attention_heads",
         "unlabelled_batch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
         "pseudo_grounding_weight", "steps_per_epoch", "mention_weight", "mention_lr_factor",
+        "alignment_weight",
     )),
     ("seed", 0, 2**32 - 1),
     ("word_vector_size", 0, _UNBOUNDED),
     ("word_vector_checksum", 0, 2**32 - 1),
-    *((name, 1e-6, _UNBOUNDED) for name in ("coreference_temperature", "image_text_temperature")),
+    *((name, 1e-6, _UNBOUNDED) for name in (
+        "coreference_temperature", "image_text_temperature", "alignment_temperature",
+    )),
     *((name, 0, 1) for name in ("ema_decay", "mlm_probability", "pseudo_region_above")),
     *((name, -1, 1) for name in ("pseudo_positive_above", "pseudo_negative_below")),
     ("label_fraction", 1e-9, 1),

@@ -12,6 +12,8 @@ Adding a data set is adding a file here and its name to `DATASETS`. A reader mod
 - `expected_files(data_root) -> list[ExpectedFiles]`, all that a folder of the data set may hold;
 - where it has regions, `open_regions(data_root, split, **options) -> RegionStore | None`, the
   options those of `RegionStore.read_files`;
+- where regions are described in frames of videos, `read_frames(data_root, split) -> dict[str,
+  tuple[RegionFrame, ...]]`, that of each region by the narration's id;
 - where there is an unlabelled split, `files(data_root, split)`, all files and folders that it is
   read from;
 - where texts come with the narrations that are none, such as titles,
@@ -36,6 +38,7 @@ from data.narration import Narration
 from data.readers import cin, conll, litbank, tiktalk, vd_ref, vispro
 from data.readers.expected import ExpectedFiles
 from data.readers.report import ReadReport
+from data.readers.tiktalk_regions import RegionFrame
 from data.regions import RegionStore
 from utils.pronouns import AnnotatedPronoun
 
@@ -103,6 +106,21 @@ def open_regions(dataset: str, data_root: Path, split: str, **options: Any) -> R
     read: Callable[..., RegionStore | None] | None
     read = getattr(_reader_of(dataset, split), "open_regions", None)
     return None if read is None else read(Path(data_root), split, **options)
+
+
+def read_frames(dataset: str, data_root: Path, split: str) -> dict[str, tuple[RegionFrame, ...]]:
+    """The frames of videos that the regions of each narration are described in.
+
+    Returns:
+        Those of each narration's regions by its id; empty where regions are not of videos.
+
+    Raises:
+        DataError: there is no such data set or split, no regions, or a file is broken.
+        BadRecord: a record is wrong.
+    """
+    read: Callable[..., dict[str, tuple[RegionFrame, ...]]] | None
+    read = getattr(_reader_of(dataset, split), "read_frames", None)
+    return {} if read is None else read(Path(data_root), split)
 
 
 def files_of_split(dataset: str, data_root: Path, split: str) -> list[Path]:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -79,6 +79,17 @@ def read_heads(data_root: Path, split: str, report: ReadReport) -> dict[str, tup
             such.
     """
     labels = {d.narration.id: d.labels for d in read_dialogues(data_root, split, report)}
+    return read_heads_of(labels, data_root, split, report)
+
+
+def read_heads_of(
+    labels: Mapping[str, tuple[str, ...]], data_root: Path, split: str, report: ReadReport
+) -> dict[str, tuple[HeadBox, ...]]:
+    """As `read_heads`, of dialogues that were read before.
+
+    Args:
+        labels: of the chains of each dialogue.
+    """
     path = visual_file(data_root, split)
     heads: dict[str, tuple[HeadBox, ...]] = {}
     for record in read_json_lines(path, report):
@@ -131,7 +142,7 @@ def parse_video(record: Record, seen: Collection[str]) -> Video:
     return Video(record.fields["doc_key"], title, heads)
 
 
-def check_labels(record: Record, video: Video, labels: dict[str, tuple[str, ...]]) -> None:
+def check_labels(record: Record, video: Video, labels: Mapping[str, tuple[str, ...]]) -> None:
     """Check that the boxes of a video belong to chains.
 
     Args:

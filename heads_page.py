@@ -1,0 +1,109 @@
+"""The page of a split whose chains have heads: dialogues, and the frames that show the heads."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from data.files import BadRecord
+from data.narration import Narration
+from data.pictures import Picture as PictureFile
+from data.pictures import read_picture
+from data.readers import RegionFrame, read_frames
+from data.readers.report import ReadReport
+from engine import ResolvedSplit
+from evaluation.alignment_scores import NO_CANDIDATE, HeadedChain
+from evaluation.errors import WRONG_BOXES, Error
+from evaluation.page import page_of
+from evaluation.shown_text import Box, Picture, ShownText, Side, picture_uri
+from resolver import Resolution
+from split_page import turns_of
+from utils.files import write_text
+from utils.languages import Language
+
+Documents = Mapping[str, Sequence[HeadedChain]]
+
+
+def write_heads_page(
+    options: argparse.Namespace,
+    split: ResolvedSplit,
+    resolutions: Sequence[Resolution],
+    gold: Documents,
+    system: Documents,
+    scores: Mapping[str, float],
+) -> None:
+    """Write the page of dialogues to `options.page`, and say so.
+
+    Args:
+        resolutions: of the dialogues to show.
+        gold, system: their chains.
+        scores: of all of them, in percent, by their names.
+
+    Raises:
+        BadRecord: a frame cannot be read, and bad records are not skipped.
+    """
+    frames = read_frames(split.dataset, split.data_root, split.name)
+    report = ReadReport(split.dataset, split.name, options.skip_bad_records)
+    texts = []
+    for resolution in resolutions:
+        name = resolution.narration.id
+        shown = _shown(resolution, frames[name], gold[name], system[name], report)
+        wrong = list(_wrong_heads(name, shown, split.language))
+        texts.append(replace(shown, errors=wrong))
+    title = f"Chains and heads: {split.dataset}, {split.folder}"
+    write_text(options.page, page_of(texts, title=title, scores=scores))
+    print(f"\nwrote the page of {len(texts)} dialogues to {options.page}")
+    if report.skipped:
+        print("\n".join(report.lines()))
+
+
+def _shown(
+    resolution: Resolution,
+    frames: Sequence[RegionFrame],
+    gold: Sequence[HeadedChain],
+    system: Sequence[HeadedChain],
+    report: ReadReport,
+) -> ShownText:
+    """A dialogue with the frames that its heads are described in, each of them once."""
+    narration, boxes = resolution.narration, resolution.regions_xyxy.tolist()
+    by_number = {frame.number: frame for frame in frames}
+    numbers = sorted(by_number)
+
+    def side(chains: Sequence[HeadedChain]) -> Side:
+        of_mentions = {
+            span: [Box(tuple(boxes[chain.head]), numbers.index(frames[chain.head].number))]
+            for chain in chains
+            if chain.head is not None and chain.head != NO_CANDIDATE
+            for span in chain.mentions
+        }
+        return Side([sorted(chain.mentions) for chain in chains], of_mentions)
+
+    return ShownText(
+        title=narration.id,
+        text=narration.text,
+        predicted=side(system),
+        gold=side(gold),
+        pictures=[_picture(by_number[n], narration, report) for n in numbers],
+        turns=turns_of(narration),
+    )
+
+
+def _picture(frame: RegionFrame, narration: Narration, report: ReadReport) -> Picture:
+    """A frame, an empty one of its proportions where its picture is not at hand."""
+    caption = f"frame {frame.number}"
+    if frame.path is not None:
+        try:
+            picture = read_picture(PictureFile(f"{narration.id}, {caption}", frame.path))
+            return Picture(picture.size, picture_uri(picture), caption)
+        except BadRecord as problem:
+            report.refuse(problem)
+    return Picture(narration.image_size, None, caption)
+
+
+def _wrong_heads(document: str, shown: ShownText, language: Language) -> Iterator[Error]:
+    """The gold mentions that have another head, or none, in what was predicted."""
+    for span, boxes in shown.gold.boxes.items():
+        if shown.predicted.boxes.get(span) != boxes:
+            kind = "pronouns" if language.kind_of(shown.text[slice(*span)]) else "nouns"
+            yield Error(document, WRONG_BOXES, kind, (span,))
