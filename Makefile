@@ -19,7 +19,7 @@ TRAIN := $(BIN)/python main.py --use-ema --use-ssl --model_config configs/sample
 install: .venv/installed
 
 test: .venv/installed .venv/label-studio/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 demo: $(DEMO)/grounding.json
 	PYTHONUTF8=1 $(BIN)/scorch $(DEMO)/coref/gold_count/test/ $(DEMO)/coref/modelrefs/test/
