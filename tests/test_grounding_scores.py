@@ -74,7 +74,7 @@ def test_one_half_survives_rounding_to_single_precision(width: int) -> None:
     assert score_grounding([mention("x", [gold], predicted)]).any_box.overall == 1
 
 
-@pytest.mark.parametrize("phrase", [*PRONOUNS, "They", " it "])
+@pytest.mark.parametrize("phrase", [*sorted(PRONOUNS), "They", " it "])
 def test_pronouns_are_known_by_their_words(phrase: str) -> None:
     scores = score_grounding([mention(phrase, [LEFT], LEFT)])
     assert (scores.pronouns_mentions, scores.nouns_mentions) == (1, 0)
