@@ -15,6 +15,7 @@ from data.narration import NO_REGION, Narration
 from evaluation.alignment_scores import NO_CANDIDATE, HeadedChain, Search, score_joint
 from evaluation.chains import chains_from_labels, chains_from_similarity
 from resolver import Resolution
+from utils.vectors import unit_vectors
 
 # Cosines that the least one of a chain and its head is chosen from.
 HEAD_THRESHOLDS = np.round(np.arange(-0.95, 1.0, 0.05), 2)
@@ -46,11 +47,12 @@ def each_alone(resolution: Resolution) -> Chains:
 def searches_in_dialogues(
     resolutions: Sequence[Resolution], chains_of: ChainFinder
 ) -> Iterator[Search]:
-    """The searches of the gold mentions that have a head, among the heads of their dialogue."""
+    """The searches of the gold mentions that have a head, among the heads of their dialogue.
+
+    A head that shows the same person as the right one is no candidate.
+    """
     for resolution in resolutions:
-        scores = head_scores(resolution, chains_of(resolution), resolution.aligned_regions)
-        for index, own in _mentions_with_head(resolution):
-            yield Search(scores[index], own, resolution.mentions[index].kind)
+        yield from searches_in_split([resolution], chains_of)
 
 
 def searches_in_split(
@@ -58,7 +60,7 @@ def searches_in_split(
 ) -> Iterator[Search]:
     """The searches of the gold mentions that have a head, among the heads of all dialogues.
 
-    A head that shows the same person as the right one, in another dialogue, is no candidate.
+    A head that shows the same person as the right one is no candidate.
     """
     heads = np.concatenate([resolution.aligned_regions for resolution in resolutions])
     names = [_names(resolution) for resolution in resolutions]
@@ -91,7 +93,7 @@ def head_scores(resolution: Resolution, chains: Chains, heads: np.ndarray) -> np
     vectors = resolution.aligned_mentions.copy()
     for chain in chains:
         vectors[chain] = resolution.aligned_mentions[chain].mean(axis=0)
-    return _directions(vectors) @ _directions(heads).T
+    return unit_vectors(vectors) @ unit_vectors(heads).T
 
 
 def gold_headed_chains(narrations: Sequence[Narration]) -> dict[str, list[HeadedChain]]:
@@ -129,7 +131,9 @@ def headed_chains(
         for chain in chains:
             fit = scores[chain].mean(axis=0)
             best = int(fit.argmax()) if len(fit) else None
-            head = best if best is not None and fit[best] > threshold else None
+            # A mention that the model did not read has no direction, and fits nothing.
+            read = resolution.aligned_mentions[chain].any()
+            head = best if best is not None and read and fit[best] > threshold else None
             of_one.append(HeadedChain(frozenset(spans[index] for index in chain), head))
     return headed
 
@@ -170,8 +174,3 @@ def _names(resolution: Resolution) -> list[str]:
     """Whom each head that was read shows; empty where nobody knows."""
     count = len(resolution.aligned_regions)
     return [name or "" for name in (*resolution.narration.people, *[None] * count)[:count]]
-
-
-def _directions(vectors: np.ndarray) -> np.ndarray:
-    """[N, A] at length 1; those of length 0 stay."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -13,16 +13,14 @@ from data.pictures import read_picture
 from data.readers import RegionFrame, read_frames
 from data.readers.report import ReadReport
 from engine import ResolvedSplit
-from evaluation.alignment_scores import NO_CANDIDATE, HeadedChain
+from evaluation.alignment_scores import Documents, HeadedChain
 from evaluation.errors import WRONG_BOXES, Error
 from evaluation.page import page_of
 from evaluation.shown_text import Box, Picture, ShownText, Side, picture_uri
 from resolver import Resolution
-from split_page import turns_of
+from split_page import training_curves, turns_of
 from utils.files import write_text
 from utils.languages import Language
-
-Documents = Mapping[str, Sequence[HeadedChain]]
 
 
 def write_heads_page(
@@ -49,10 +47,11 @@ def write_heads_page(
     for resolution in resolutions:
         name = resolution.narration.id
         shown = _shown(resolution, frames[name], gold[name], system[name], report)
-        wrong = list(_wrong_heads(name, shown, split.language))
+        wrong = list(_wrong_heads(shown, gold[name], system[name], split.language))
         texts.append(replace(shown, errors=wrong))
-    title = f"Chains and heads: {split.dataset}, {split.folder}"
-    write_text(options.page, page_of(texts, title=title, scores=scores))
+    figures = training_curves(options.save_name)
+    title = f"Chains and heads: {split.dataset}, {split.folder}, by {options.save_name.resolve().parent.name}"
+    write_text(options.page, page_of(texts, title=title, scores=scores, figures=figures))
     print(f"\nwrote the page of {len(texts)} dialogues to {options.page}")
     if report.skipped:
         print("\n".join(report.lines()))
@@ -74,7 +73,7 @@ def _shown(
         of_mentions = {
             span: [Box(tuple(boxes[chain.head]), numbers.index(frames[chain.head].number))]
             for chain in chains
-            if chain.head is not None and chain.head != NO_CANDIDATE
+            if chain.head is not None and 0 <= chain.head < len(boxes)
             for span in chain.mentions
         }
         return Side([sorted(chain.mentions) for chain in chains], of_mentions)
@@ -101,9 +100,17 @@ def _picture(frame: RegionFrame, narration: Narration, report: ReadReport) -> Pi
     return Picture(narration.image_size, None, caption)
 
 
-def _wrong_heads(document: str, shown: ShownText, language: Language) -> Iterator[Error]:
-    """The gold mentions that have another head, or none, in what was predicted."""
-    for span, boxes in shown.gold.boxes.items():
-        if shown.predicted.boxes.get(span) != boxes:
-            kind = "pronouns" if language.kind_of(shown.text[slice(*span)]) else "nouns"
-            yield Error(document, WRONG_BOXES, kind, (span,))
+def _wrong_heads(
+    shown: ShownText,
+    gold: Sequence[HeadedChain],
+    system: Sequence[HeadedChain],
+    language: Language,
+) -> Iterator[Error]:
+    """The gold mentions that have another head than what was predicted, or have one where the other
+    side has none."""
+    predicted = {span: chain.head for chain in system for span in chain.mentions}
+    for chain in gold:
+        for span in sorted(chain.mentions):
+            if predicted.get(span) != chain.head:
+                kind = "pronouns" if language.kind_of(shown.text[slice(*span)]) else "nouns"
+                yield Error(shown.title, WRONG_BOXES, kind, (span,))

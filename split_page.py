@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from types import MappingProxyType
 
 from compared_split import Compared, grounded_by_span, span_chains
@@ -22,7 +23,9 @@ from evaluation.grounding_scores import pronouns_of
 from evaluation.page import page_of
 from evaluation.shown_text import Box, Picture, ShownText, Side, Turn, picture_uri
 from resolver import Resolution
+from utils.errors import InputError
 from utils.files import write_text
+from utils.run_folder import RunFolder
 from utils.spans import Span
 
 
@@ -65,10 +68,26 @@ def write_page(
         texts.append(replace(text, errors=errors_of[name], scores=text_scores))
     of_boxes = _box_score(list(chain.from_iterable(grounded.values())), all_wrong)
     scores = {**scores, **of_boxes}
-    write_text(options.page, page_of(texts, title=title, scores=scores))
+    figures = training_curves(options.save_name)
+    write_text(options.page, page_of(texts, title=title, scores=scores, figures=figures))
     print(f"wrote the page of {len(texts)} narrations to {options.page}")
     if report.skipped:
         print("\n".join(report.lines()))
+
+
+def training_curves(checkpoint: Path) -> list[tuple[str, bytes]]:
+    """A figure of what the run of a checkpoint logged, if it lies where its run left it."""
+    run = checkpoint.resolve().parent
+    if not RunFolder(run).log.is_dir():
+        return []
+    # Here, as matplotlib takes a second to import.
+    from evaluation.curves import curves_png, read_curves
+
+    try:
+        return [("Training", curves_png({run.name: read_curves(run)}))]
+    except InputError as error:
+        print(f"the page has no training curves: {error}")
+        return []
 
 
 def shown_texts(

@@ -66,45 +66,59 @@ def write_and_score(split: ResolvedSplit, resolver: Resolver, options: argparse.
     """Write the chains of a resolved split with their heads, and print and write their scores.
 
     Raises:
-        InputError: the split has no heads, or the model does not know from which cosine on a chain
-            has one.
+        InputError: the split has no heads.
     """
     resolutions = with_heads(split.resolutions)
     if not resolutions:
         raise InputError(f"{split.name} has no heads: prepare.py heads makes them")
-    if resolver.head_threshold is None:
-        raise InputError(
-            f"{options.save_name} was trained with nothing held out: it is not known from which "
-            "cosine on a chain has a head"
-        )
     by_chain = resolver.config.alignment == "chain"
     chains_of = predicted_chains(resolver.threshold)
-    system = headed_chains(
-        resolutions, chains_of, by_chain=by_chain, threshold=resolver.head_threshold
-    )
-    path = options.output / "heads" / f"{split.folder}.json"
-    write_text(path, json.dumps(describe(resolutions, system), indent=1, ensure_ascii=False) + "\n")
-    print(f"wrote the chains and heads of {len(resolutions)} dialogues to {path}")
     scores: dict[str, Any] = {}
     if split.mentions == "gold":
         scores["retrieval"] = retrieval(resolutions, chains_of, by_chain=by_chain)
-    known = {resolution.narration.id for resolution in resolutions}
-    gold = gold_headed_chains([n for n in split.narrations if n.id in known])
-    joint = score_joint(gold, system)
-    print(
-        f"\nchains with exactly their mentions and their head, {split.mentions} mentions; a head "
-        f"from a cosine of {resolver.head_threshold:.2f} on\n"
-    )
-    print(format_joint(joint))
-    if options.page is not None:
-        f1 = {"chains and heads": joint.overall.f1, "those with a head": joint.headed.f1}
-        shown = {**f1, "chains alone": joint.mentions_alone.f1}
-        percent = {name: 100 * part for name, part in shown.items()}
-        write_heads_page(options, split, resolutions, gold, system, percent)
+    if resolver.head_threshold is None:
+        print(
+            f"\nno joint score: {options.save_name} was trained with --held-out 0, so it is not "
+            "known above which cosine a chain has a head"
+        )
+    else:
+        scores["joint"] = joint(split, resolutions, resolver, options)
     if options.json is not None:
-        scores["joint"] = joint.to_json()
         write_text(options.json, json.dumps(scores, indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
+
+
+def joint(
+    split: ResolvedSplit,
+    resolutions: Sequence[Resolution],
+    resolver: Resolver,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    """Write predicted chains with their heads, and their page where it is asked for; print how many
+    are right in both, and give it."""
+    system = headed_chains(
+        resolutions,
+        predicted_chains(resolver.threshold),
+        by_chain=resolver.config.alignment == "chain",
+        threshold=resolver.head_threshold,
+    )
+    path = options.output / "heads" / f"{split.folder}.json"
+    write_text(path, json.dumps(describe(resolutions, system), indent=1, ensure_ascii=False) + "\n")
+    print(f"\nwrote the chains and heads of {len(resolutions)} dialogues to {path}")
+    known = {resolution.narration.id for resolution in resolutions}
+    gold = gold_headed_chains([n for n in split.narrations if n.id in known])
+    found = score_joint(gold, system)
+    print(
+        f"\nchains with exactly their mentions and their head, {split.mentions} mentions; a head "
+        f"above a cosine of {resolver.head_threshold:.2f}\n"
+    )
+    print(format_joint(found))
+    if options.page is not None:
+        f1 = {"chains and heads": found.overall.f1, "those with a head": found.headed.f1}
+        shown = {**f1, "chains alone": found.mentions_alone.f1}
+        percent = {name: 100 * part for name, part in shown.items()}
+        write_heads_page(options, split, resolutions, gold, system, percent)
+    return found.to_json()
 
 
 def retrieval(

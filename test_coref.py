@@ -237,7 +237,7 @@ def write_coref_page(
         options,
         split,
         sides,
-        title=f"Coreference: {split.dataset}, {split.folder}",
+        title=f"Coreference: {split.dataset}, {split.folder}, by {options.save_name.resolve().parent.name}",
         errors=errors.found,
         scores={name: 100 * score for name, score in scores.items()},
         scores_of=scores_of,

@@ -87,7 +87,7 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
             options,
             split,
             compared(split, threshold),
-            title=f"Grounding: {split.dataset}, {split.folder}",
+            title=f"Grounding: {split.dataset}, {split.folder}, by {options.save_name.resolve().parent.name}",
             scores={name: 100 * part for name, part in shown.items() if part is not None},
             has_boxes=True,
         )

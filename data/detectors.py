@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from data.files import DataError, is_text
+from data.weight_files import read_weights
 from utils.errors import InputError
 from utils.files import replaced_when_whole
 from utils.visible import shown
@@ -29,7 +29,6 @@ except (ImportError, RuntimeError) as error:
         "released with the installed torch (requirements.txt)"
     ) from error
 
-DEFAULT_DETECTOR = "fasterrcnn_resnet50_fpn_v2"
 RANDOM = "random"  # as the name of weights: none, for tests
 OF_DETECTOR = "detector"  # as the name of a trunk's weights: there is no trunk
 FEATURE_SIZE = 2048
@@ -99,7 +98,7 @@ def load_detector(name: str, weights: str, size: int | None, seed: int) -> Detec
     Raises:
         InputError: there is no such builder, or the weights cannot be had or do not fit.
     """
-    content = _read_weights(Path(weights)) if Path(weights).is_file() else None
+    content = read_weights(Path(weights)) if Path(weights).is_file() else None
     if content is not None and "labels" in content:
         detector = _saved_detector(Path(weights), content)
     else:
@@ -130,7 +129,7 @@ def load_trunk(weights: str, seed: int) -> Trunk | None:
     # What is not trained keeps its numbers small: each block begins as nothing.
     resnet = models.resnet101(zero_init_residual=True)
     if weights != RANDOM:
-        _take_weights(resnet, weights, _read_weights(Path(weights)))
+        _take_weights(resnet, weights, read_weights(Path(weights)))
     return Trunk(resnet).eval()
 
 
@@ -229,23 +228,6 @@ def _published_network(name: str, weights: str) -> nn.Module:
             f"{known[weights].url} cannot be had ({error}); downloaded elsewhere it is found in "
             f"{torch.hub.get_dir()}/checkpoints"
         ) from error
-
-
-def _read_weights(path: Path) -> dict[str, Any]:
-    """What a file of weights holds; no code in it is run."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # What torch says of it would have the reader run what is in it.
-        raise DataError(
-            f"{path} cannot be read as a file of weights: it holds other things than tensors"
-        ) from error
-    except (OSError, EOFError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise DataError(f"{path} cannot be read as a file of weights: {reason}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path} holds {shown(content)}, expected a dict of weights")
-    return content
 
 
 def _take_weights(network: nn.Module, name: str, weights: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.files import DataError
+from data.weight_files import read_weights
 from utils.files import replaced_when_whole
 
 SIDE = 48  # pixels that a face is seen as
@@ -66,9 +66,7 @@ def load_face_encoder(path: Path) -> FaceEncoder:
     """
     encoder = FaceEncoder()
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        encoder.load_state_dict(content["face_encoder"])
-    except (OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError,
-            AttributeError, pickle.UnpicklingError) as error:  # fmt: skip
+        encoder.load_state_dict(read_weights(path)["face_encoder"])
+    except (RuntimeError, TypeError, LookupError, AttributeError) as error:
         raise DataError(f"{path} is no file of tools/train_faces.py ({error})") from error
     return encoder.eval()

@@ -11,7 +11,6 @@ import torch
 from data.detectors import Detector
 from utils.errors import InputError
 
-LABELS = ("head", "face")
 _LEAST_SCORE = 0.5
 _LEAST_SIDE = 4.0  # pixels; less shows nobody
 

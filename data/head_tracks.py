@@ -15,6 +15,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from utils.boxes import pairwise_iou
+from utils.vectors import unit_vectors
 
 LEAST_COSINE = 0.6  # as published
 _LEAST_OVERLAP = 0.3  # IoU of a head in one frame with itself in the next
@@ -48,7 +49,7 @@ def link_heads(heads: Heads, looked_at: Sequence[int], least_cosine: float) -> l
         looked_at: numbers of all frames that heads were looked for in, ascending.
         least_cosine: of the looks of two heads, above which they can be one person's.
     """
-    directions = _directions(heads.looks)
+    directions = unit_vectors(heads.looks)
     boxes = torch.from_numpy(heads.boxes_xyxy)
     tracks: list[Track] = []
     before: list[Track] = []
@@ -84,13 +85,13 @@ def join_tracks(
         least_cosine: of two mean looks, above which groups are joined.
     """
     groups = [[number] for number in range(len(tracks))]
-    directions = _directions(heads.looks)
+    directions = unit_vectors(heads.looks)
     sums = np.array([directions[track].sum(axis=0) for track in tracks])
     frames = [set(heads.frames[track].tolist()) for track in tracks]
     # Each group and itself too.
     together = np.array([[bool(one & other) for other in frames] for one in frames])
     while len(groups) > 1:
-        means = _directions(sums)
+        means = unit_vectors(sums)
         cosine = np.where(together, -np.inf, means @ means.T)
         first, second = sorted(map(int, np.unravel_index(cosine.argmax(), cosine.shape)))
         if cosine[first, second] <= least_cosine:
@@ -102,8 +103,3 @@ def join_tracks(
         sums = np.delete(sums, second, axis=0)
         together = np.delete(np.delete(together, second, axis=0), second, axis=1)
     return groups
-
-
-def _directions(features: np.ndarray) -> np.ndarray:
-    """Features [n, size] at length 1; those of length 0 stay."""
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

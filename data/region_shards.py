@@ -31,12 +31,19 @@ AnySource = TypeVar("AnySource", bound=Source)
 
 
 def identity_of_weights(weights: str) -> str:
-    """What tells weights from others: their name, and of a file what is in it."""
+    """What tells weights from others: their name, and of a file or folder what is in it."""
     path = Path(weights)
-    if not path.is_file():
+    if not path.exists():
         return weights
-    with path.open("rb") as file:
-        return f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
+    digests = []
+    for each in files:
+        with each.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if path.is_file():
+        return f"{path.name} {digests[0]}"
+    named = [[each.name, digest] for each, digest in zip(files, digests, strict=True)]
+    return f"{path.name} {hashlib.sha256(json.dumps(named).encode()).hexdigest()}"
 
 
 class Shard(NamedTuple, Generic[AnySource]):
@@ -64,9 +71,11 @@ def open_shards(
             with other ones is not gone on with.
 
     Raises:
-        InputError: there are fewer pictures than shards, or the folder holds other regions of the
-            split.
+        InputError: there are no pictures or fewer than shards, or the folder holds other regions of
+            the split.
     """
+    if not pictures:
+        raise InputError(f"there is nothing to find regions of {split} in")
     count = shards or math.ceil(len(pictures) / per_shard)
     if count > len(pictures):
         raise InputError(f"--shards {count}: there are {len(pictures)} pictures")

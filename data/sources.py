@@ -136,7 +136,7 @@ def read_training_data(
     if (config.grounding or config.box_regression) and labelled.store is None:
         raise InputError("--grounding and --bbox-reg need regions, and there are none")
     if config.alignment != "off":
-        _check_alignment(labelled, config)
+        _check_alignment(labelled, held_out, config)
     if config.use_traces:
         _check_traces([labelled, *unlabelled], config)
     boxes_known = are_boxes_known([*labelled.narrations, *held_out.narrations])
@@ -173,8 +173,13 @@ def split_labelled(
     return trained_on, held_out, others
 
 
-def _check_alignment(labelled: Source, config: Config) -> None:
+def _check_alignment(labelled: Source, held_out: Source, config: Config) -> None:
     """Refuse to align with regions where there are none, or nobody says which."""
+    if held_out.narrations and held_out.store is None:
+        raise InputError(
+            f"--align: {config.data_root} has no regions of the held-out narrations; prepare.py "
+            "heads makes those of TikTalkCoref, and --held-out 0 holds nothing out"
+        )
     if labelled.store is None:
         raise InputError(
             f"--align: {config.data_root} has no regions of {config.dataset}; prepare.py heads "

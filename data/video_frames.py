@@ -1,12 +1,10 @@
 """Frames of videos: of files that ffmpeg reads, or of folders of pictures.
 
-A folder of a video holds its frames as TikTalkCoref's makers named them, `<id>_<frame>_<n>.jpg`.
-Frames of a file are counted from 0.
+Frames of a file are counted from 0; `data/frame_files.py` says how those of a folder are named.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,11 +13,11 @@ import av
 import numpy as np
 
 from data.files import BadRecord, DataError, bad_record, read_id
+from data.frame_files import frame_files
 from data.pictures import Picture, read_picture
 from utils.visible import shown
 
 _ENDINGS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv")
-_PICTURES = (".jpg", ".jpeg", ".png")
 # Some files say a few frames more than they have.
 _LEAST_SHARE = 0.9
 
@@ -166,20 +164,11 @@ def _pictured(video: Video, numbers: list[int]) -> Iterator[Frame]:
 
 
 def _frame_files(video: Video) -> dict[int, Path]:
-    """The picture of each frame; of several, which differ in their last number, the first."""
-    name = re.compile(rf"{re.escape(video.image_id)}_([0-9]{{1,9}})_([0-9]{{1,9}})")
-    found: dict[int, tuple[int, Path]] = {}
     try:
-        paths = sorted(p for p in video.path.iterdir() if p.suffix.lower() in _PICTURES)
-    except OSError as error:
-        raise BadRecord(f"{video.path} cannot be read: {error.strerror}") from error
-    for path in paths:
-        match = name.fullmatch(path.stem)
-        if match is None:
-            continue
-        frame, which = int(match[1]), int(match[2])
-        found[frame] = min(found.get(frame, (which, path)), (which, path))
+        found = frame_files(video.path, video.image_id)
+    except DataError as error:
+        raise BadRecord(str(error)) from error
     if not found:
         expected = f"pictures {video.image_id}_FRAME_N.jpg"
         raise bad_record(video.path, video.image_id, "no frames", expected)
-    return {frame: path for frame, (_, path) in found.items()}
+    return found

@@ -59,9 +59,14 @@ document.addEventListener("keydown", (event) => {
   const stops = [...section.querySelectorAll("h2 a, [tabindex]")].filter((stop) =>
     stop.checkVisibility(),
   );
-  kept = false;
-  stops[stops.indexOf(event.target) + step]?.focus();
   event.preventDefault();
+  const next = stops[stops.indexOf(event.target) + step];
+  if (!next) return;
+  // What is seen only while it is lit has to stay so until the focus has come to it.
+  kept = true;
+  next.focus();
+  kept = false;
+  if (!next.closest(PART)) light(null);
 });
 
 const buttons = [...document.querySelectorAll(".filters button")];

@@ -71,7 +71,7 @@ def _predicted_boxes(shown: ShownText, chains: _Chains) -> Iterator[_Drawn]:
             surest[box.picture] = box
         for span, box in boxes:
             looks = "box of-chain" if box is surest[box.picture] else "box"
-            judged = ("wrong" if span in wrong else "right") if span in known else ""
+            judged = "wrong" if span in wrong else "right" if span in known else ""
             yield _Drawn(box, span, number, looks, judged)
 
 

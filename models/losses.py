@@ -159,7 +159,7 @@ def image_text_contrast(batch: Batch, temperature: float) -> Term:
 
     Every rank computes the whole contrast, in which only its own vectors have gradients: added up
     over the ranks these are the gradients of the whole. A step of several batches contrasts each by
-    itself: this alone of the losses is then another than that of one large batch.
+    itself: this loss and the alignment are then others than those of one large batch.
     """
     own = (batch.mention_mask.any(dim=1) & batch.region_mask.any(dim=1)).sum()
 
@@ -193,9 +193,9 @@ def alignment(batch: Batch, temperature: float, *, by_chain: bool) -> Term:
 
     The mean over the pairs of a text u and its region r of
     -1/2 (log softmax_r' s(u, r') / temperature + log softmax_u' s(u', r) / temperature), s the
-    cosine of the aligned vectors. r' are all regions but those of other pictures that show the same
-    person; u' are all texts, those without a region too, but those whose region shows the same
-    person, or is r itself. A text of which it is not known whether a region shows it takes no part.
+    cosine of the aligned vectors. r' are all regions but the others that show the same person;
+    u' are all texts, those without a region too, but those whose region shows the same person, or
+    is r itself. A text of which it is not known whether a region shows it takes no part.
 
     Ranks and batches of a step are as in `image_text_contrast`.
 

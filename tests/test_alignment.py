@@ -310,7 +310,7 @@ def test_the_page_shows_frames_and_heads(folder: Path) -> None:
     options = ["--device", "cpu", "--output", str(folder / "coref"), "--page", str(page)]
     command.main(["--save_name", str(folder / "run" / "models.pt"), *options])
     said = page.read_text(encoding="utf-8")
-    assert [name for name, _ in Elements(said).tags].count("img") == 1
+    assert [name for name, _ in Elements(said).tags].count("img") == 2
     assert said.count("<figcaption>frame 0</figcaption>") == 4
     # The two mentions of a chain in each dialogue have a head, which is right, or said to be wrong.
     assert said.count('class="box gold') == 8
@@ -330,7 +330,10 @@ def test_features_of_another_size_are_refused(folder: Path) -> None:
     ("further", "message"),
     [
         (["--no-regions"], "--align aligns with regions"),
-        (["--data-root", "elsewhere/all"], "--align: .*elsewhere/all has no regions of tiktalk"),
+        (
+            ["--data-root", "elsewhere/all"],
+            "--align: .*elsewhere/all has no regions of the held-out",
+        ),
     ],
 )
 def test_alignment_without_heads_is_refused(folder: Path, further: list[str], message: str) -> None:

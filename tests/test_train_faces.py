@@ -83,7 +83,7 @@ def test_the_encoder_is_kept_in_a_file(tmp_path: Path) -> None:
     assert features.shape == (3, FEATURE_SIZE)
     assert features.norm(dim=1) == pytest.approx(torch.ones(3))
     (tmp_path / "faces.pt").write_bytes(b"no weights")
-    with pytest.raises(DataError, match="faces.pt is no file of tools/train_faces.py"):
+    with pytest.raises(DataError, match="faces.pt cannot be read as a file of weights"):
         load_face_encoder(tmp_path / "faces.pt")
 
 

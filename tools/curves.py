@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from evaluation.curves import curves_png, read_curves
-from utils.errors import run_command
+from utils.errors import InputError, run_command
 from utils.files import replaced_when_whole
 
 
@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder below saved/")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the PNG")
     options = parser.parse_args(arguments)
+    if options.out.suffix.lower() != ".png":
+        raise InputError(f"--out {options.out}: expected a name that ends in .png")
     picture = curves_png({str(run): read_curves(run) for run in options.runs})
     with replaced_when_whole(options.out) as temporary:
         temporary.write_bytes(picture)

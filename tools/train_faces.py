@@ -64,11 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     encoder = FaceEncoder().to(device)
     train(encoder, known, options.steps, options.people, options.lr, random, device)
     save_face_encoder(options.out, encoder)
-    same, others = measure(encoder, [face for face in faces if face.whose in unseen], device)
+    shares = measure(encoder, [face for face in faces if face.whose in unseen], device)
+    same, others = ("no pairs" if share is None else f"{100 * share:.1f}" for share in shares)
     print(f"wrote {options.out}: trained on the faces of {len(known)} people")
     print(
         f"of {count} others, pairs of pictures with a cosine over {LEAST_COSINE}, in percent: "
-        f"{100 * same:.1f} of one person, {100 * others:.1f} of two"
+        f"{same} of one person, {others} of two"
     )
 
 
@@ -190,15 +191,17 @@ def changed(face: Face, random: np.random.Generator) -> Image.Image:
 @torch.inference_mode()
 def measure(
     encoder: FaceEncoder, faces: Sequence[Face], device: torch.device
-) -> tuple[float, float]:
-    """The shares of the pairs of one person's faces, and of two persons', above LEAST_COSINE."""
+) -> tuple[float | None, ...]:
+    """The shares of the pairs of one person's faces, and of two persons', above LEAST_COSINE; None
+    where there are no such pairs."""
     crops = [face.picture.crop(tuple(map(round, face.box))) for face in faces]
     features = encoder(encoder.inputs_of(crops).to(device)).cpu()
     alike = (features @ features.T > LEAST_COSINE).numpy()
     whose = np.array([face.whose for face in faces])
     same = whose[:, None] == whose[None]
     pairs = np.triu(np.ones_like(same), 1)
-    return float(alike[same & pairs].mean()), float(alike[~same & pairs].mean())
+    of_kinds = (alike[kind & pairs] for kind in (same, ~same))
+    return tuple(float(of_kind.mean()) if of_kind.size else None for of_kind in of_kinds)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ alone, it is where it is there.
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from data.frame_files import frame_files
 from data.head_files import Track, VideoHeads
 from data.narration import NO_REGION, Mention, Narration
 from data.readers.tiktalk_heads import HeadBox
@@ -40,12 +40,9 @@ def frames_of(video_id: str, video: VideoHeads, folder: Path) -> tuple[RegionFra
     Args:
         folder: of all frames, a folder for each video in it.
     """
-
-    def picture(frame: int) -> Path | None:
-        name = glob.escape(f"{video_id}_{frame}_") + "*.jpg"
-        return min((folder / video_id).glob(name), default=None)
-
-    return tuple(RegionFrame(head.frame, picture(head.frame)) for head in video.heads)
+    of_video = folder / video_id
+    files = frame_files(of_video, video_id) if of_video.is_dir() else {}
+    return tuple(RegionFrame(head.frame, files.get(head.frame)) for head in video.heads)
 
 
 def match_heads(boxes: Sequence[HeadBox], video: VideoHeads) -> dict[str, int]:

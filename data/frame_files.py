@@ -1,0 +1,34 @@
+"""Folders of frames as TikTalkCoref's makers named them: `<id>/<id>_<frame>_<n>.jpg`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from data.files import DataError
+
+_ENDINGS = (".jpg", ".jpeg", ".png")
+
+
+def frame_files(folder: Path, video_id: str) -> dict[int, Path]:
+    """The picture of each frame of a video; of several, which differ in their last number, the
+    first.
+
+    Args:
+        folder: the video's own.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    name = re.compile(rf"{re.escape(video_id)}_([0-9]{{1,9}})_([0-9]{{1,9}})")
+    found: dict[int, tuple[int, Path]] = {}
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}") from error
+    for path in paths:
+        match = name.fullmatch(path.stem)
+        if match is not None:
+            frame, which = int(match[1]), int(match[2])
+            found[frame] = min(found.get(frame, (which, path)), (which, path))
+    return {frame: path for frame, (_, path) in found.items()}
