@@ -18,7 +18,7 @@ TRAIN := $(BIN)/python main.py --use-ema --use-ssl --model_config configs/sample
 
 install: .venv/installed
 
-test: .venv/installed
+test: .venv/installed .venv/label-studio/installed
 	$(BIN)/python -m pytest
 
 demo: $(DEMO)/grounding.json
@@ -56,4 +56,9 @@ $(WORLD)/README: .venv/installed Makefile tools/make_sample.py $(wildcard data/s
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -r requirements.txt
+	touch $@
+
+.venv/label-studio/installed: tests/label_studio_requirements.txt .venv/installed
+	$(PYTHON) -m venv .venv/label-studio
+	.venv/label-studio/bin/python -m pip install -r tests/label_studio_requirements.txt
 	touch $@

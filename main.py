@@ -399,6 +399,7 @@ def train(
                 scores=evaluation.scores,
                 mention_threshold=evaluation.mention_threshold,
                 head_threshold=evaluation.head_threshold,
+                regions_made_of=data.regions_made_of,
             )
         )
     if log is not None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from data.narration import Narration
 from data.pictures import open_picture
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
+from data.region_settings import RegionSettings
 from data.sources import look_up_words
 from data.word_vectors import WordVectors
 from evaluation.page import page_of
@@ -34,7 +35,12 @@ from split_page import predicted_boxes
 from utils.device import choose_device
 from utils.errors import InputError, run_command
 from utils.files import write_text
-from utils.options import add_detector_options, whole_number_from
+from utils.options import (
+    PUBLISHED_DETECTOR,
+    PUBLISHED_TRUNK_WEIGHTS,
+    add_detector_options,
+    whole_number_from,
+)
 from utils.spans import Span
 from utils.visible import shown
 
@@ -66,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = ReadReport("requests", str(options.jsonl), options.skip_bad_records)
     requests = _with_mentions(read_requests(options, report), resolver, options)
     if any(request.image is not None for request in requests):
-        resolver.region_extractor = make_extractor(options)
+        resolver.region_extractor = make_extractor(options, resolver.regions_made_of)
     word_vectors = _look_up_words(requests, resolver, options)
     of_page: list[ShownText] = []
     for start in range(0, len(requests), options.batch):
@@ -88,28 +94,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n".join(report.lines()), file=sys.stderr)
 
 
-def make_extractor(options: argparse.Namespace) -> RegionFinder:
-    """What finds the regions of pictures, as the options say.
+def make_extractor(
+    options: argparse.Namespace, made_of: Mapping[str, object] | None
+) -> RegionFinder:
+    """What finds the regions of pictures: what the options say, and else what made the regions that
+    the model was trained on.
+
+    Args:
+        made_of: what is known of the latter.
 
     Raises:
-        InputError: no detector is named, or it cannot be had.
+        InputError: both are known and differ, neither says which weights the detector has, or they
+            cannot be had.
     """
-    if options.detector_weights is None:
+    names = (field.name for field in fields(RegionSettings))
+    settings = RegionSettings(**{name: getattr(options, name, None) for name in names})
+    device = choose_device(options.device)
+    if made_of is not None:
+        return settings.like(made_of).load(device).regions_of
+    if settings.detector_weights is None:
         raise InputError(
             "a picture takes a detector, and no --detector-weights are given; expected those that "
             "the regions of the training were made with"
         )
-    # Here, as torchvision's networks take seconds to import.
-    from data.region_extraction import RegionExtractor
-
-    extractor = RegionExtractor.load(
-        options.detector,
-        options.detector_weights,
-        options.trunk_weights,
-        choose_device(options.device),
-        options.size,
+    print(
+        f"warning: {options.save_name} does not say what made the regions that it was trained on; "
+        "boxes and chains are right only where that was this detector",
+        file=sys.stderr,
     )
-    return extractor.regions_of
+    settings = replace(
+        settings,
+        detector=settings.detector or PUBLISHED_DETECTOR,
+        trunk_weights=settings.trunk_weights or PUBLISHED_TRUNK_WEIGHTS,
+    )
+    return settings.load(device).regions_of
 
 
 def read_requests(options: argparse.Namespace, report: ReadReport) -> list[Request]:
@@ -121,7 +139,9 @@ def read_requests(options: argparse.Namespace, report: ReadReport) -> list[Reque
     """
     if options.text is not None:
         named = {} if options.image is None else {"image": str(options.image)}
-        return [Request("--image", _read_text(options.text), options.image, named=named)]
+        if options.image is not None and not options.image.is_file():
+            raise InputError(f"--image: {options.image} is no file")
+        return [Request("--text", _read_text(options.text), options.image, named=named)]
     requests = []
     for record in read_json_lines(options.jsonl, report):
         try:
@@ -165,9 +185,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_detector_options(
         parser.add_argument_group(
-            "of pictures", "the same as those that the regions of the training were made with"
+            "of pictures",
+            "what made the regions of the training, where the model says it; else to be given",
         ),
-        None,
+        detector=None,
+        trunk_weights=None,
     )
     parser.add_argument(
         "--sense2vec",
@@ -222,6 +244,8 @@ def _request(record: Record) -> Request:
     if record.fields.get("image") is not None:
         named["image"] = record.take("image", str, "the path of a picture")
         image = record.path.parent / named["image"]
+        if not image.is_file():
+            raise record.bad(f"no file {image}", "a picture")
     if record.fields.get("mentions") is not None:
         try:
             spans = checked_spans(text, record.fields["mentions"])
@@ -234,15 +258,17 @@ def _with_mentions(
     requests: Sequence[Request], resolver: Resolver, options: argparse.Namespace
 ) -> list[Request]:
     """The requests with the mentions that spaCy finds, where it is to find some."""
-    unmarked = [request.text for request in requests if request.spans is None]
+    unmarked = [request for request in requests if request.spans is None]
     if unmarked and options.mentions == "predicted" and not resolver.config.mention_detection:
         raise InputError(
-            f"--mentions predicted: {options.save_name} was not trained to find mentions (main.py "
-            "--detect-mentions); --mentions spacy takes them from a spaCy pipeline"
+            f"{unmarked[0].place}: no mentions are given, and {options.save_name} was not trained "
+            "to find them (main.py --detect-mentions); --mentions spacy takes them from a spaCy "
+            "pipeline"
         )
     if not unmarked or options.mentions == "predicted":
         return list(requests)
-    found = find_spans(load_pipeline(options.spacy_model or DEFAULT_PIPELINE), unmarked)
+    texts = [request.text for request in unmarked]
+    found = find_spans(load_pipeline(options.spacy_model or DEFAULT_PIPELINE), texts)
     return [
         replace(request, spans=next(found)) if request.spans is None else request
         for request in requests

@@ -62,7 +62,8 @@ from data.readers.localized_narratives import read_narratives
 from data.readers.report import ReadReport
 from data.readers.tiktalk_heads import HeadBox, read_heads
 from data.region_index import names_of_region_files, shard_name
-from data.region_shards import identity_of_weights, open_shards
+from data.region_settings import RegionSettings
+from data.region_shards import open_shards
 from data.region_tsv import read_region_tsv, read_vocabulary
 from data.region_writing import pictures_of, write_region_store
 from utils.device import choose_device
@@ -302,7 +303,13 @@ def convert_narratives(options: argparse.Namespace) -> None:
     report = ReadReport("localized_narratives", "train", options.skip_bad_records)
     narratives = tqdm(read_narratives(options.narratives, report), desc="writing captions")
     with folder_when_whole(options.out) as folder:
-        written = write_captions(folder, narratives)
+        try:
+            written = write_captions(folder, narratives)
+        except DataError as error:
+            if not report.skipped:
+                raise
+            # Why nothing is left.
+            raise DataError("\n".join([str(error), *report.lines()])) from error
     report.count("pictures", written.pictures)
     report.count("captions", written.captions)
     report.count("different words", written.words)
@@ -365,29 +372,26 @@ def _convert_regions(options: argparse.Namespace) -> None:
 
 def _extract_regions(options: argparse.Namespace) -> None:
     # Here, as torchvision's networks take seconds to import.
-    from data.region_extraction import RegionExtractor, write_shard
+    from data.region_extraction import write_shard
 
-    skip = _say_skipped if options.skip_bad_records else None
+    left_out: list[BadRecord] = []
+
+    def leave_out(problem: BadRecord) -> None:
+        left_out.append(problem)
+        _say_skipped(problem)
+
+    skip = leave_out if options.skip_bad_records else None
     pictures = find_pictures(options.pictures)
     if options.ids is not None:
         pictures = listed_pictures(pictures, options.ids, skip)
     device = choose_device(options.device)
-    settings = {
-        "detector": options.detector,
-        "detector_weights": identity_of_weights(options.detector_weights),
-        "trunk_weights": identity_of_weights(options.trunk_weights),
-        "size": options.size,
-        "seed": options.seed,
-    }
-    extractor = RegionExtractor.load(
-        options.detector,
-        options.detector_weights,
-        options.trunk_weights,
-        device,
-        options.size,
-        options.seed,
+    settings = RegionSettings(
+        **{each.name: getattr(options, each.name) for each in fields(RegionSettings)}
     )
-    every, mine = open_shards(options.out, options.split, pictures, options.shards, settings)
+    extractor = settings.load(device)
+    every, mine = open_shards(
+        options.out, options.split, pictures, options.shards, settings.identity()
+    )
     count = sum(len(shard.pictures) for shard in mine)
     with tqdm(desc="finding regions", total=count, disable=not is_main()) as bar:
         for shard in mine:
@@ -400,10 +404,11 @@ def _extract_regions(options: argparse.Namespace) -> None:
                 done=bar.update,
                 skip=skip,
             )
-    written = sum(gather_objects(len(mine)) or [])
+    counts = gather_objects((len(mine), len(left_out))) or []
     print(
-        f"{options.out}: {len(pictures)} pictures of {options.split} in {len(every)} shards, "
-        f"{written} of them written now"
+        f"{options.out}: {len(pictures)} pictures of {options.split}, shards: {len(every)}, "
+        f"written now: {sum(written for written, _ in counts)}, pictures left out now: "
+        f"{sum(refused for _, refused in counts)}"
     )
 
 
@@ -506,7 +511,7 @@ def _add_region_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ids", type=Path, metavar="FILE", help="a JSON list of the pictures to take (all of them)"
     )
-    add_detector_options(group, "COCO_V1")
+    add_detector_options(group, detector_weights="COCO_V1")
     group.add_argument("--seed", type=whole_number_from(0), default=0, help="of random weights")
     group.add_argument(
         "--batch", type=whole_number_from(1), default=4, help="pictures that go together (4)"
@@ -583,7 +588,7 @@ def _add_head_options(parser: argparse.ArgumentParser) -> None:
         help="what the detector calls a head (head face)",
     )
     group = parser.add_argument_group("networks")
-    add_detector_options(group, None)
+    add_detector_options(group)
     group.add_argument("--seed", type=whole_number_from(0), default=0, help="of random weights")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument(

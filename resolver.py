@@ -7,7 +7,7 @@ resolution.chain_texts()
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -77,13 +77,22 @@ class Resolution:
 
     @property
     def mentions(self) -> tuple[Mention, ...]:
-        """The narration's, sorted by their start; all indices count these."""
+        """The narration's, sorted by their start; all indices count these.
+
+        Their chains and boxes are gold ones, where such were given.
+        """
         return self.narration.mentions
 
     @cached_property
     def chains(self) -> list[list[int]]:
         """Indices of mentions; every mention is in exactly one chain."""
         return chains_from_similarity(self.similarity, self.threshold)
+
+    @cached_property
+    def chain_of(self) -> list[int]:
+        """The place in `chains` of each mention's chain."""
+        places = {index: place for place, chain in enumerate(self.chains) for index in chain}
+        return [places[index] for index in range(len(self.mentions))]
 
     @cached_property
     def boxes_pixels(self) -> np.ndarray | None:
@@ -104,7 +113,6 @@ class Resolution:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values, fit for JSON; docs/formats.md says which."""
-        chain_of = {index: number for number, chain in enumerate(self.chains) for index in chain}
         return {
             "text": self.narration.text,
             "image_size": self.narration.image_size and list(self.narration.image_size),
@@ -114,7 +122,7 @@ class Resolution:
                     "start": mention.start,
                     "end": mention.end,
                     "text": mention.phrase,
-                    "chain": chain_of[index],
+                    "chain": self.chain_of[index],
                     **self._box(self.surest([index])),
                 }
                 for index, mention in enumerate(self.mentions)
@@ -157,6 +165,7 @@ class Resolver:
         head_threshold: the cosine above which a chain is shown by its region; None where it is not
             known, or the model aligns nothing.
         region_extractor: finds the regions of pictures; None where all that are given have theirs.
+        regions_made_of: what made the regions that the model was trained on, where that is known.
     """
 
     def __init__(
@@ -170,6 +179,7 @@ class Resolver:
         mention_threshold: float | None = None,
         head_threshold: float | None = None,
         region_extractor: RegionFinder | None = None,
+        regions_made_of: Mapping[str, object] | None = None,
     ) -> None:
         self.model = model
         self.word_pieces = word_pieces
@@ -180,6 +190,7 @@ class Resolver:
         self.mention_threshold = mention_threshold
         self.head_threshold = head_threshold
         self.region_extractor = region_extractor
+        self.regions_made_of = regions_made_of
 
     @classmethod
     def from_checkpoint(
@@ -224,6 +235,7 @@ class Resolver:
             checkpoint.mention_threshold,
             checkpoint.head_threshold,
             region_extractor,
+            checkpoint.regions_made_of,
         )
 
     def __call__(

@@ -52,9 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line says."""
     number = whole_number_from(1)
     parser = argparse.ArgumentParser(prog="browsing.py", description="Time a page in Chromium.")
-    parser.add_argument("--narrations", type=number, default=500)
-    parser.add_argument("--repeats", type=number, default=5)
-    parser.add_argument("--browser", default="/usr/bin/chromium", metavar="PROGRAM")
+    parser.add_argument("--narrations", type=number, default=500, help="of the longer page (500)")
+    parser.add_argument("--repeats", type=number, default=5, help="of each measurement (5)")
+    parser.add_argument(
+        "--browser", default="/usr/bin/chromium", metavar="PROGRAM", help="a Chromium"
+    )
     parser.add_argument("--json", type=Path, help="a file for the figures")
     options = parser.parse_args(arguments)
     sizes = [max(options.narrations // 10, 1), options.narrations]

@@ -109,7 +109,9 @@ def option_parser() -> argparse.ArgumentParser:
         "--text-encoder",
         help="a hub name or a folder; by default one of characters, trained on all/train",
     )
-    parser.add_argument("--seeds", type=whole_number_from(1), default=3)
+    parser.add_argument(
+        "--seeds", type=whole_number_from(1), default=3, help="trainings of each row (3)"
+    )
     parser.add_argument(
         "--shares", type=float, nargs="*", default=[0.1, 0.3], help="of the labels, beside all"
     )

@@ -64,9 +64,11 @@ def check_data(dataset: str, data_root: Path, *, skip_bad_records: bool = False)
         skip_bad_records: count bad records instead of taking a split with one for unreadable.
 
     Raises:
-        DataError: there is no such data set; the folder holds the same thing in two ways.
+        DataError: there is no such data set or folder; it holds the same thing in two ways.
     """
     unlabelled = unlabelled_split(dataset)
+    if not data_root.is_dir():
+        raise DataError(f"{data_root} is no folder, expected the one of the data set's files")
     expected = expected_files(dataset, data_root)
     if unlabelled is not None:
         expected.append(_found_mentions(data_root, unlabelled))

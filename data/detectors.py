@@ -235,7 +235,12 @@ def _read_weights(path: Path) -> dict[str, Any]:
     """What a file of weights holds; no code in it is run."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:
+        # What torch says of it would have the reader run what is in it.
+        raise DataError(
+            f"{path} cannot be read as a file of weights: it holds other things than tensors"
+        ) from error
+    except (OSError, EOFError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise DataError(f"{path} cannot be read as a file of weights: {reason}") from error
     if not isinstance(content, dict):

@@ -12,7 +12,9 @@ from data.files import BadRecord, DataError, bad_record, read_id, read_json
 from utils.errors import InputError
 from utils.visible import shown
 
-_ENDINGS = (".jpg", ".jpeg", ".png")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+# Of a picture's sides; of one that is longer nothing would be left at the size a detector sees.
+_MOST_TIMES_AS_LONG = 50
 
 
 class Picture(NamedTuple):
@@ -82,7 +84,7 @@ def read_picture(picture: Picture) -> Image.Image:
     image_id, path = picture
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            return _checked(image).convert("RGB")
     except Exception as error:
         # A broken picture ends in nearly any kind of error.
         raise bad_record(path, image_id, f"what cannot be read ({error})", "a picture") from error
@@ -117,6 +119,15 @@ def open_picture(source: Path | str | Image.Image) -> Image.Image:
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    if not all(picture.size):
-        raise ValueError("it has {} x {} pixels".format(*picture.size))
-    return ImageOps.exif_transpose(picture).convert("RGB")
+    return ImageOps.exif_transpose(_checked(picture)).convert("RGB")
+
+
+def _checked(picture: Image.Image) -> Image.Image:
+    shorter, longer = sorted(picture.size)
+    if not 0 < longer <= _MOST_TIMES_AS_LONG * shorter:
+        raise ValueError(
+            "it has {} x {} pixels, expected sides of at most {} times each other".format(
+                *picture.size, _MOST_TIMES_AS_LONG
+            )
+        )
+    return picture

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from data.files import read_json
+from data.files import DataError, read_json
 from data.region_index import names_of_region_files, region_files, shard_name
-from utils.distributed import broadcast_object, share_of
+from utils.distributed import broadcast_object, is_main, share_of
 from utils.errors import InputError
 from utils.files import write_text
 from utils.visible import shown
@@ -72,12 +72,22 @@ def open_shards(
         raise InputError(f"--shards {count}: there are {len(pictures)} pictures")
     ids = hashlib.sha256(json.dumps([picture.image_id for picture in pictures]).encode())
     made_of = {**settings, "shards": count, "pictures": ids.hexdigest()}
-    about = folder / f"{split}_made_of.json"
-    found = read_json(about) if about.exists() else None
-    if found != made_of and (found is not None or names_of_region_files(folder, split)):
+    about = _about(folder, split)
+    found = _read_about(about)
+    if found is None and names_of_region_files(folder, split):
         raise InputError(
-            f"{folder} holds regions of {split} that were made of {shown(found)}, expected "
-            f"{shown(made_of)}; another --out is needed"
+            f"{folder} holds regions of {split}, and not {about.name}, which says what they were "
+            "made of; another --out is needed"
+        )
+    if found is not None and found != made_of:
+        different = [
+            f"{name} was {shown(found.get(name))} and is {shown(made_of.get(name))}"
+            for name in {**found, **made_of}
+            if found.get(name) != made_of.get(name)
+        ]
+        raise InputError(
+            f"{folder} holds regions of {split} that were made otherwise: {'; '.join(different)}; "
+            "another --out is needed"
         )
     bounds = [len(pictures) * number // count for number in range(count + 1)]
     names = [shard_name(split, number, count) if count > 1 else split for number in range(count)]
@@ -85,13 +95,39 @@ def open_shards(
         Shard(name, pictures[begin:end])
         for name, begin, end in zip(names, bounds[:-1], bounds[1:], strict=True)
     ]
-    # As the first rank sees it, before any of them writes.
+    if is_main():
+        # Of a run that was killed, before any rank writes.
+        for left_over in folder.glob(f".{split}[_-]*.tmp"):
+            left_over.unlink(missing_ok=True)
+    # As the first rank sees it.
     to_write = broadcast_object(
         [number for number, shard in enumerate(every) if not _is_there(folder, shard.name)]
     )
     if found is None:
         write_text(about, json.dumps(made_of, indent=1) + "\n")
     return every, [every[number] for number in share_of(to_write)]
+
+
+def read_made_of(folder: Path, split: str) -> dict[str, Any] | None:
+    """The settings that the regions of a split were made with; None where nobody wrote them down.
+
+    Raises:
+        DataError: the file of them is broken.
+    """
+    return _read_about(_about(folder, split))
+
+
+def _about(folder: Path, split: str) -> Path:
+    return folder / f"{split}_made_of.json"
+
+
+def _read_about(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds {shown(content)}, expected an object")
+    return content
 
 
 def _is_there(folder: Path, name: str) -> bool:

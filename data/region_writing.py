@@ -30,8 +30,7 @@ class PictureRegions(NamedTuple):
         classes: the detector's label of each region.
         attributes: one for each region; None where the detector gives none.
         features: [regions, feature size].
-        about: further fields of the picture in the detections, which no region store reads; None
-            for none.
+        about: further fields of the picture in the detections, which no region store reads, if any.
     """
 
     image_id: str | int

@@ -35,6 +35,7 @@ class RegionStore:
         skipped: what is wrong with each picture that is read as one without regions.
         skip_bad_records: read a picture whose features turn out wrong as one without regions too,
             and say so once in each process.
+        made_of: what the regions were made by, where that was written down.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class RegionStore:
         skipped: Sequence[str] = (),
         *,
         skip_bad_records: bool = False,
+        made_of: Mapping[str, Any] | None = None,
     ) -> None:
         self.features_paths = tuple(features_paths)
         self.index = index
         self.feature_size = feature_size
         self.skipped = tuple(skipped)
         self.skip_bad_records = skip_bad_records
+        self.made_of = made_of
         self._open_files: dict[int, h5py.File] = {}
         self._process = 0
         self._said: set[str] = set()
@@ -63,6 +66,7 @@ class RegionStore:
         *,
         image_sizes: Mapping[str, tuple[int, int]] | None = None,
         skip_bad_records: bool = False,
+        made_of: Mapping[str, Any] | None = None,
     ) -> RegionStore:
         """The store of some files: of a split's, or of all its shards'.
 
@@ -72,6 +76,7 @@ class RegionStore:
                 reach far over them are wrong, as those of a scaled picture are.
             skip_bad_records: read a picture whose rows, detections or features are wrong as one
                 without regions, instead of ending at the first.
+            made_of: what the regions were made by, where that was written down.
 
         Raises:
             DataError: a file is missing or broken, or the files do not fit together.
@@ -89,6 +94,7 @@ class RegionStore:
             feature_size,
             skipped,
             skip_bad_records=skip_bad_records,
+            made_of=made_of,
         )
 
     def __enter__(self) -> RegionStore:

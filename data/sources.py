@@ -9,9 +9,10 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data.candidates import count_unreachable
 from data.encoding import count_left_out, encode_text
@@ -52,6 +53,13 @@ class TrainingData:
     held_out: Source
     unlabelled: Sequence[Source]
     boxes_known: bool
+
+    @property
+    def regions_made_of(self) -> Mapping[str, Any] | None:
+        """What made the regions that are trained on, where that is known of any."""
+        stores = (part.store for part in (self.labelled, *self.unlabelled))
+        known = (store.made_of for store in stores if store is not None)
+        return next((made_of for made_of in known if made_of is not None), None)
 
     def narrations(self) -> Iterator[Narration]:
         """Every narration of every part."""

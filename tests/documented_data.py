@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -9,15 +10,15 @@ import numpy as np
 
 from data.readers import read_narrations
 from tests import (
+    test_label_studio,
     test_localized_narratives,
     test_reader_conll,
-    test_reader_tiktalk,
     test_reader_vd_ref,
     test_reader_vispro,
     test_region_tsv,
     tiny,
 )
-from tools import data_split, make_sample
+from tools import make_dialogues, make_sample
 
 
 def write(folder: Path) -> None:
@@ -39,8 +40,18 @@ def write(folder: Path) -> None:
         datasets / "downloaded", "{}.vispro.1.1.jsonlines", test_reader_vispro.DIALOGUE, "doc_key"
     )
     (datasets / "vispro").mkdir()
-    _write_tiktalk(datasets / "tiktalkcoref")
     (datasets / "texts.jsonl").write_text('{"text": "A man holds a dog. He pets it."}\n')
+    picture = next((datasets / "flickr30k-images").iterdir())
+    (datasets / "pictures.jsonl").write_text(
+        json.dumps({"text": "Here is a boy.", "image": f"{picture.parent.name}/{picture.name}"})
+    )
+    labelled = read_narrations("cin", datasets, "val").narrations
+    (datasets / "export.json").write_text(json.dumps(test_label_studio.exported(labelled)))
+    dialogues = datasets / "tiktalkcoref"
+    make_dialogues.main(
+        ["--out", str(dialogues), "--seed", "3", "--dialogues", "40", "--faces", "2"]
+    )
+    _share_out(dialogues / "split.jsonl")
     demo = folder / "saved" / "demo" / "model"
     demo.mkdir(parents=True)
     tiny.write_checkpoint(demo / "models.pt", tiny.resolver(mention_detection=True))
@@ -51,17 +62,14 @@ def write(folder: Path) -> None:
         (conll / f"{number}_a.conll").write_text(test_reader_conll.written(f"{number}_a"))
 
 
-def _write_tiktalk(folder: Path) -> None:
-    """The released files with six dialogues, and what the splitting tool makes of them."""
-    splits = ("train", "train", "train", "train", "val", "test")
-    ids = [str(number) for number in range(len(splits))]
-    test_reader_tiktalk.write_release(folder, *map(test_reader_tiktalk.dialogue, ids))
-    parts = (
-        {"video_id": doc_key, "video_type": "celeb", "split": split}
-        for doc_key, split in zip(ids, splits, strict=True)
-    )
-    test_reader_tiktalk.write_lines(folder / "split.jsonl", *parts)
-    data_split.main(["--data-root", str(folder)])
+def _share_out(path: Path) -> None:
+    """Give every split of so few dialogues some with celebrities and some without."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for kind in ("celeb", "no_celeb"):
+        of_kind = [line for line in lines if line["video_type"] == kind]
+        for line, split in zip(of_kind, itertools.cycle(("train", "val", "test"))):
+            line["split"] = split
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _write_tsv(datasets: Path) -> None:

@@ -14,11 +14,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from data.answers import read_answers
 from data.caption_writing import write_captions
 from data.data_check import check_data
 from data.encoding import encode_text
 from data.files import BadRecord
 from data.head_files import SeenHead, SeenVideo, read_head_regions, write_heads
+from data.label_studio.annotations import read_annotations
+from data.label_studio.tasks import task_of
 from data.labelled_boxes import read_labelled_boxes
 from data.loaders import Collate, Masking, NarrationDataset, Source
 from data.mentions import cache_path, fingerprint, with_found_mentions
@@ -40,10 +43,13 @@ from data.word_vectors import read_word_vectors
 from evaluation.chain_files import read_chain_folder, write_chains
 from evaluation.conll_files import read_conll
 from evaluation.coreference_scores import score_chains
+from evaluation.curves import curves_png, read_curves
 from models.build import encoder_config_of
 from resolver import Resolver
 from tests import (
     cin_files,
+    test_curves,
+    test_label_studio,
     test_localized_narratives,
     test_reader_conll,
     test_reader_tiktalk,
@@ -301,6 +307,31 @@ def _read_treebank(folder: Path, skip: bool) -> None:
         list(read_treebank(find_part(folder, part)))
 
 
+def _write_export(folder: Path) -> None:
+    narrations = [test_label_studio.NARRATION, Narration("102", "He sings.")]
+    (folder / "export.json").write_text(json.dumps(test_label_studio.exported(narrations)))
+
+
+def _read_export(folder: Path, skip: bool) -> None:
+    report = ReadReport("label_studio", "val", skip)
+    for narration in read_annotations(folder / "export.json", report):
+        task_of(narration, "", "model")
+
+
+def _write_answers(folder: Path) -> None:
+    box = [0.1, 0.2, 0.5, 0.75]
+    chains = [{"mentions": [0, 2], "box_xyxy": box}, {"mentions": [1], "box_xyxy": None}]
+    mentions = [{"start": start, "end": end} for start, end in ((0, 5), (12, 17), (19, 21))]
+    answer = {"text": "A man holds a dog. He pets it.", "image": "1.jpg", "image_size": [200, 100]}
+    answer |= {"mentions": mentions, "chains": chains}
+    (folder / "answers.jsonl").write_text(json.dumps(answer) + '\n{"text": "He sings."}\n')
+
+
+def _read_answers(folder: Path, skip: bool) -> None:
+    for narration in read_answers(folder / "answers.jsonl", ReadReport("answers", "", skip)):
+        task_of(narration, "", "model")
+
+
 def _write_lines(folder: Path, name: str, key: str, dialogue: dict) -> None:
     lines = [json.dumps({**dialogue, key: number}) for number in ("7", "8")]
     (folder / name).write_text("\n".join(lines) + "\n")
@@ -360,6 +391,12 @@ INPUTS: dict[str, Input] = {
             folder, [test_region_tsv.without_labels(), test_region_tsv.with_labels(image_id="8")]
         ),
         _read_tsv,
+    ),
+    "label studio": Input(_write_export, _read_export),
+    "answers": Input(_write_answers, _read_answers),
+    "training log": Input(
+        lambda folder: test_curves.log_scores(folder, 0, [10, 20]),
+        lambda folder, skip: curves_png({"run": read_curves(folder)}),
     ),
     "labelled boxes": Input(
         lambda folder: test_train_detector.labelled(folder, 1),

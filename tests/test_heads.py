@@ -185,7 +185,7 @@ def test_a_stopped_run_goes_on(
     heads(dialogues, tmp_path / "out", *ANNOTATED, "--shards", "3")
     assert "1 of them written now" in capsys.readouterr().out
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").glob("train-*")} == whole
-    with pytest.raises(InputError, match="that were made of.*another --out"):
+    with pytest.raises(InputError, match="that were made otherwise.*another --out"):
         heads(dialogues, tmp_path / "out", *ANNOTATED, "--shards", "2")
 
 

@@ -294,3 +294,12 @@ def test_real_mouse_traces_become_the_boxes_of_the_points_of_their_words(
         words += len(read.words)
     # Who tells also speaks while the mouse is still or outside of the picture.
     assert 0.2 * words < boxed < words
+
+
+def test_where_no_narrative_is_left_it_is_said_why(tmp_path: Path) -> None:
+    path = write_narratives(tmp_path / FILE_NAME, [{"image_id": "5"}])
+    with pytest.raises(DataError, match=r"no narrative to write\n(.*\n)*.*line 1 \(image_id 5\)"):
+        prepare.main(
+            ["captions", "--narratives", str(path), "--out", str(tmp_path / "out")]
+            + ["--skip-bad-records"]
+        )

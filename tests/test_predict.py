@@ -20,6 +20,7 @@ from PIL import Image
 import predict
 from data.detectors import new_detector, save_detector
 from data.narration import Regions
+from data.region_settings import RegionSettings
 from resolver import Resolver
 from tests import tiny
 from tests.conftest import REPOSITORY
@@ -46,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Runs the command, on pictures too; gives the answers."""
-    monkeypatch.setattr(predict, "make_extractor", lambda options: extract)
+    monkeypatch.setattr(predict, "make_extractor", lambda options, made_of: extract)
 
     def answers(*options: object, checkpoint: str = "models.pt") -> list[dict]:
         arguments = ["--save_name", folder / checkpoint, "--device", "cpu", *options]
@@ -110,7 +111,7 @@ def test_lines_are_answered_in_their_order_whatever_the_batch(run, folder: Path)
         ({"text": "a\ud800"}, "can be written as UTF-8"),
         ({"text": "a dog", "mentions": [[0, 9]]}, r"mentions: found \[0, 9\]"),
         ({"text": "a dog", "image": 3}, "found image 3"),
-        ({"text": "a dog", "image": "none.png"}, "none.png cannot be read"),
+        ({"text": "a dog", "image": "none.png"}, "found no file .*none.png, expected a picture"),
         ({"text": "a dog", "image": "models.pt"}, "models.pt cannot be read"),
     ],
 )
@@ -148,7 +149,7 @@ def test_mentions_are_found_by_spacy(run, folder: Path, monkeypatch: pytest.Monk
         (["--text", "x", "--spacy-model", "x"], "--mentions predicted"),
         (["--text", "@none.txt"], "--text: none.txt cannot be read"),
         (["--jsonl", "none.jsonl"], "none.jsonl cannot be read"),
-        (["--text", "x", "--image", "none.png"], "--image: none.png cannot be read"),
+        (["--text", "x", "--image", "none.png"], "--image: none.png is no file"),
         (["--text", "x", "--device", "tpu"], "expected auto"),
     ],
 )
@@ -162,23 +163,54 @@ def test_a_model_that_finds_no_mentions_says_what_can_be_done(run) -> None:
         run("--text", TEXT, checkpoint="plain.pt")
 
 
-def test_a_picture_without_a_detector_is_refused() -> None:
-    with pytest.raises(InputError, match="--detector-weights"):
-        predict.make_extractor(argparse.Namespace(detector_weights=None))
+def asked(weights: Path | None = None, **options: object) -> argparse.Namespace:
+    """The options of a detector."""
+    names = dict.fromkeys(("detector", "trunk_weights", "size"))
+    return argparse.Namespace(
+        **{**names, **options},
+        save_name="models.pt",
+        device="cpu",
+        detector_weights=None if weights is None else str(weights),
+    )
 
 
-def test_regions_are_found_by_the_detector_of_the_options(tmp_path: Path) -> None:
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A small detector, as tools/train_detector.py writes it."""
     torch.manual_seed(0)
     save_detector(tmp_path / "detector.pt", new_detector(["", "dog", "man"], [], (32, 64)))
-    extractor = predict.make_extractor(
-        argparse.Namespace(
-            detector="fasterrcnn_resnet50_fpn_v2",
-            detector_weights=str(tmp_path / "detector.pt"),
-            trunk_weights="detector",
-            size=None,
-            device="cpu",
-        )
-    )
+    return tmp_path / "detector.pt"
+
+
+def test_a_picture_without_a_detector_is_refused() -> None:
+    with pytest.raises(InputError, match="--detector-weights"):
+        predict.make_extractor(asked(), None)
+
+
+def test_the_detector_is_that_of_the_training(weights: Path, tmp_path: Path) -> None:
+    made_of = {
+        **RegionSettings("fasterrcnn_resnet50_fpn_v2", str(weights), "detector", 48).identity(),
+        "shards": 1,
+    }
+    with pytest.raises(InputError, match="--detector-weights: found none, expected .*detector.pt"):
+        predict.make_extractor(asked(), made_of)
+    other = tmp_path / "other.pt"
+    save_detector(other, new_detector(["", "cat"], [], (32, 64)))
+    with pytest.raises(InputError, match="--detector-weights: found 'other.pt .*detector.pt"):
+        predict.make_extractor(asked(other), made_of)
+    with pytest.raises(InputError, match="--size: found 64, expected 48"):
+        predict.make_extractor(asked(weights, size=64), made_of)
+    # What is left out is as it was: the head of the detector describes the regions, at this size.
+    extractor = predict.make_extractor(asked(weights), made_of).__self__
+    assert extractor.trunk is None
+    assert extractor.network.transform.min_size == (48,)
+
+
+def test_regions_are_found_by_the_detector_of_the_options(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extractor = predict.make_extractor(asked(weights, trunk_weights="detector"), None)
+    assert "models.pt does not say what made the regions" in capsys.readouterr().err
     noise = np.random.default_rng(0).integers(255, size=(48, 64, 3), dtype=np.uint8)
     pictures = [Image.fromarray(noise), Image.fromarray(noise[:, :30])]
     together = extractor(pictures)

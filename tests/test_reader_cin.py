@@ -297,6 +297,16 @@ def test_a_pickled_trace_is_not_unpickled(tmp_path: Path) -> None:
     assert not sprung.exists()
 
 
+def test_a_size_that_is_not_annotated_is_that_of_the_picture(tmp_path: Path) -> None:
+    records = default_annotations()
+    for record in records:
+        del record["img_width"], record["img_height"]
+    write_cin_folder(tmp_path, annotations=records)
+    write_picture(tmp_path, "101", 30, 20)
+    sizes = {name: narration.image_size for name, narration in by_id(read(tmp_path, "val")).items()}
+    assert sizes == {"101": (30, 20), "102": None}
+
+
 Record = dict[str, Any]
 WRONG: dict[str, tuple[Callable[[Record], object], str]] = {
     "span": (lambda r: r["query_start_end"].__setitem__(1, [0, 4]), "'A ma' at characters 0 to 4"),

@@ -149,7 +149,7 @@ def test_ranks_write_what_one_process_does(at_once: tuple[Path, Path], tmp_path:
     options = options_for(pictures, tmp_path / "out", "--shards", "3")
     done = run([*on_this_host(2), *command("prepare.py", options)])
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("3 of them written now") == 1
+    assert done.stdout.count("shards: 3, written now: 3") == 1
     assert files_of(tmp_path / "out") == files_of(out)
 
 
@@ -164,13 +164,15 @@ def test_what_was_stopped_goes_on(at_once: tuple[Path, Path], tmp_path: Path) ->
     begun = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     assert len(begun) == 4
     (pictures / "102.png").write_bytes(good)
+    # What a killed process leaves.
+    (tmp_path / "out" / ".train-00001-of-00003_features_compress.hdf5.1a2b.tmp").touch()
     prepare([*options, "--workers", "1"])
     assert files_of(tmp_path / "out") == files_of(at_once[1])
     assert {path: path.stat().st_mtime_ns for path in begun} == begun
-    with pytest.raises(InputError, match="holds regions of train that were made of"):
+    with pytest.raises(InputError, match="were made otherwise: seed was 0 and is 1; another --out"):
         prepare([*options, "--seed", "1"])
     (pictures / "102.png").unlink()
-    with pytest.raises(InputError, match="holds regions of train that were made of"):
+    with pytest.raises(InputError, match="were made otherwise: pictures was"):
         prepare(options)
 
 
@@ -179,8 +181,12 @@ def test_an_unreadable_picture_is_left_out_and_said(
 ) -> None:
     pictures = picture_folder(tmp_path / "pictures", 2)
     (pictures / "7.jpg").write_bytes(b"no picture")
+    Image.new("RGB", (300, 2)).save(pictures / "8.png")
     prepare(options_for(pictures, tmp_path / "out", "--skip-bad-records"))
-    assert "left out: " in (said := capsys.readouterr().err) and "7.jpg" in said
+    said = capsys.readouterr()
+    assert "7.jpg: 7: found what cannot be read" in said.err
+    assert "8.png: 8: found what cannot be read (it has 300 x 2 pixels, expected" in said.err
+    assert "4 pictures of train, shards: 1, written now: 1, pictures left out now: 2" in said.out
     with RegionStore.read_files(find_region_files(tmp_path / "out", "train")) as store:
         assert sorted(store.image_ids) == ["100", "101"]
 

@@ -173,6 +173,7 @@ def test_a_mention_that_the_model_does_not_see_has_no_box() -> None:
         (None, ["a dog"], ["dog"], "found 'dog', expected a list"),
         ([3], ["a dog"], None, r"images\[0\]: found int"),
         (["none.jpg"], ["a dog"], None, r"images\[0\]: none.jpg cannot be read"),
+        ([Image.new("RGB", (300, 2))], ["a dog"], None, "it has 300 x 2 pixels, expected sides"),
         ([REPOSITORY / "README.md"], ["a dog"], None, "README.md cannot be read as a picture"),
         ([Image.new("RGB", (0, 3))], ["a dog"], None, r"images\[0\]: "),
     ],

@@ -139,7 +139,7 @@ def test_it_finds_what_it_was_trained_on(
     assert detector.labels == ("", "box", "pole")
     scores = measure(RegionExtractor(detector, None, CPU), tmp_path, pictures)
     # Untrained, it finds next to nothing.
-    assert scores["found"] > 60 and scores["right attributes"] > 80
+    assert scores["found"] > 60 and scores["right attributes of those found"] > 80
     where = ["--pictures", str(tmp_path), "--split", "val", "--out", str(tmp_path / "regions")]
     networks = ["--detector-weights", str(out), "--trunk-weights", "detector", "--device", "cpu"]
     prepare(["regions", *where, *networks])

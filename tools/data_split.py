@@ -71,7 +71,12 @@ class Annotated:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Split the files of a folder."""
     parser = argparse.ArgumentParser(prog="data_split.py", description="Split TikTalkCoref.")
-    parser.add_argument("--data-root", type=Path, default=Path("datasets/tiktalkcoref"))
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        default=Path("datasets/tiktalkcoref"),
+        help="folder of the downloaded files, which is written to (%(default)s)",
+    )
     data_root: Path = parser.parse_args(arguments).data_root
     annotated = read_annotations(data_root)
     parts = read_parts(data_root, {one.video.id for one in annotated})

@@ -26,8 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="image_convert_base64.py", description="Pictures as base64, for Chinese-CLIP."
     )
-    parser.add_argument("--pictures", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "--pictures", type=Path, required=True, metavar="FOLDER", help="named by ids"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a TSV file")
     options = parser.parse_args(arguments)
     pictures = find_pictures(options.pictures)
     write_base64(options.out, pictures)

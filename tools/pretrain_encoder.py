@@ -178,8 +178,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="pretrain_encoder.py",
         description="Train a small text encoder of characters from nothing.",
     )
-    parser.add_argument("--dataset", choices=DATASETS, required=True)
-    parser.add_argument("--data-root", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--dataset", choices=DATASETS, required=True, help="whose texts are read")
+    parser.add_argument(
+        "--data-root", type=Path, required=True, metavar="FOLDER", help="of its files"
+    )
     parser.add_argument(
         "--texts", type=Path, nargs="+", default=[], metavar="FILE", help="more texts, one a line"
     )
@@ -192,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=number, default=16, help="texts of a step (16)")
     parser.add_argument("--lr", type=float, default=1e-3, help="the highest learning rate (0.001)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--seed", type=whole_number_from(0), default=0)
+    parser.add_argument("--seed", type=whole_number_from(0), default=0, help="of weights, masks")
     return parser
 
 

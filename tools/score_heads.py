@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the counts that the command line asks for."""
     parser = argparse.ArgumentParser(prog="score_heads.py", description="Score found heads.")
     parser.add_argument("--heads", type=Path, required=True, help="what prepare.py heads wrote")
-    parser.add_argument("--split", required=True)
+    parser.add_argument("--split", required=True, help="that the files are named after")
     parser.add_argument(
         "--truth", type=Path, required=True, metavar="FILE", help="of tools/make_dialogues.py"
     )

@@ -71,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     save_detector(options.out, detector)
     found = measure(RegionExtractor(detector, None, device), options.pictures, held_out)
     print(f"wrote {options.out}: {len(labels)} labels, {len(attributes)} attributes")
-    print(f"of things in {len(held_out)} pictures that were held out, in percent: {found}")
+    print(f"of the things in {len(held_out)} pictures that were held out, percent:")
+    for what, share in found.items():
+        print(f"  {what}: {share}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -231,7 +233,7 @@ def measure(
                 told += regions.attributes[place] == labelled.attributes[thing]
     scores = {"found": found / things, "found with the right label": named / things}
     if coloured:
-        scores["right attributes"] = told / coloured
+        scores["right attributes of those found"] = told / coloured
     return {name: round(100 * score, 1) for name, score in scores.items()}
 
 

@@ -79,8 +79,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--boxes", type=Path, required=True, metavar="FILE", help="COCO's JSON, with attributes"
     )
-    parser.add_argument("--pictures", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "--pictures", type=Path, required=True, metavar="FOLDER", help="of the boxes"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="to write",
+    )
     parser.add_argument("--held-out", type=float, default=0.1, help="share of the people (0.1)")
     number = whole_number_from(1)
     parser.add_argument("--steps", type=number, default=600, help="of a batch each (600)")
@@ -89,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--lr", type=float, default=2e-3, help="the highest learning rate (0.002)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--seed", type=whole_number_from(0), default=0)
+    parser.add_argument("--seed", type=whole_number_from(0), default=0, help="of weights, order")
     return parser
 
 

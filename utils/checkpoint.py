@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "scores": (dict,),
     "mention_threshold": (float, int, type(None)),
     "head_threshold": (float, int, type(None)),
+    "regions_made_of": (dict, type(None)),
 }
 
 
@@ -52,6 +54,8 @@ class Checkpoint:
             where the model finds none.
         head_threshold: the cosine above which a chain is shown by its region; None where it is not
             known, or the model aligns nothing.
+        regions_made_of: what made the regions of the pictures that were trained on; None where that
+            is not known, or there were none.
     """
 
     config: Config
@@ -63,6 +67,7 @@ class Checkpoint:
     scores: Mapping[str, float]
     mention_threshold: float | None = None
     head_threshold: float | None = None
+    regions_made_of: Mapping[str, object] | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -78,6 +83,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "scores": dict(checkpoint.scores),
         "mention_threshold": checkpoint.mention_threshold,
         "head_threshold": checkpoint.head_threshold,
+        "regions_made_of": checkpoint.regions_made_of and dict(checkpoint.regions_made_of),
     }
     write_restricted(path, _FORMAT, content)
 
@@ -102,6 +108,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             # A checkpoint of a version before mentions or heads were found has none.
             mention_threshold=content.get("mention_threshold"),
             head_threshold=content.get("head_threshold"),
+            # As has one of a version before this was kept.
+            regions_made_of=content.get("regions_made_of"),
         )
     except (ConfigError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from error
@@ -132,8 +140,10 @@ def read_restricted(path: Path, file_format: str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # A broken file ends in nearly any kind of error.
-        reason = _first_line(error)
+        # A broken file ends in nearly any kind of error; what torch says of one with other things
+        # in it would have the reader run them.
+        unsafe = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds other things than tensors" if unsafe else _first_line(error)
         raise CheckpointError(f"{path}: is no readable checkpoint ({reason})") from error
     if not isinstance(content, dict) or content.pop("format", None) != file_format:
         raise CheckpointError(f"{path}: is not of the format {file_format} of this framework")

@@ -16,10 +16,12 @@ from utils.errors import InputError
 def replaced_when_whole(path: Path) -> Iterator[Path]:
     """A temporary file to write, which becomes `path` where the block ends without an error.
 
-    The folder is made where it is missing; after an error nothing is left behind.
+    The folder is made where it is missing; after an error nothing is left behind. Of a process that
+    was killed the temporary file is: its name begins with a dot and that of `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid4().hex}.tmp")
+    # The beginning of its name, as the whole may be as long as a name can be.
+    temporary = path.with_name(f".{path.name[:40]}.{uuid4().hex[:8]}.tmp")
     try:
         yield temporary
         # On the disk before the name is, so that a power cut leaves the old file or the new one.

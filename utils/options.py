@@ -112,16 +112,26 @@ def add_test_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_detector_options(group: argparse._ArgumentGroup, detector_weights: str | None) -> None:
+PUBLISHED_DETECTOR = "fasterrcnn_resnet50_fpn_v2"
+PUBLISHED_TRUNK_WEIGHTS = "IMAGENET1K_V2"
+
+
+def add_detector_options(
+    group: argparse._ArgumentGroup,
+    *,
+    detector: str | None = PUBLISHED_DETECTOR,
+    detector_weights: str | None = None,
+    trunk_weights: str | None = PUBLISHED_TRUNK_WEIGHTS,
+) -> None:
     """The networks that find and describe the regions of pictures.
 
     Args:
-        detector_weights: of the detector, where they are not given.
+        detector, detector_weights, trunk_weights: where they are not given.
     """
     weights = "a name of torchvision's weights, a file, or random"
     group.add_argument(
         "--detector",
-        default="fasterrcnn_resnet50_fpn_v2",
+        default=detector,
         metavar="NAME",
         help="of torchvision's detectors of two stages (%(default)s)",
     )
@@ -133,7 +143,7 @@ def add_detector_options(group: argparse._ArgumentGroup, detector_weights: str |
     )
     group.add_argument(
         "--trunk-weights",
-        default="IMAGENET1K_V2",
+        default=trunk_weights,
         metavar="WEIGHTS",
         help="of the ResNet-101 that describes the regions: "
         f"{weights} (%(default)s), or detector: the detector's own head describes them",

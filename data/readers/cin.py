@@ -42,11 +42,13 @@ from data.files import (
     read_json,
 )
 from data.narration import Box, Mention, Narration
+from data.percent_boxes import relative_box
 from data.readers.caption_files import caption_files, read_first_captions
 from data.readers.expected import ExpectedFiles
 from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport, Record, same_words
 from data.region_index import find_region_files, names_of_region_files, region_files
+from data.region_shards import read_made_of
 from data.regions import RegionStore
 from utils.visible import shown
 
@@ -55,12 +57,11 @@ LABELLED_SPLIT = "val"
 UNLABELLED_SPLIT = "train"
 TEST_SPLIT = "test"
 
+_SIZES = ("img_width", "img_height")
+
 RELEASED_NARRATIONS = {"val": 880, "test": 1000}
 RELEASED_MENTIONS = 21_246
 RELEASED_CHAINS = 3_310
-
-# How far a box may reach over the picture before it is wrong rather than rounded, in percent.
-BOX_TOLERANCE = 0.5
 
 
 def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
@@ -93,8 +94,11 @@ def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | N
         DataError: some of the files are missing, or broken.
         BadRecord: a picture's detections are wrong, and such are not skipped.
     """
-    files = find_region_files(_region_folder(data_root), split)
-    return RegionStore.read_files(files, **options) if files else None
+    folder = _region_folder(data_root)
+    files = find_region_files(folder, split)
+    if not files:
+        return None
+    return RegionStore.read_files(files, made_of=read_made_of(folder, split), **options)
 
 
 def read_truth(data_root: Path) -> dict[str, Narration]:
@@ -335,9 +339,17 @@ def _labelled(record: Record, kinds: Record | None, beside: _Beside) -> Narratio
     text = record.take("captions", str, "the text of the narration")
     if not is_text(text) or not text.strip():
         raise record.bad(f"captions {shown(text)}", "a text that is not blank")
-    image_size = (_pixels(record, "img_width"), _pixels(record, "img_height"))
+    image_size = _image_size(record, beside.pictures.get(record.name))
     mentions = sorted(_mentions(record, text, kinds), key=attrgetter("start"))
     return beside.narration(record.name, text, text.split(), image_size, mentions)
+
+
+def _image_size(record: Record, picture: Path | None) -> tuple[int, int] | None:
+    """(width, height) in pixels; None of a text without a picture."""
+    if record.fields.keys().isdisjoint(_SIZES):
+        return _picture_size(record.name, picture)
+    width, height = (_pixels(record, key) for key in _SIZES)
+    return width, height
 
 
 def _pixels(record: Record, key: str) -> int:
@@ -419,7 +431,7 @@ def _boxes(record: Record, index: int, boxes: Any) -> tuple[Box, ...]:
         raise record.bad(f"target_bboxes {index} {shown(boxes)}", "a list of boxes")
     relative = []
     for percent in boxes:
-        box = _relative_box(percent)
+        box = relative_box(percent)
         if box is None:
             raise record.bad(
                 f"the box {shown(percent)} in target_bboxes {index}",
@@ -427,21 +439,6 @@ def _boxes(record: Record, index: int, boxes: Any) -> tuple[Box, ...]:
             )
         relative.append(box)
     return tuple(relative)
-
-
-def _relative_box(box: Any) -> Box | None:
-    """(x1, y1, x2, y2), relative and clipped to the picture, of (x, y, width, height) in percent;
-    None where it is no box in the picture."""
-    if not isinstance(box, list) or len(box) != 4:
-        return None
-    # No number that is in the picture, or just outside, is larger; NaN is not smaller than any.
-    if not all(type(x) in (int, float) and abs(x) < 200 for x in box):
-        return None
-    x, y, width, height = box
-    inside = -BOX_TOLERANCE <= min(x, y) and max(x + width, y + height) <= 100 + BOX_TOLERANCE
-    corners = (x, y, x + width, y + height)
-    x1, y1, x2, y2 = (min(max(corner / 100, 0.0), 1.0) for corner in corners)
-    return (x1, y1, x2, y2) if inside and x1 < x2 and y1 < y2 else None
 
 
 def _count_labelled(

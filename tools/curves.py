@@ -1,0 +1,31 @@
+"""Draw the training curves of runs: `python tools/curves.py saved/RUN [saved/OTHER] --out FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from evaluation.curves import curves_png, read_curves
+from utils.errors import run_command
+from utils.files import replaced_when_whole
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw what the command line names."""
+    parser = argparse.ArgumentParser(
+        description="Losses, held-out scores and pseudo-labels after each epoch, as a PNG."
+    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder below saved/")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the PNG")
+    options = parser.parse_args(arguments)
+    picture = curves_png({str(run): read_curves(run) for run in options.runs})
+    with replaced_when_whole(options.out) as temporary:
+        temporary.write_bytes(picture)
+
+
+if __name__ == "__main__":
+    run_command(main)
