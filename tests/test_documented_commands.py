@@ -113,7 +113,7 @@ def _run_in_shell(command: str) -> None:
 def _forget_regions(command: str) -> None:
     """Remove the region files that a command is about to write: whoever has them needs no such."""
     words = shlex.split(command)
-    if "prepare.py" in words and "regions" in words:
+    if "prepare.py" in words and {"regions", "heads"} & set(words):
         folder, split = (words[words.index(option) + 1] for option in ("--out", "--split"))
         for path in Path(folder).glob(f"{split}[_-]*"):
             path.unlink()
