@@ -18,7 +18,7 @@ from evaluation.errors import WRONG_BOXES, Error
 from evaluation.page import page_of
 from evaluation.shown_text import Box, Picture, ShownText, Side, picture_uri
 from resolver import Resolution
-from split_page import training_curves, turns_of
+from split_page import page_title, training_curves, turns_of
 from utils.files import write_text
 from utils.languages import Language
 
@@ -50,7 +50,7 @@ def write_heads_page(
         wrong = list(_wrong_heads(shown, gold[name], system[name], split.language))
         texts.append(replace(shown, errors=wrong))
     figures = training_curves(options.save_name)
-    title = f"Chains and heads: {split.dataset}, {split.folder}, by {options.save_name.resolve().parent.name}"
+    title = page_title("Chains and heads", split, options)
     write_text(options.page, page_of(texts, title=title, scores=scores, figures=figures))
     print(f"\nwrote the page of {len(texts)} dialogues to {options.page}")
     if report.skipped:

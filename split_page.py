@@ -75,6 +75,11 @@ def write_page(
         print("\n".join(report.lines()))
 
 
+def page_title(what: str, split: ResolvedSplit, options: argparse.Namespace) -> str:
+    """What is shown of which split, and by which run."""
+    return f"{what}: {split.dataset}, {split.folder}, by {options.save_name.resolve().parent.name}"
+
+
 def training_curves(checkpoint: Path) -> list[tuple[str, bytes]]:
     """A figure of what the run of a checkpoint logged, if it lies where its run left it."""
     run = checkpoint.resolve().parent

@@ -41,7 +41,7 @@ from evaluation.marked_text import uses_colour
 from evaluation.mention_scores import MentionScoresByKind, format_mention_scores, score_mentions
 from evaluation.pronoun_scores import PronounScores, score_pronouns
 from resolver import Resolver
-from split_page import write_page
+from split_page import page_title, write_page
 from utils.conll import ConllDocument, crossing_pairs, write_documents
 from utils.device import choose_device
 from utils.distributed import process_group
@@ -237,7 +237,7 @@ def write_coref_page(
         options,
         split,
         sides,
-        title=f"Coreference: {split.dataset}, {split.folder}, by {options.save_name.resolve().parent.name}",
+        title=page_title("Coreference", split, options),
         errors=errors.found,
         scores={name: 100 * score for name, score in scores.items()},
         scores_of=scores_of,

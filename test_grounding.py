@@ -23,7 +23,7 @@ from engine import ResolvedSplit, resolve_split, resolver_for_test
 from evaluation.grounding_scores import format_grounding, pronouns_of, score_grounding
 from found_mentions import with_distinct_mentions
 from resolver import Resolution
-from split_page import write_page
+from split_page import page_title, write_page
 from utils.device import choose_device
 from utils.distributed import process_group
 from utils.errors import InputError, run_command
@@ -87,7 +87,7 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
             options,
             split,
             compared(split, threshold),
-            title=f"Grounding: {split.dataset}, {split.folder}, by {options.save_name.resolve().parent.name}",
+            title=page_title("Grounding", split, options),
             scores={name: 100 * part for name, part in shown.items() if part is not None},
             has_boxes=True,
         )
