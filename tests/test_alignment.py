@@ -313,8 +313,8 @@ def test_the_page_shows_frames_and_heads(folder: Path) -> None:
     said = page.read_text(encoding="utf-8")
     assert [name for name, _ in Elements(said).tags].count("img") == 2
     assert said.count("<figcaption>frame 0</figcaption>") == 4
-    # The two mentions of a chain in each dialogue have a head; every head that is predicted is right
-    # or wrong, also where there should be none.
+    # The two mentions of a chain in each dialogue have a head; every head that is predicted is
+    # right or wrong, also where there should be none.
     assert said.count('class="box gold') == 8
     predicted = len(re.findall(r'class="box(?! gold)', said))
     assert said.count("✓</span>") + said.count("✗</span>") == predicted > 0
