@@ -168,7 +168,7 @@ def train_and_score(run: Run, settings: Settings) -> dict[str, Any]:
 def score(
     checkpoint: Path, data_root: Path, split: str, mentions: str, log: Path
 ) -> dict[str, float]:
-    """F1 of each metric in percent, of the mentions where they are found, and of the best rule."""
+    """F1 of each metric in percent, of the mentions where they are found, and of each rule."""
     path = checkpoint.parent / f"{checkpoint.stem}-{data_root.name}-{split}-{mentions}.json"
     logged(log, test_coref.main, [
         *("--save_name", str(checkpoint), "--data-root", str(data_root), "--split", split),
@@ -177,7 +177,7 @@ def score(
     ])  # fmt: skip
     content = json.loads(path.read_text(encoding="utf-8"))
     scores = percent(content["pooled"])
-    scores["best rule"] = max(content["rules"].values())
+    scores.update({f"rule: {name}": value for name, value in content["rules"].items()})
     if mentions != "gold":
         scores["mentions"] = content["mentions"]["overall"]["f1"]
     return scores
@@ -236,8 +236,9 @@ def table(
             cells.append(spread(result[mentions]["val"]["conll"] for result in results))
             yield f"| {head}, {mentions} mentions | {' | '.join(cells)} |"
             if mentions != "gold":
-                rule = spread(scores["best rule"] for scores in test)
-                yield f"| the best rule on the same mentions | | | | {rule} | | | |"
+                for name in (name for name in test[0] if name.startswith("rule: ")):
+                    rule = spread(scores[name] for scores in test)
+                    yield f"| {name}, on the mentions of {head} | | | | {rule} | | | |"
     yield ""
     yield f"| {best}, share of the labels | {' | '.join(f'{m} mentions, {p}' for m, p in PARTS)} |"
     yield "|---|" + "---:|" * len(PARTS)
