@@ -69,8 +69,7 @@ def _figure(title: str, content: bytes) -> str:
     uri = "data:image/png;base64," + base64.b64encode(content).decode()
     name = escaped(title)
     return (
-        f'<figure class="extra"><img src="{uri}" alt="{name}"><figcaption>{name}</figcaption>'
-        "</figure>"
+        f'<details class="extra"><summary>{name}</summary><img src="{uri}" alt="{name}"></details>'
     )
 
 

@@ -163,7 +163,7 @@ def test_scores_and_figures_stand_above_the_texts() -> None:
     above, _ = page.split("<main>")
     assert "<h1>the page</h1>" in above and "<dt>MUC</dt><dd>12.3</dd>" in above
     uri = above.split('<img src="data:image/png;base64,')[1].split('"')[0]
-    assert base64.b64decode(uri) == content.getvalue() and "<figcaption>loss</figcaption>" in above
+    assert base64.b64decode(uri) == content.getvalue() and "<summary>loss</summary>" in above
 
 
 def hostile() -> ShownText:
