@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -89,4 +88,4 @@ class RegionSettings:
 
 def _is_of_file(identity: Any) -> bool:
     """Whether weights were a file: these are known by their name and what is in them."""
-    return isinstance(identity, str) and " " in identity and not Path(identity).is_file()
+    return isinstance(identity, str) and " " in identity
