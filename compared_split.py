@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from data.mentions import gold_spans
 from data.narration import Narration, counted_mentions
-from engine import ResolvedSplit, gold_chains, grounded_mentions, system_chains
+from engine import gold_chains, grounded_mentions, system_chains
 from evaluation.chain_files import mention_names
 from evaluation.chains import chains_from_similarity
 from evaluation.coreference_scores import Chains
 from evaluation.errors import SpanChains
 from evaluation.grounding_scores import GroundedMention
 from found_mentions import compare, grounded_gold_mentions
+from resolved_split import ResolvedSplit
 from utils.spans import Span
 
 

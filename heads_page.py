@@ -12,11 +12,11 @@ from data.pictures import Picture as PictureFile
 from data.pictures import read_picture
 from data.readers import RegionFrame, read_frames
 from data.readers.report import ReadReport
-from engine import ResolvedSplit
 from evaluation.alignment_scores import Documents, HeadedChain
 from evaluation.errors import WRONG_BOXES, Error
 from evaluation.page import page_of
 from evaluation.shown_text import Box, Picture, ShownText, Side, picture_uri
+from resolved_split import ResolvedSplit
 from resolver import Resolution
 from split_page import page_title, training_curves, turns_of
 from utils.files import write_text

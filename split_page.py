@@ -16,12 +16,12 @@ from data.narration import Narration
 from data.pictures import Picture as PictureFile
 from data.pictures import read_picture
 from data.readers.report import ReadReport
-from engine import ResolvedSplit
 from evaluation.box_errors import find_wrong_boxes
 from evaluation.errors import Error
 from evaluation.grounding_scores import pronouns_of
 from evaluation.page import page_of
 from evaluation.shown_text import Box, Picture, ShownText, Side, Turn, picture_uri
+from resolved_split import ResolvedSplit
 from resolver import Resolution
 from utils.errors import InputError
 from utils.files import write_text

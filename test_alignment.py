@@ -24,7 +24,6 @@ from aligned_heads import (
     with_heads,
 )
 from data.loaders import workers_explained
-from engine import ResolvedSplit, resolve_split, resolver_for_test
 from evaluation.alignment_scores import (
     HeadedChain,
     format_joint,
@@ -33,6 +32,7 @@ from evaluation.alignment_scores import (
     score_retrieval,
 )
 from heads_page import write_heads_page
+from resolved_split import ResolvedSplit, resolve_split, resolver_for_test
 from resolver import Resolution, Resolver
 from utils.device import choose_device
 from utils.distributed import process_group

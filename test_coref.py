@@ -22,7 +22,6 @@ from data.conll_documents import cuts_words, document_of
 from data.loaders import workers_explained
 from data.narration import Narration, counted_mentions
 from data.readers import read_pronouns
-from engine import ResolvedSplit, resolve_split, resolver_for_test
 from evaluation.baselines import RULES
 from evaluation.chain_files import ids_scorch_confuses, write_chains, write_gold
 from evaluation.chains import restrict
@@ -40,6 +39,7 @@ from evaluation.errors import Errors, find_errors
 from evaluation.marked_text import uses_colour
 from evaluation.mention_scores import MentionScoresByKind, format_mention_scores, score_mentions
 from evaluation.pronoun_scores import PronounScores, score_pronouns
+from resolved_split import ResolvedSplit, resolve_split, resolver_for_test
 from resolver import Resolver
 from split_page import page_title, write_page
 from utils.conll import ConllDocument, crossing_pairs, write_documents

@@ -19,9 +19,9 @@ from typing import Any
 from compared_split import compared, grounded_by_span
 from data.loaders import workers_explained
 from data.narration import with_truth
-from engine import ResolvedSplit, resolve_split, resolver_for_test
 from evaluation.grounding_scores import format_grounding, pronouns_of, score_grounding
 from found_mentions import with_distinct_mentions
+from resolved_split import ResolvedSplit, resolve_split, resolver_for_test
 from resolver import Resolution
 from split_page import page_title, write_page
 from utils.device import choose_device

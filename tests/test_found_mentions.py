@@ -242,7 +242,7 @@ def test_a_spacy_pipeline_finds_mentions_too(folder: Path, checkpoint: Path) -> 
     pipeline = spacy.blank("en")
     pipeline.add_pipe("spancat_fixed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.load_pipeline", lambda name: pipeline)
+        patch.setattr("resolved_split.load_pipeline", lambda name: pipeline)
         patch.setattr("data.mentions.span_group", lambda pipeline: "sc")
         options = ["--mentions", "spacy", "--spacy-model", "any"]
         scores = run(test_coref, folder, checkpoint, *options)

@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 PACKAGES = ("utils", "data", "models", "evaluation")
 MIDDLE = (
     *("aligned_heads", "compared_split", "engine", "found_mentions", "heads_page", "learner"),
-    *("resolver", "split_page", "training_run"),
+    *("resolved_split", "resolver", "split_page", "training_run"),
 )
 TESTS = ("test_alignment", "test_coref", "test_grounding")
 COMMANDS = ("main", *TESTS, "predict", "prepare", "hubconf")
@@ -30,9 +30,10 @@ ALLOWED = {
     "training_run": {"utils", "engine", "learner"},
     "found_mentions": {*PACKAGES},
     "aligned_heads": {*PACKAGES, "resolver"},
-    "compared_split": {"data", "engine", "evaluation", "found_mentions", "utils"},
-    "heads_page": {"data", "engine", "evaluation", "resolver", "split_page", "utils"},
-    "split_page": {"compared_split", "data", "engine", "evaluation", "resolver", "utils"},
+    "resolved_split": {"data", "engine", "resolver", "utils"},
+    "compared_split": {"data", "engine", "evaluation", "found_mentions", "resolved_split", "utils"},
+    "heads_page": {"data", "evaluation", "resolved_split", "resolver", "split_page", "utils"},
+    "split_page": {"compared_split", "data", "evaluation", "resolved_split", "resolver", "utils"},
     **{command: {*PACKAGES, *MIDDLE} for command in COMMANDS},
     "tools": {*PACKAGES, *MIDDLE},
     # Nothing imports it.
