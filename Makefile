@@ -49,7 +49,7 @@ $(WORLD)/mentions/train.json: $(WORLD)/README
 	    --label-fraction 0.25 --out $(DEMO)/mentions
 	$(BIN)/python prepare.py mentions --dataset cin --data-root $(WORLD) --spacy-model $(DEMO)/mentions
 
-$(WORLD)/README: .venv/installed Makefile tools/make_sample.py $(wildcard data/sample_world/*.py)
+$(WORLD)/README: .venv/installed Makefile tools/make_sample.py $(wildcard synthetic/world/*.py)
 	rm -rf $(WORLD) $(addprefix $(DEMO)/,model coref text_only *.json page.html)
 	$(BIN)/python tools/make_sample.py --out $(WORLD) $(WORLD_OPTIONS)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from resolver import Resolver as _Resolver
+from inference.resolver import Resolver as _Resolver
 
 dependencies = ["torch", "torchvision", "transformers", "h5py", "numpy", "scipy", "PIL", "tqdm"]
 

@@ -19,39 +19,41 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from data.loaders import (
-    EndlessBatches,
+from data.encoding.tokenizer import load_word_pieces
+from data.encoding.word_vectors import look_up_words
+from data.loading.dataset import (
     JoinedDataset,
     Masking,
     NarrationDataset,
-    OrderedBatches,
     Source,
-    make_loader,
-    workers_explained,
 )
-from data.narration import with_truth
-from data.readers import read_truth
-from data.sources import (
+from data.loading.loader import make_loader, workers_explained
+from data.loading.samplers import EndlessBatches, OrderedBatches
+from data.loading.training_data import (
     TrainingData,
-    look_up_words,
     read_training_data,
     say_unreachable,
     unlabelled_root,
 )
-from data.word_pieces import load_word_pieces
-from engine import (
-    Evaluation,
-    TrainingBatches,
-    evaluate,
-    pseudo_label_quality,
+from data.narration import with_truth
+from data.readers import read_truth
+from evaluation.validation import Evaluation, evaluate
+from inference.resolver import Resolver
+from models.factory import build_pretrained, encoder_config_of
+from training.batches import TrainingBatches
+from training.engine import pseudo_label_quality
+from training.objective import TrainingStep
+from training.train_state import Learner
+from training.trainer import (
+    TrainingRun,
+    prepare_folder,
+    where_it_stands,
 )
-from learner import Learner
-from models.build import build_pretrained, encoder_config_of
-from models.training_step import TrainingStep
-from resolver import Resolver
-from training_run import TrainingRun, prepare_folder, where_it_stands
 from utils.batch import Batch
-from utils.checkpoint import Checkpoint
+from utils.checkpointing.checkpoint import Checkpoint
+from utils.checkpointing.random_state import set_seeds
+from utils.checkpointing.run_folder import RunFolder
+from utils.checkpointing.run_state import check_same_run
 from utils.config import (
     ALIGNMENTS,
     COREFERENCE_HEADS,
@@ -65,20 +67,18 @@ from utils.config import (
     read_config_file,
 )
 from utils.device import choose_device, choose_precision
-from utils.distributed import (
+from utils.distributed.command import run_command
+from utils.distributed.preemption import StopRequests
+from utils.distributed.ranks import (
     is_main,
     process_group,
     rank,
     world_size,
     wrapped_for_ranks,
 )
-from utils.errors import InputError, run_command
-from utils.languages import read_language
+from utils.errors import InputError
 from utils.options import add_data_options, whole_number_from
-from utils.preemption import StopRequests
-from utils.random_numbers import set_seeds
-from utils.run_folder import RunFolder
-from utils.run_state import check_same_run
+from utils.text.languages import read_language
 
 # The probability above which a stretch of a text is a mention, where nothing is held out.
 MENTION_THRESHOLD = 0.5

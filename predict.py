@@ -19,21 +19,24 @@ from typing import Any
 
 from PIL import Image
 
+from data.encoding.word_vectors import WordVectors, look_up_words
 from data.files import BadRecord, is_text
-from data.mentions import DEFAULT_PIPELINE, checked_spans, find_spans, load_pipeline
+from data.media.images import open_picture
+from data.mention_spans import checked_spans
+from data.mentions.spacy_pipeline import (
+    DEFAULT_PIPELINE,
+    find_spans,
+    load_pipeline,
+)
 from data.narration import Narration
-from data.pictures import open_picture
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
-from data.region_settings import RegionSettings
-from data.sources import look_up_words
-from data.word_vectors import WordVectors
-from evaluation.page import page_of
-from evaluation.shown_text import Picture, ShownText, Side, picture_uri
-from resolver import RegionFinder, Resolution, Resolver
-from split_page import predicted_boxes
+from features.region_settings import RegionSettings
+from inference.resolution import Resolution
+from inference.resolver import RegionFinder, Resolver
 from utils.device import choose_device
-from utils.errors import InputError, run_command
+from utils.distributed.command import run_command
+from utils.errors import InputError
 from utils.files import write_text
 from utils.options import (
     PUBLISHED_DETECTOR,
@@ -41,8 +44,16 @@ from utils.options import (
     add_detector_options,
     whole_number_from,
 )
-from utils.spans import Span
-from utils.visible import shown
+from utils.printable import shown
+from utils.text.spans import Span
+from visualization.page import page_of
+from visualization.page_content import (
+    Picture,
+    ShownText,
+    Side,
+    picture_uri,
+)
+from visualization.split_page import predicted_boxes
 
 
 @dataclass(frozen=True)

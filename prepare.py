@@ -28,28 +28,25 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from data.caption_writing import write_captions
-from data.data_check import check_data
+from data.check import check_data
 from data.files import BadRecord, DataError
-from data.head_tracks import LEAST_COSINE
-from data.loaders import hold_out, keep_labels
-from data.mention_pipeline import (
+from data.loading.splits import hold_out, keep_labels
+from data.media.images import find_pictures, listed_pictures
+from data.mentions.found import cache_path, write_found_mentions
+from data.mentions.spacy_pipeline import (
+    DEFAULT_PIPELINE,
+    load_pipeline,
+    score_pipeline,
+)
+from data.mentions.train_mentions import (
     PATIENCE,
     TOK2VEC,
     as_caption,
     train_mention_pipeline,
     unaligned_mentions,
 )
-from data.mentions import (
-    DEFAULT_PIPELINE,
-    cache_path,
-    load_pipeline,
-    score_pipeline,
-    write_found_mentions,
-)
+from data.mentions.train_parser import train_parser
 from data.narration import Narration
-from data.parser_pipeline import train_parser
-from data.pictures import find_pictures, listed_pictures
 from data.readers import (
     DATASETS,
     default_test_split,
@@ -60,20 +57,27 @@ from data.readers import (
 )
 from data.readers.localized_narratives import read_narratives
 from data.readers.report import ReadReport
-from data.readers.tiktalk_heads import HeadBox, read_heads
-from data.region_index import names_of_region_files, shard_name
-from data.region_settings import RegionSettings
-from data.region_shards import open_shards
-from data.region_tsv import read_region_tsv, read_vocabulary
-from data.region_writing import pictures_of, write_region_store
-from utils.device import choose_device
-from utils.distributed import gather_objects, is_main, process_group, world_size
-from utils.errors import InputError, run_command
+from data.readers.tiktalk.heads import HeadBox, read_heads
+from data.regions.index import names_of_region_files, shard_name
+from data.regions.shards import open_shards
+from data.regions.tsv import read_region_tsv, read_vocabulary
+from data.regions.writer import pictures_of, write_region_store
+from data.writers.captions import write_captions
+from features.heads.tracking import LEAST_COSINE
+from features.region_settings import RegionSettings
+from utils.device import choose_device, default_processes
+from utils.distributed.command import run_command
+from utils.distributed.launch import read_launch
+from utils.distributed.ranks import (
+    gather_objects,
+    is_main,
+    process_group,
+    world_size,
+)
+from utils.errors import InputError
 from utils.files import folder_when_whole
-from utils.launch import read_launch
 from utils.options import add_detector_options, whole_number_from
-from utils.processes import default_processes
-from utils.visible import visible
+from utils.printable import visible
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -372,7 +376,7 @@ def _convert_regions(options: argparse.Namespace) -> None:
 
 def _extract_regions(options: argparse.Namespace) -> None:
     # Here, as torchvision's networks take seconds to import.
-    from data.region_extraction import write_shard
+    from features.region_extraction import write_shard
 
     left_out: list[BadRecord] = []
 
@@ -415,9 +419,14 @@ def _extract_regions(options: argparse.Namespace) -> None:
 def make_heads(options: argparse.Namespace) -> None:
     """Write the heads of a split's videos as regions, found by a detector or annotated."""
     # Here, as torchvision's networks take seconds to import.
-    from data.head_files import write_heads
-    from data.head_settings import ANNOTATED, RANDOM, HeadSettings, videos_of_split
-    from data.video_frames import Video
+    from data.media.videos import Video
+    from features.heads.settings import (
+        ANNOTATED,
+        RANDOM,
+        HeadSettings,
+        videos_of_split,
+    )
+    from features.heads.writing import write_heads
 
     settings = HeadSettings(
         **{each.name: getattr(options, each.name) for each in fields(HeadSettings)}

@@ -12,7 +12,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aligned_heads import (
+from data.loading.loader import workers_explained
+from evaluation.head_alignment import (
     ChainFinder,
     each_alone,
     gold_chains_of,
@@ -23,22 +24,27 @@ from aligned_heads import (
     searches_in_split,
     with_heads,
 )
-from data.loaders import workers_explained
-from evaluation.alignment_scores import (
+from inference.resolution import Resolution
+from inference.resolver import Resolver
+from inference.split_predictions import (
+    ResolvedSplit,
+    resolve_split,
+    resolver_for_test,
+)
+from metrics.alignment_scores import (
     HeadedChain,
     format_joint,
     format_retrieval,
     score_joint,
     score_retrieval,
 )
-from heads_page import write_heads_page
-from resolved_split import ResolvedSplit, resolve_split, resolver_for_test
-from resolver import Resolution, Resolver
 from utils.device import choose_device
-from utils.distributed import process_group
-from utils.errors import InputError, run_command
+from utils.distributed.command import run_command
+from utils.distributed.ranks import process_group
+from utils.errors import InputError
 from utils.files import write_text
 from utils.options import add_data_options, add_test_options
+from visualization.heads_page import write_heads_page
 
 SEARCHES = {
     "the heads of the dialogue": searches_in_dialogues,

@@ -17,15 +17,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from compared_split import Compared, compared, span_chains
-from data.conll_documents import cuts_words, document_of
-from data.loaders import workers_explained
+from data.loading.loader import workers_explained
 from data.narration import Narration, counted_mentions
 from data.readers import read_pronouns
-from evaluation.baselines import RULES
-from evaluation.chain_files import ids_scorch_confuses, write_chains, write_gold
-from evaluation.chains import restrict
-from evaluation.coreference_scores import (
+from data.writers.conll import cuts_words, document_of
+from evaluation.gold_and_system import (
+    Compared,
+    compared,
+    span_chains,
+)
+from inference.resolver import Resolver
+from inference.split_predictions import (
+    ResolvedSplit,
+    resolve_split,
+    resolver_for_test,
+)
+from metrics.baselines import RULES
+from metrics.chain_files import (
+    ids_scorch_confuses,
+    write_chains,
+    write_gold,
+)
+from metrics.chains import restrict
+from metrics.coreference_scores import (
     Chains,
     CoreferenceScores,
     LinkScores,
@@ -34,22 +48,33 @@ from evaluation.coreference_scores import (
     link_scores,
     score_chains,
 )
-from evaluation.error_report import format_errors, format_examples, format_text
-from evaluation.errors import Errors, find_errors
-from evaluation.marked_text import uses_colour
-from evaluation.mention_scores import MentionScoresByKind, format_mention_scores, score_mentions
-from evaluation.pronoun_scores import PronounScores, score_pronouns
-from resolved_split import ResolvedSplit, resolve_split, resolver_for_test
-from resolver import Resolver
-from split_page import page_title, write_page
-from utils.conll import ConllDocument, crossing_pairs, write_documents
+from metrics.error_analysis.errors import Errors, find_errors
+from metrics.error_analysis.marked_text import uses_colour
+from metrics.error_analysis.report import (
+    format_errors,
+    format_examples,
+    format_text,
+)
+from metrics.mention_scores import (
+    MentionScoresByKind,
+    format_mention_scores,
+    score_mentions,
+)
+from metrics.pronoun_scores import PronounScores, score_pronouns
 from utils.device import choose_device
-from utils.distributed import process_group
-from utils.errors import InputError, run_command
+from utils.distributed.command import run_command
+from utils.distributed.ranks import process_group
+from utils.errors import InputError
 from utils.files import write_text
-from utils.languages import Language
 from utils.options import add_data_options, add_test_options, whole_number_from
-from utils.visible import visible
+from utils.printable import visible
+from utils.text.conll import (
+    ConllDocument,
+    crossing_pairs,
+    write_documents,
+)
+from utils.text.languages import Language
+from visualization.split_page import page_title, write_page
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -16,19 +16,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from compared_split import compared, grounded_by_span
-from data.loaders import workers_explained
+from data.loading.loader import workers_explained
 from data.narration import with_truth
-from evaluation.grounding_scores import format_grounding, pronouns_of, score_grounding
-from found_mentions import with_distinct_mentions
-from resolved_split import ResolvedSplit, resolve_split, resolver_for_test
-from resolver import Resolution
-from split_page import page_title, write_page
+from evaluation.gold_and_system import compared, grounded_by_span
+from evaluation.mention_matching import with_distinct_mentions
+from inference.resolution import Resolution
+from inference.split_predictions import (
+    ResolvedSplit,
+    resolve_split,
+    resolver_for_test,
+)
+from metrics.grounding_scores import (
+    format_grounding,
+    pronouns_of,
+    score_grounding,
+)
 from utils.device import choose_device
-from utils.distributed import process_group
-from utils.errors import InputError, run_command
+from utils.distributed.command import run_command
+from utils.distributed.ranks import process_group
+from utils.errors import InputError
 from utils.files import write_text
 from utils.options import add_data_options, add_test_options
+from visualization.split_page import page_title, write_page
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -25,13 +25,19 @@ from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from evaluation.chains import chains_from_labels
-from evaluation.errors import find_errors
-from evaluation.page import page_of
-from evaluation.shown_text import Box, Picture, ShownText, Side, picture_uri
-from utils.errors import run_command
+from metrics.chains import chains_from_labels
+from metrics.error_analysis.errors import find_errors
+from utils.distributed.command import run_command
 from utils.files import write_text
 from utils.options import whole_number_from
+from visualization.page import page_of
+from visualization.page_content import (
+    Box,
+    Picture,
+    ShownText,
+    Side,
+    picture_uri,
+)
 
 WORDS, MENTIONS = 80, 17
 _SIZE = (640, 480)

@@ -31,16 +31,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.loading import memory_gb
 from benchmarks.shapes import FEATURE_SIZE, REGIONS, RELEASED_MENTIONS, GeneratedData
-from data.detections import NO_ATTRIBUTE
-from data.encoding import EncodedText, encode_text
-from data.loaders import EndlessBatches, Masking, NarrationDataset, Source
+from data.encoding.text import EncodedText, encode_text
+from data.encoding.tokenizer import WordPieces, load_word_pieces
+from data.loading.dataset import (
+    Masking,
+    NarrationDataset,
+    Source,
+)
+from data.loading.samplers import EndlessBatches
+from data.loading.split_cache import open_prepared
 from data.narration import Narration
-from data.prepared import open_prepared
-from data.region_index import RegionIndex, shard_name
-from data.region_writing import ROWS_PER_CHUNK
-from data.regions import RegionStore
-from data.word_pieces import WordPieces, load_word_pieces
-from utils.errors import run_command
+from data.regions.detections import NO_ATTRIBUTE
+from data.regions.index import RegionIndex, shard_name
+from data.regions.store import RegionStore
+from data.regions.writer import ROWS_PER_CHUNK
+from utils.distributed.command import run_command
 from utils.files import write_text
 from utils.options import whole_number_from
 from utils.pretrained import PACKAGED_ENCODER
@@ -79,7 +84,9 @@ def measure(folder: Path, narrations: int, shards: int) -> dict[str, float]:
         store = make_store(folder, data, narrations, shards)
         return Source(Repeated(data.narrations, narrations), store)
 
-    texts = {n.text: encode_text(n, data.word_pieces, RELEASED_MENTIONS) for n in data.narrations}
+    texts = {
+        n.text: encode_text(n, data.encoding.tokenizer, RELEASED_MENTIONS) for n in data.narrations
+    }
 
     def encode(narration: Narration) -> EncodedText:
         return texts[narration.text]

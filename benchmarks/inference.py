@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.floor import Sizes, forward_operations
 from benchmarks.measuring import add_options, measure, set_up
 from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
-from resolver import Resolver
+from inference.resolver import Resolver
 from utils.batch import Batch
-from utils.errors import run_command
+from utils.distributed.command import run_command
 
 _BATCHES = 8
 _LEAST_NARRATIONS = 64
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     batches = max(_BATCHES, math.ceil(_LEAST_NARRATIONS / options.batch))
     count = batches * options.batch
     data = GeneratedData(count)
-    resolver = Resolver(model, data.word_pieces, config, 0.8, device, precision)
+    resolver = Resolver(model, data.encoding.tokenizer, config, 0.8, device, precision)
 
     def resolve() -> None:
         for _ in resolver.resolve(data.narrations, data, batch=options.batch):

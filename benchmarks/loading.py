@@ -26,11 +26,13 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.shapes import RELEASED_MENTIONS, GeneratedData
-from data.loaders import EndlessBatches, Masking, NarrationDataset, make_loader
-from data.region_index import region_files
-from data.region_writing import PictureRegions, write_region_store
-from data.regions import RegionStore
-from utils.errors import run_command
+from data.loading.dataset import Masking, NarrationDataset
+from data.loading.loader import make_loader
+from data.loading.samplers import EndlessBatches
+from data.regions.index import region_files
+from data.regions.store import RegionStore
+from data.regions.writer import PictureRegions, write_region_store
+from utils.distributed.command import run_command
 from utils.files import write_text
 from utils.options import whole_number_from
 
@@ -86,7 +88,7 @@ def measure(folder: Path, pictures: int, workers: int, epochs: int) -> dict[str,
     before = memory_gb()
     with RegionStore.read_files([region_files(folder, _SPLIT)]) as store:
         dataset = NarrationDataset(
-            narrations, store, data.word_pieces, RELEASED_MENTIONS, Masking(0.15, seed=0)
+            narrations, store, data.encoding.tokenizer, RELEASED_MENTIONS, Masking(0.15, seed=0)
         )
         item_times = list(times_of_items(dataset))
         batches = EndlessBatches(len(dataset), _BATCH, seed=0)

@@ -19,9 +19,9 @@ import scorch.scores
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from evaluation.chains import chains_from_labels
-from evaluation.coreference_scores import Chains, score_chains
-from utils.errors import run_command
+from metrics.chains import chains_from_labels
+from metrics.coreference_scores import Chains, score_chains
+from utils.distributed.command import run_command
 from utils.files import write_text
 from utils.options import whole_number_from
 

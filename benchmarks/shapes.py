@@ -16,11 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.loaders import Collate, Masking, NarrationDataset
+from data.encoding.tokenizer import load_word_pieces
+from data.loading.collate import Collate
+from data.loading.dataset import Masking, NarrationDataset
 from data.narration import Mention, Narration, Regions
-from data.word_pieces import load_word_pieces
-from models.build import build_from_checkpoint
 from models.coreference_model import CoreferenceModel
+from models.factory import build_from_checkpoint
 from utils.batch import Batch
 from utils.config import Config, make_config, read_config_file
 from utils.pretrained import PACKAGED_ENCODER

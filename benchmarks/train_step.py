@@ -22,15 +22,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.floor import Sizes, training_operations
 from benchmarks.measuring import add_options, measure, set_up
 from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
-from data.loaders import Masking
+from data.loading.dataset import Masking
 from data.narration import without_labels
-from engine import train_steps
-from learner import Learner
-from models.training_step import TrainingStep
+from training.engine import train_steps
+from training.objective import TrainingStep
+from training.train_state import Learner
 from utils.batch import Batch
-from utils.errors import run_command
-from utils.meters import Means
-from utils.preemption import StopRequests
+from utils.distributed.command import run_command
+from utils.distributed.preemption import StopRequests
+from utils.running_means import Means
 
 
 class OneStep:

@@ -16,7 +16,7 @@ from typing import Any
 
 from utils import json_files
 from utils.errors import InputError
-from utils.visible import shown
+from utils.printable import shown
 
 LONGEST_ID = 200  # characters; with an ending, still a file name everywhere
 

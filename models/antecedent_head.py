@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from utils.batch import MENTION_FEATURES, UNKNOWN_SPEAKER
-from utils.languages import PRONOUN_KINDS
+from utils.text.languages import PRONOUN_KINDS
 
 # Distances from which on each bucket begins.
 _BUCKETS = (0, 1, 2, 3, 4, 5, 8, 16, 32, 64)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from models.alignment_head import AlignmentHead
 from models.antecedent_head import AntecedentHead, same_chain_probability
 from models.attention import Float32Attention
+from models.box_head import BoxHead
 from models.fusion import Fusion
-from models.heads import BoxHead
-from models.mention_detector import MentionDetector
+from models.mention_head import MentionDetector
 from models.region_encoder import RegionEncoder
 from models.text_encoder import TextEncoder, WordVectorLayer
 from models.windows import Texts

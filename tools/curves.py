@@ -9,9 +9,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from evaluation.curves import curves_png, read_curves
-from utils.errors import InputError, run_command
+from utils.distributed.command import run_command
+from utils.errors import InputError
 from utils.files import replaced_when_whole
+from visualization.curves import curves_png, read_curves
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

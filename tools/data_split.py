@@ -24,18 +24,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from data.files import DataError
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
-from data.readers.tiktalk import SPLITS
-from data.readers.tiktalk_dialogues import (
+from data.readers.tiktalk.dialogues import (
     LABEL_KEYS,
     Dialogue,
     check_keys,
     parse_dialogue,
     text_file,
 )
-from data.readers.tiktalk_heads import Video, check_labels, parse_video, visual_file
-from utils.errors import run_command
+from data.readers.tiktalk.heads import (
+    Video,
+    check_labels,
+    parse_video,
+    visual_file,
+)
+from data.readers.tiktalk.reader import SPLITS
+from utils.distributed.command import run_command
 from utils.files import replaced_when_whole
-from utils.visible import shown
+from utils.printable import shown
 
 ANNOTATIONS = (
     "all_textual_and_visual_annotations.jsonl",

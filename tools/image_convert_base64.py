@@ -16,8 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.pictures import Picture, find_pictures, read_picture
-from utils.errors import run_command
+from data.media.images import (
+    Picture,
+    find_pictures,
+    read_picture,
+)
+from utils.distributed.command import run_command
 from utils.files import replaced_when_whole
 
 

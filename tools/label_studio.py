@@ -16,14 +16,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.answers import read_answers
-from data.cin_writing import write_labelled
 from data.label_studio.annotations import read_annotations
+from data.label_studio.predictions import read_answers
 from data.label_studio.tasks import has_pictures, labelling_config, task_of
 from data.narration import Narration
 from data.readers import DATASETS, read_narrations
 from data.readers.report import ReadReport
-from utils.errors import InputError, run_command
+from data.writers.cin import write_labelled
+from utils.distributed.command import run_command
+from utils.errors import InputError
 from utils.files import write_text
 
 _LOCAL_FILES = "/data/local-files/?d="

@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.sample_dialogues import write_dialogues
-from utils.errors import run_command
+from synthetic.dialogues import write_dialogues
+from utils.device import default_processes
+from utils.distributed.command import run_command
 from utils.files import folder_when_whole
 from utils.options import whole_number_from
-from utils.processes import default_processes
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -28,11 +28,12 @@ from tqdm import tqdm
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
 from data.readers import DATASETS, further_texts, labelled_split, read_narrations
+from utils.checkpointing.random_state import set_seeds
 from utils.device import choose_device
-from utils.errors import InputError, run_command
+from utils.distributed.command import run_command
+from utils.errors import InputError
 from utils.files import folder_when_whole
 from utils.options import whole_number_from
-from utils.random_numbers import set_seeds
 
 PADDING, UNKNOWN, START, END, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PADDING, UNKNOWN, START, END, MASK)

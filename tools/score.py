@@ -14,10 +14,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from evaluation.chain_files import ids_scorch_confuses, read_chain_file, read_chain_folder
-from evaluation.conll_files import read_conll
-from evaluation.coreference_scores import Chains, format_scores, score_chains
-from utils.errors import InputError, run_command
+from metrics.chain_files import (
+    ids_scorch_confuses,
+    read_chain_file,
+    read_chain_folder,
+)
+from metrics.conll_files import read_conll
+from metrics.coreference_scores import (
+    Chains,
+    format_scores,
+    score_chains,
+)
+from utils.distributed.command import run_command
+from utils.errors import InputError
 from utils.files import write_text
 
 

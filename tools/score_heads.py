@@ -16,13 +16,18 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.files import DataError
-from data.head_files import read_head_regions
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
-from evaluation.head_scores import HeadCounts, TrueHead, count_heads, describe_heads
-from utils.errors import run_command
+from data.regions.head_files import read_head_regions
+from metrics.head_scores import (
+    HeadCounts,
+    TrueHead,
+    count_heads,
+    describe_heads,
+)
+from utils.distributed.command import run_command
 from utils.files import write_text
-from utils.visible import shown
+from utils.printable import shown
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from utils.errors import run_command
+from utils.distributed.command import run_command
 from utils.json_files import read_json
 
 _COLUMNS = ("CoNLL", "MUC", "B3", "CEAFe", "LEA", "pronouns", "picture")

@@ -23,14 +23,19 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.detectors import Detector, new_detector, save_detector
-from data.labelled_boxes import LabelledPicture, read_labelled_boxes
-from data.loaders import workers_explained
-from data.pictures import Picture, read_picture
-from data.region_extraction import RegionExtractor
+from data.loading.loader import workers_explained
+from data.media.images import Picture, read_picture
+from features.detectors import (
+    Detector,
+    new_detector,
+    save_detector,
+)
+from features.labelled_boxes import LabelledPicture, read_labelled_boxes
+from features.region_extraction import RegionExtractor
 from utils.boxes import pairwise_iou
 from utils.device import choose_device, choose_precision
-from utils.errors import InputError, run_command
+from utils.distributed.command import run_command
+from utils.errors import InputError
 from utils.options import whole_number_from
 
 _RIGHT = 0.5  # IoU from which a region is of a thing

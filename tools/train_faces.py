@@ -24,12 +24,13 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.face_encoder import FaceEncoder, save_face_encoder
-from data.head_tracks import LEAST_COSINE
-from data.labelled_boxes import read_labelled_boxes
-from data.pictures import Picture, read_picture
+from data.media.images import Picture, read_picture
+from features.heads.face_encoder import FaceEncoder, save_face_encoder
+from features.heads.tracking import LEAST_COSINE
+from features.labelled_boxes import read_labelled_boxes
 from utils.device import choose_device
-from utils.errors import InputError, run_command
+from utils.distributed.command import run_command
+from utils.errors import InputError
 from utils.options import whole_number_from
 
 _TEMPERATURE = 0.1

@@ -21,11 +21,12 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from data.encoding.word_vectors import split_words
 from data.files import BadRecord, DataError
-from data.mentions import load_spacy
+from data.mentions.spacy_pipeline import load_spacy
 from data.readers import DATASETS, read_narrations
-from data.word_vectors import split_words
-from utils.errors import InputError, run_command
+from utils.distributed.command import run_command
+from utils.errors import InputError
 from utils.files import folder_when_whole
 
 # A word and its part of speech; the latter is "X", the tag for all others, where nobody tells it.

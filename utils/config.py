@@ -17,8 +17,8 @@ from typing import Any, get_type_hints
 
 from utils.errors import InputError
 from utils.json_files import read_json, without_repeated_keys
-from utils.languages import Language, read_language
-from utils.visible import shown, visible
+from utils.printable import shown, visible
+from utils.text.languages import Language, read_language
 
 COREFERENCE_LOSSES = ("con", "fro", "sigmoid")
 COREFERENCE_HEADS = ("cosine", "antecedent")

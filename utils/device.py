@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from torch.distributed import is_torchelastic_launched
 
+from utils.distributed.launch import Launch, read_launch
 from utils.errors import InputError
-from utils.launch import Launch, read_launch
 
 
 def choose_device(name: str) -> torch.device:
@@ -64,3 +66,8 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
     # Not every version of torch tells.
     tell = getattr(torch.cpu, "get_capabilities", dict)
     return bool({"avx512_bf16", "amx_bf16"} & {name for name, has in tell().items() if has})
+
+
+def default_processes() -> int:
+    """As many as there are processors for this process."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

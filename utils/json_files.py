@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import InputError
-from utils.visible import shown
+from utils.printable import shown
 
 
 def read_json(

@@ -9,13 +9,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from data.detections import LARGEST_COORDINATE
 from data.files import BadRecord, DataError, bad_record, is_text, read_id, read_json
 from data.narration import Box, Mention, Narration
 from data.percent_boxes import relative_box
 from data.readers.report import ReadReport, Record
-from utils.spans import Span
-from utils.visible import shown
+from data.regions.detections import LARGEST_COORDINATE
+from utils.printable import shown
+from utils.text.spans import Span
 
 _PIXELS = "a positive number of pixels"
 

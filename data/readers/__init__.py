@@ -35,12 +35,19 @@ from typing import Any
 
 from data.files import DataError
 from data.narration import Narration
-from data.readers import cin, conll, litbank, tiktalk, vd_ref, vispro
-from data.readers.expected import ExpectedFiles
+from data.readers import (
+    cin,
+    conll,
+    litbank,
+    vd_ref,
+    vispro,
+)
+from data.readers.expected_files import ExpectedFiles
 from data.readers.report import ReadReport
-from data.readers.tiktalk_regions import RegionFrame
-from data.regions import RegionStore
-from utils.pronouns import AnnotatedPronoun
+from data.readers.tiktalk import reader as tiktalk
+from data.readers.tiktalk.regions import RegionFrame
+from data.regions.store import RegionStore
+from utils.text.pronouns import AnnotatedPronoun
 
 DATASETS: dict[str, ModuleType] = {
     "cin": cin,

@@ -17,7 +17,7 @@ import numpy as np
 from data.files import DataError, bad_record, is_text, read_id, read_json
 from data.hdf5_files import held_dataset, open_hdf5
 from data.readers.report import ReadReport
-from utils.visible import shown
+from utils.printable import shown
 
 _ROWS_PER_READ = 4096
 _WORD_NUMBER = re.compile(r"[1-9][0-9]{0,8}")

@@ -9,7 +9,7 @@ In the data root:
 - `flk30k_LN.json` and `flk30k_LN_label.h5`, the captions of `train`, as numbers of words; or, where
   neither is there, the JSON Lines files of Localized Narratives, captions and traces in one (see
   `data/readers/localized_narratives.py`);
-- `faster_rcnn_image_features/`, the regions of each split (see `data/regions.py`); the pictures of
+- `faster_rcnn_image_features/`, the regions of each split (see `data/regions/store.py`); the pictures of
   `train` are those of its index;
 - `truth/train_annotations.json`, optional and not in the release: annotations of `train`, in the
   form of the labelled ones, of whoever made the captions and knows;
@@ -31,7 +31,6 @@ from typing import Any
 
 from PIL import Image
 
-from data.detections import LARGEST_COORDINATE
 from data.files import (
     BadRecord,
     DataError,
@@ -44,13 +43,18 @@ from data.files import (
 from data.narration import Box, Mention, Narration
 from data.percent_boxes import relative_box
 from data.readers.caption_files import caption_files, read_first_captions
-from data.readers.expected import ExpectedFiles
+from data.readers.expected_files import ExpectedFiles
 from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport, Record, same_words
-from data.region_index import find_region_files, names_of_region_files, region_files
-from data.region_shards import read_made_of
-from data.regions import RegionStore
-from utils.visible import shown
+from data.regions.detections import LARGEST_COORDINATE
+from data.regions.index import (
+    find_region_files,
+    names_of_region_files,
+    region_files,
+)
+from data.regions.shards import read_made_of
+from data.regions.store import RegionStore
+from utils.printable import shown
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "val"

@@ -2,7 +2,7 @@
 
 Each split is a file `<split>.conll` in the data root, or a folder `<split>` whose files that end in
 `.conll` or `gold_conll` are read, whatever folders they are in. The columns are described in
-`utils/conll.py`.
+`utils/text/conll.py`.
 
 A narration is the words of a document, joined by single spaces; its id is the document's name, "/"
 written as "_", and of a part that is not part 0, "_" and the part's number. Where a span is there
@@ -15,13 +15,17 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from data.conll_documents import narration_of
 from data.files import BadRecord, DataError, bad_record, read_id
 from data.narration import Narration
-from data.readers.expected import ExpectedFiles, dialogues_by_split
+from data.readers.conll_documents import narration_of
+from data.readers.expected_files import ExpectedFiles, dialogues_by_split
 from data.readers.report import ReadReport
-from utils.conll import ConllError, DocumentLines, split_documents
-from utils.visible import shown
+from utils.printable import shown
+from utils.text.conll import (
+    ConllError,
+    DocumentLines,
+    split_documents,
+)
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data.files import BadRecord, DataError, bad_record
 from data.readers.report import ReadReport, Record
-from utils.visible import shown
+from utils.printable import shown
 
 
 def read_json_lines(path: Path, report: ReadReport) -> list[Record]:

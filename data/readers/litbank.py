@@ -15,7 +15,7 @@ from pathlib import Path
 from data.files import DataError
 from data.narration import Narration
 from data.readers.conll import read_files
-from data.readers.expected import ExpectedFiles
+from data.readers.expected_files import ExpectedFiles
 from data.readers.report import ReadReport
 
 SPLITS = ("train", "val", "test")

@@ -23,7 +23,7 @@ import numpy as np
 from data.files import BadRecord, DataError, is_text, read_id
 from data.readers.json_lines import each_json_line, parse_json_line
 from data.readers.report import ReadReport, Record
-from utils.visible import shown
+from utils.printable import shown
 
 # The mouse may leave the picture, but not by more than its size: that is another unit.
 FARTHEST = 1.5  # from the middle of the picture, in its sizes

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.files import BadRecord, bad_record
-from utils.visible import shown
+from utils.printable import shown
 
 SKIPPED_SHOWN = 20
 

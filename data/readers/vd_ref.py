@@ -21,10 +21,10 @@ from typing import Any
 
 from data.files import BadRecord, is_text, read_id
 from data.narration import Mention, Narration, Sentence
-from data.readers.expected import ExpectedFiles, dialogues_by_split
+from data.readers.expected_files import ExpectedFiles, dialogues_by_split
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record, same_words
-from utils.visible import shown
+from utils.printable import shown
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"

@@ -12,7 +12,7 @@ A narration is the tokens, joined by single spaces; its sentences are those of t
 mentions are all pronouns and candidates, nested ones too. Nobody asked which of the noun phrases
 corefer that no pronoun refers to: each is a chain of its own, and so is a pronoun that refers to
 nothing. The scores that were made for these annotations are of pronouns
-(`evaluation/pronoun_scores.py`). Detected objects are not read: there are no boxes in the files.
+(`metrics/pronoun_scores.py`). Detected objects are not read: there are no boxes in the files.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from typing import Any
 
 from data.files import BadRecord, is_text, read_id
 from data.narration import Mention, Narration, Sentence
-from data.readers.expected import ExpectedFiles, dialogues_by_split
+from data.readers.expected_files import ExpectedFiles, dialogues_by_split
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
-from utils.pronouns import AnnotatedPronoun
-from utils.spans import Span
-from utils.visible import shown
+from utils.printable import shown
+from utils.text.pronouns import AnnotatedPronoun
+from utils.text.spans import Span
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"

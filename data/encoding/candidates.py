@@ -1,0 +1,160 @@
+"""The stretches of a text that may be mentions, in word-pieces, and which of them to take.
+
+A stretch is its first and its last word-piece. It may be a mention where it begins as a word does
+and ends as one does; what a word is, the characters say, so that it holds for every tokenizer.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.encoding.text import EncodedText, align_spans
+from data.encoding.tokenizer import WordPieces
+from data.mention_spans import gold_spans
+from data.narration import Narration
+
+NO_BOUNDARY = -1
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Where mentions may begin and end in a text, and where the known ones do.
+
+    Attributes:
+        starts: [T] int64, the character at which a mention begins that begins with a word-piece;
+            `NO_BOUNDARY` where none may begin.
+        ends: [T] int64, the character after a mention that ends with it; likewise.
+        gold: [G, 2] int64, first and last word-piece of the mentions that are candidates, each
+            once.
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    gold: np.ndarray
+
+
+def find_candidates(narration: Narration, text: EncodedText, max_pieces: int) -> Candidates:
+    """The candidates of a narration.
+
+    Args:
+        text: the narration cut into word-pieces.
+        max_pieces: the most word-pieces of a candidate.
+    """
+    starts, ends = boundaries(narration.text, text.offsets, text.special)
+    gold = sorted(set(gold_spans(narration)))
+    stretches = align_spans(gold, text.offsets, text.special) - [0, 1]
+    characters = np.asarray(gold, dtype=np.int64).reshape(-1, 2)
+    first, last = stretches.T
+    fits = (first <= last) & (last - first < max_pieces)
+    exact = (starts[first] == characters[:, 0]) & (ends[last] == characters[:, 1])
+    return Candidates(starts, ends, stretches[fits & exact])
+
+
+def boundaries(
+    text: str, offsets: np.ndarray, special: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The characters at which a mention may begin and end with each word-piece.
+
+    A word is a run of letters and digits; a letter of a script without capitals is a word by
+    itself, as such scripts may write words without spaces, and so is any other sign. What combines
+    with the sign before it, such as an accent, belongs to that.
+
+    Args:
+        offsets: [T, 2] characters of each word-piece, in text order.
+        special: [T] bool, word-pieces without characters.
+
+    Returns:
+        [T] and [T] int64, as in `Candidates`. Of several word-pieces of one character the first
+        begins and the last ends there.
+    """
+    begins = _word_starts(text)
+    following = _after_combining(text)
+    starts = np.full(len(offsets), NO_BOUNDARY, dtype=np.int64)
+    ends = np.full(len(offsets), NO_BOUNDARY, dtype=np.int64)
+    seen, before = 0, NO_BOUNDARY  # the character up to which the text is read, and by which piece
+    for piece, (start, end) in enumerate(offsets.tolist()):
+        # Some tokenizers count the white space before a word to it.
+        while start < end and text[start].isspace():
+            start += 1
+        if special[piece] or start == end:
+            continue
+        if start >= seen and begins[start]:
+            starts[piece] = start
+        finish = following[end]
+        if before != NO_BOUNDARY and finish <= seen:
+            ends[before] = NO_BOUNDARY
+        if begins[finish]:
+            ends[piece] = finish
+        seen, before = max(seen, finish), piece
+    return starts, ends
+
+
+def count_unreachable(
+    narrations: Iterable[Narration], word_pieces: WordPieces, max_pieces: int
+) -> int:
+    """How many gold mentions are no candidates: too long, or beginning or ending within a word."""
+    unreachable = 0
+    for narration in narrations:
+        text = EncodedText(*word_pieces.encode(narration.text), (), np.zeros((0, 2), np.int64))
+        found = find_candidates(narration, text, max_pieces)
+        spans = zip(found.starts[found.gold[:, 0]], found.ends[found.gold[:, 1]], strict=True)
+        unreachable += len(set(gold_spans(narration)) - set(spans))
+    return unreachable
+
+
+def without_crossing(stretches: np.ndarray, order: Sequence[int]) -> list[int]:
+    """Take stretches one after the other, but for those that cross one that was taken before.
+
+    Two cross where they share a word-piece and each has one that the other has not; nested ones do
+    not.
+
+    Args:
+        stretches: [N, 2] int64, first and last word-piece.
+        order: of the stretches to take.
+
+    Returns:
+        Those that are taken, in this order.
+    """
+    size = int(stretches.max(initial=-1)) + 1
+    # Of the stretches taken: the last word-piece of the longest that begins with a word-piece, and
+    # the first of the longest that ends with it.
+    longest_end = np.full(size, -1)
+    longest_start = np.full(size, size)
+    taken = []
+    for index in order:
+        first, last = stretches[index].tolist()
+        from_inside = (longest_end[first + 1 : last + 1] > last).any()
+        into_inside = (longest_start[first:last] < first).any()
+        if not (from_inside or into_inside):
+            longest_end[first] = max(longest_end[first], last)
+            longest_start[last] = min(longest_start[last], first)
+            taken.append(index)
+    return taken
+
+
+def _word_starts(text: str) -> list[bool]:
+    """Whether a word may begin at each character, and behind the last one."""
+    begins = []
+    before_joins = False
+    for character in text:
+        category = unicodedata.category(character)
+        if category[0] == "M":
+            begins.append(False)
+            continue
+        joins = character.isalnum() and category != "Lo"
+        begins.append(not (before_joins and joins))
+        before_joins = joins
+    return [*begins, True]
+
+
+def _after_combining(text: str) -> list[int]:
+    """For each place in a text, and that behind it, the next one without a combining sign."""
+    following = [len(text)]
+    for place in reversed(range(len(text))):
+        combines = unicodedata.category(text[place])[0] == "M"
+        following.append(following[-1] if combines else place)
+    return following[::-1]

@@ -1,0 +1,133 @@
+"""Pictures: which a folder has, how large they are, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image, ImageOps
+
+from data.files import BadRecord, DataError, bad_record, read_id, read_json
+from utils.errors import InputError
+from utils.printable import shown
+
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+# Of a picture's sides; of one that is longer nothing would be left at the size a detector sees.
+_MOST_TIMES_AS_LONG = 50
+
+
+class Picture(NamedTuple):
+    """A picture's file, and the id that it is known by."""
+
+    image_id: str
+    path: Path
+
+
+def find_pictures(folder: Path) -> list[Picture]:
+    """The pictures in a folder, in the order of their ids, which are their names without ending.
+
+    Raises:
+        DataError: there are none, a name is not fit to be an id, or two have one id.
+    """
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}") from error
+    pictures: dict[str, Picture] = {}
+    for path in paths:
+        image_id = read_id(path.stem)
+        if image_id is None:
+            raise DataError(f"{folder}: {shown(path.name)} is not fit to be an image id")
+        if image_id in pictures:
+            raise DataError(f"{folder}: {path.name} and {pictures[image_id].path.name} have one id")
+        pictures[image_id] = Picture(image_id, path)
+    if not pictures:
+        raise DataError(f"{folder} has no pictures, expected files {', '.join(_ENDINGS)}")
+    return [pictures[image_id] for image_id in sorted(pictures)]
+
+
+def listed_pictures(
+    pictures: Sequence[Picture], path: Path, skip: Callable[[BadRecord], None] | None = None
+) -> list[Picture]:
+    """Those of the pictures whose ids a JSON list holds, as numbers or as text.
+
+    Args:
+        skip: is told of each id without a picture, which is then left out.
+
+    Raises:
+        DataError: the file cannot be read or is no list of ids, or none has a picture.
+        BadRecord: an id has no picture, and such are not skipped.
+    """
+    content = read_json(path)
+    ids = list(map(read_id, content)) if isinstance(content, list) else [None]
+    if None in ids:
+        raise DataError(f"{path} holds {shown(content)}, expected a list of image ids")
+    by_id = {picture.image_id: picture for picture in pictures}
+    for image_id in sorted(set(ids) - set(by_id)):
+        problem = bad_record(path, image_id, "no picture of this name", "one")
+        if skip is None:
+            raise problem
+        skip(problem)
+    listed = [by_id[image_id] for image_id in sorted(set(ids) & set(by_id))]
+    if not listed:
+        raise DataError(f"{path} lists no picture that is there")
+    return listed
+
+
+def read_picture(picture: Picture) -> Image.Image:
+    """What is in a picture, in RGB, as it is stored.
+
+    Raises:
+        BadRecord: it cannot be read.
+    """
+    image_id, path = picture
+    try:
+        with Image.open(path) as image:
+            return _checked(image).convert("RGB")
+    except Exception as error:
+        # A broken picture ends in nearly any kind of error.
+        raise bad_record(path, image_id, f"what cannot be read ({error})", "a picture") from error
+
+
+def size_of(picture: Picture) -> tuple[int, int]:
+    """(width, height) as the header says; zeros where it cannot be read."""
+    try:
+        with Image.open(picture.path) as image:
+            return image.size
+    except Exception:
+        # What is wrong with it is said where it is read.
+        return 0, 0
+
+
+def open_picture(source: Path | str | Image.Image) -> Image.Image:
+    """A picture in RGB, turned upright where a camera noted that it lies.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        if isinstance(source, Image.Image):
+            return _upright(source)
+        with Image.open(source) as opened:
+            return _upright(opened)
+    # A broken picture ends in nearly any kind of error.
+    except Exception as error:
+        name = "the picture" if isinstance(source, Image.Image) else source
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{name} cannot be read as a picture: {reason}") from error
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    return ImageOps.exif_transpose(_checked(picture)).convert("RGB")
+
+
+def _checked(picture: Image.Image) -> Image.Image:
+    shorter, longer = sorted(picture.size)
+    if not 0 < longer <= _MOST_TIMES_AS_LONG * shorter:
+        raise ValueError(
+            "it has {} x {} pixels, expected sides of at most {} times each other".format(
+                *picture.size, _MOST_TIMES_AS_LONG
+            )
+        )
+    return picture

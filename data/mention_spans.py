@@ -1,0 +1,60 @@
+"""The characters of the mentions of a narration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from data.narration import Mention, Narration
+from utils.errors import InputError
+from utils.printable import shown
+from utils.text.spans import (
+    Span,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def gold_spans(narration: Narration) -> list[Span]:
+    """Where the narration's mentions stand, without white space at their ends."""
+    return [trimmed(narration.text, m.start, m.end) for m in narration.mentions]
+
+
+def trimmed(text: str, start: int, end: int) -> Span:
+    """A stretch of a text without the white space at its ends; empty where it is nothing else."""
+    stretch = text[start:end]
+    first = start + len(stretch) - len(stretch.lstrip())
+    return first, first + len(stretch.strip())
+
+
+def checked_spans(text: str, spans: object) -> list[Span]:
+    """Places of mentions as somebody gives them, sorted by their start.
+
+    Args:
+        spans: pairs of characters (start, end), the end exclusive, in any order.
+
+    Raises:
+        InputError: they are anything else, or one is empty or reaches over the text.
+    """
+    characters = len(text)
+    expected = f"(start, end) within the {characters} characters of the text"
+    if not isinstance(spans, list | tuple):
+        raise InputError(f"mentions: found {shown(spans)}, expected a list of {expected}")
+    for span in spans:
+        is_pair = isinstance(span, list | tuple) and len(span) == 2
+        is_pair = is_pair and all(type(place) is int for place in span)
+        if not is_pair or not 0 <= span[0] < span[1] <= characters:
+            raise InputError(f"mentions: found {shown(span)}, expected {expected}")
+    return sorted(((start, end) for start, end in spans), key=lambda span: span[0])
+
+
+def with_spans(narration: Narration, spans: Iterable[Span]) -> Narration:
+    """The narration with mentions of which only the places are known, instead of any it has.
+
+    Args:
+        spans: characters (start, end), the end exclusive, sorted by their start.
+    """
+    mentions = (Mention(start, end, narration.text[start:end]) for start, end in spans)
+    return replace(narration, mentions=tuple(mentions))

@@ -1,0 +1,181 @@
+"""Which heads a model finds for mentions and chains, as the alignment scores read it.
+
+A mention is compared with heads by its own vector, or by the mean of its chain's, whichever the
+model was trained with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from data.mention_spans import gold_spans
+from data.narration import NO_REGION, Narration
+from inference.resolution import Resolution
+from metrics.alignment_scores import (
+    NO_CANDIDATE,
+    HeadedChain,
+    Search,
+    score_joint,
+)
+from metrics.chains import chains_from_labels, chains_from_similarity
+from utils.vectors import unit_vectors
+
+# Cosines that the least one of a chain and its head is chosen from.
+HEAD_THRESHOLDS = np.round(np.arange(-0.95, 1.0, 0.05), 2)
+
+Chains = Sequence[Sequence[int]]
+ChainFinder = Callable[[Resolution], Chains]
+
+
+def gold_chains_of(resolution: Resolution) -> Chains:
+    """The gold chains of what was resolved."""
+    return chains_from_labels([mention.chain for mention in resolution.mentions])
+
+
+def predicted_chains(threshold: float) -> ChainFinder:
+    """What gives the chains of resolutions at a threshold."""
+    return lambda resolution: chains_from_similarity(resolution.similarity, threshold)
+
+
+def with_heads(resolutions: Sequence[Resolution]) -> list[Resolution]:
+    """Those of narrations whose heads were read."""
+    return [r for r in resolutions if r.narration.image_id is not None]
+
+
+def each_alone(resolution: Resolution) -> Chains:
+    """Every mention for itself: it is then compared by its own vector."""
+    return [[index] for index in range(len(resolution.mentions))]
+
+
+def searches_in_dialogues(
+    resolutions: Sequence[Resolution], chains_of: ChainFinder
+) -> Iterator[Search]:
+    """The searches of the gold mentions that have a head, among the heads of their dialogue.
+
+    A head that shows the same person as the right one is no candidate.
+    """
+    for resolution in resolutions:
+        yield from searches_in_split([resolution], chains_of)
+
+
+def searches_in_split(
+    resolutions: Sequence[Resolution], chains_of: ChainFinder
+) -> Iterator[Search]:
+    """The searches of the gold mentions that have a head, among the heads of all dialogues.
+
+    A head that shows the same person as the right one is no candidate.
+    """
+    heads = np.concatenate([resolution.aligned_regions for resolution in resolutions])
+    names = [_names(resolution) for resolution in resolutions]
+    people = np.array([name for of_one in names for name in of_one], dtype=np.str_)
+    first = 0
+    for resolution, of_one in zip(resolutions, names, strict=True):
+        scores = head_scores(resolution, chains_of(resolution), heads)
+        for index, own in _mentions_with_head(resolution):
+            kind = resolution.mentions[index].kind
+            if own is None:
+                yield Search(scores[index], None, kind)
+                continue
+            candidates = (people != of_one[own]) | (people == "")
+            candidates[first + own] = True
+            place = int(candidates[: first + own].sum())
+            yield Search(scores[index][candidates], place, kind)
+        first += len(of_one)
+
+
+def head_scores(resolution: Resolution, chains: Chains, heads: np.ndarray) -> np.ndarray:
+    """How well heads fit each mention: cosines, of the mean of its chain.
+
+    Args:
+        chains: over all mentions of the narration.
+        heads: [C, A], aligned vectors of the candidates.
+
+    Returns:
+        [M, C].
+    """
+    vectors = resolution.aligned_mentions.copy()
+    for chain in chains:
+        vectors[chain] = resolution.aligned_mentions[chain].mean(axis=0)
+    return unit_vectors(vectors) @ unit_vectors(heads).T
+
+
+def gold_headed_chains(narrations: Sequence[Narration]) -> dict[str, list[HeadedChain]]:
+    """The gold chains of narrations with their heads."""
+    heads = {NO_REGION: None, None: NO_CANDIDATE}
+    headed = {}
+    for narration in narrations:
+        spans = gold_spans(narration)
+        headed[narration.id] = [
+            HeadedChain(
+                frozenset(spans[index] for index in chain),
+                heads.get(region := narration.mentions[chain[0]].region, region),
+            )
+            for chain in chains_from_labels([mention.chain for mention in narration.mentions])
+        ]
+    return headed
+
+
+def headed_chains(
+    resolutions: Sequence[Resolution], chains_of: ChainFinder, *, by_chain: bool, threshold: float
+) -> dict[str, list[HeadedChain]]:
+    """Predicted chains with the head that fits each best.
+
+    Args:
+        by_chain: whether a chain is compared by its mean, or by the mean of its mentions' cosines.
+        threshold: a chain whose best cosine is not above it has no head.
+    """
+    headed: dict[str, list[HeadedChain]] = {}
+    for resolution in resolutions:
+        spans = gold_spans(resolution.narration)
+        chains = chains_of(resolution)
+        compared = chains if by_chain else each_alone(resolution)
+        scores = head_scores(resolution, compared, resolution.aligned_regions)
+        of_one = headed[resolution.narration.id] = []
+        for chain in chains:
+            fit = scores[chain].mean(axis=0)
+            best = int(fit.argmax()) if len(fit) else None
+            # A mention that the model did not read has no direction, and fits nothing.
+            read = resolution.aligned_mentions[chain].any()
+            head = best if best is not None and read and fit[best] > threshold else None
+            of_one.append(HeadedChain(frozenset(spans[index] for index in chain), head))
+    return headed
+
+
+def choose_head_threshold(
+    resolutions: Sequence[Resolution], chains_of: ChainFinder, *, by_chain: bool
+) -> float:
+    """The least cosine of a chain and its head with the highest joint F1; the middle one of equals.
+
+    Args:
+        resolutions: of narrations with their gold mentions.
+    """
+    gold = gold_headed_chains([resolution.narration for resolution in resolutions])
+
+    def joint_f1(threshold: float) -> float:
+        system = headed_chains(resolutions, chains_of, by_chain=by_chain, threshold=threshold)
+        return score_joint(gold, system).overall.f1
+
+    f1 = np.array([joint_f1(float(threshold)) for threshold in HEAD_THRESHOLDS])
+    best = np.flatnonzero(f1 >= f1.max() - 1e-9)
+    return float(HEAD_THRESHOLDS[best[len(best) // 2]])
+
+
+def _mentions_with_head(resolution: Resolution) -> Iterator[tuple[int, int | None]]:
+    """The indices of the mentions that have a head, and its region; None where none shows it."""
+    for index, mention in enumerate(resolution.mentions):
+        if mention.region != NO_REGION:
+            yield index, _if_read(mention.region, resolution)
+
+
+def _if_read(region: int | None, resolution: Resolution) -> int | None:
+    """A region, None where the model read only those before it."""
+    is_read = region is not None and region < len(resolution.aligned_regions)
+    return region if is_read else None
+
+
+def _names(resolution: Resolution) -> list[str]:
+    """Whom each head that was read shows; empty where nobody knows."""
+    count = len(resolution.aligned_regions)
+    return [name or "" for name in (*resolution.narration.people, *[None] * count)[:count]]

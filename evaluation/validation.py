@@ -1,0 +1,163 @@
+"""Score a model on held-out narrations and choose its thresholds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.encoding.word_vectors import WordVectors
+from data.mention_spans import gold_spans
+from data.narration import Narration
+from data.regions.store import RegionStore
+from evaluation.gold_and_system import gold_chains, grounded_mentions, system_chains
+from evaluation.head_alignment import (
+    choose_head_threshold,
+    each_alone,
+    gold_chains_of,
+    gold_headed_chains,
+    headed_chains,
+    predicted_chains,
+    searches_in_dialogues,
+    with_heads,
+)
+from inference.resolution import Resolution
+from inference.resolver import Resolver
+from inference.split_predictions import resolve_on_all_ranks
+from metrics.alignment_scores import score_joint, score_retrieval
+from metrics.chains import (
+    chains_from_labels,
+)
+from metrics.coreference_scores import score_chains
+from metrics.grounding_scores import score_grounding
+from metrics.mention_scores import choose_mention_threshold
+from utils.distributed.ranks import (
+    broadcast_object,
+    gather_objects,
+    interleave,
+    share_of,
+)
+
+# Similarities that the threshold is chosen from.
+THRESHOLDS = np.round(np.arange(-0.9, 1.0, 0.05), 2)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of held-out narrations, and the threshold that they come with.
+
+    Attributes:
+        threshold: the similarity above which two mentions are linked.
+        scores: in percent, by name.
+        floor: the CoNLL F1, in percent, that is reached without a model: by every mention alone or
+            all in one chain, whichever is better.
+        mention_threshold: the probability above which a stretch of a text is a mention; None where
+            the model finds none.
+        head_threshold: the cosine above which a chain is shown by its region; None where the model
+            aligns nothing.
+    """
+
+    threshold: float
+    scores: Mapping[str, float]
+    floor: float = 0.0
+    mention_threshold: float | None = None
+    head_threshold: float | None = None
+
+
+def evaluate(
+    resolver: Resolver,
+    narrations: Sequence[Narration],
+    store: RegionStore | None,
+    *,
+    boxes_known: bool,
+    word_vectors: WordVectors | None = None,
+) -> Evaluation:
+    """Choose the thresholds on held-out narrations and score them with these.
+
+    Scores are pooled over documents, with gold mentions and with singletons; beside them stands the
+    F1 of the mentions that the model finds, where it finds some. The ranks share the narrations,
+    and each gets the scores of all.
+    """
+    resolutions = resolve_on_all_ranks(resolver, narrations, store, word_vectors=word_vectors)
+    found = None
+    if resolutions is not None:
+        found = _score_held_out(resolutions, narrations, store, boxes_known)
+        if resolver.config.alignment != "off":
+            by_chain = resolver.config.alignment == "chain"
+            found = _with_alignment(found, resolutions, by_chain=by_chain)
+    if resolver.config.mention_detection:
+        scores = resolver.score_mentions(share_of(narrations), word_vectors=word_vectors)
+        shares = gather_objects(list(scores))
+        if found is not None and shares is not None:
+            threshold, mentions = choose_mention_threshold(
+                interleave(shares), list(map(gold_spans, narrations))
+            )
+            found = dataclasses.replace(
+                found,
+                scores={**found.scores, "mentions": 100 * mentions.f1},
+                mention_threshold=threshold,
+            )
+    return broadcast_object(found)
+
+
+def _score_held_out(
+    resolutions: Sequence[Resolution],
+    narrations: Sequence[Narration],
+    store: RegionStore | None,
+    boxes_known: bool,
+) -> Evaluation:
+    threshold = choose_threshold(resolutions, boxes_known=boxes_known)
+    chains = system_chains(resolutions, boxes_known=boxes_known, threshold=threshold)
+    gold = gold_chains(narrations, boxes_known=boxes_known)
+    pooled = score_chains(gold, chains).pooled
+    scores = {"conll": pooled.conll, "muc": pooled.muc.f1, "b3": pooled.b3.f1}
+    scores |= {"ceafe": pooled.ceafe.f1, "lea": pooled.lea.f1}
+    scores = {name: 100 * value for name, value in scores.items()}
+    if store is not None and boxes_known:
+        grounded = score_grounding(grounded_mentions(resolutions))
+        if grounded.any_box.overall is not None:
+            scores["grounding"] = 100 * grounded.any_box.overall
+    counts = {document: sum(map(len, of_document)) for document, of_document in gold.items()}
+    trivial = (
+        {document: chains_from_labels(range(count)) for document, count in counts.items()},
+        {document: chains_from_labels([0] * count) for document, count in counts.items()},
+    )
+    floor = max(score_chains(gold, system).pooled.conll for system in trivial)
+    return Evaluation(threshold, scores, 100 * floor)
+
+
+def _with_alignment(
+    found: Evaluation, resolutions: Sequence[Resolution], *, by_chain: bool
+) -> Evaluation:
+    """The evaluation with how heads are found: R@1 in the dialogues, by gold chains where a mention
+    is compared by its chain, and the joint F1 of chains and heads."""
+    resolutions = with_heads(resolutions)
+    if not resolutions:
+        return found
+    chains_of = predicted_chains(found.threshold)
+    compared = gold_chains_of if by_chain else each_alone
+    recall = score_retrieval(searches_in_dialogues(resolutions, compared)).overall
+    threshold = choose_head_threshold(resolutions, chains_of, by_chain=by_chain)
+    system = headed_chains(resolutions, chains_of, by_chain=by_chain, threshold=threshold)
+    gold = gold_headed_chains([resolution.narration for resolution in resolutions])
+    scores = {"joint": 100 * score_joint(gold, system).overall.f1}
+    if recall is not None:
+        scores["heads"] = 100 * recall.found[0]
+    return dataclasses.replace(found, scores={**found.scores, **scores}, head_threshold=threshold)
+
+
+def choose_threshold(resolutions: Sequence[Resolution], *, boxes_known: bool) -> float:
+    """The similarity threshold with the highest pooled CoNLL F1; the middle one of equals."""
+    gold = gold_chains([r.narration for r in resolutions], boxes_known=boxes_known)
+    conll = np.asarray(
+        [
+            score_chains(
+                gold, system_chains(resolutions, boxes_known=boxes_known, threshold=float(t))
+            ).pooled.conll
+            for t in THRESHOLDS
+        ]
+    )
+    best = np.flatnonzero(conll >= conll.max() - 1e-9)
+    return float(THRESHOLDS[best[len(best) // 2]])

@@ -1,0 +1,61 @@
+"""Finds heads in frames with a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from features.detectors import Detector
+from utils.errors import InputError
+
+_LEAST_SCORE = 0.5
+_LEAST_SIDE = 4.0  # pixels; less shows nobody
+
+
+class Found(NamedTuple):
+    """The heads of one frame, the surest first: boxes [heads, 4] in pixels, and scores [heads]."""
+
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+
+
+class HeadFinder:
+    """Finds heads in frames.
+
+    Args:
+        labels: what the detector calls a head.
+        device: to compute on.
+
+    Raises:
+        InputError: the detector has none of the labels.
+    """
+
+    def __init__(self, detector: Detector, labels: Sequence[str], device: torch.device) -> None:
+        classes = [n for n, label in enumerate(detector.labels) if label in labels and label]
+        if not classes:
+            known = ", ".join(label for label in detector.labels[:20] if label)
+            raise InputError(
+                f"--labels {' '.join(labels)}: the detector knows none of them, but {known}"
+            )
+        self.network = detector.network.to(device)
+        self.device = device
+        self._classes = torch.tensor(classes, device=device)
+
+    @torch.inference_mode()
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[Found]:
+        """The heads in some frames of one size.
+
+        Args:
+            frames: each [height, width, 3] uint8.
+        """
+        pictures = [torch.from_numpy(frame).permute(2, 0, 1) for frame in frames]
+        found = []
+        for each in self.network([picture.to(self.device) / 255 for picture in pictures]):
+            boxes, scores = each["boxes"], each["scores"]
+            kept = torch.isin(each["labels"], self._classes) & (scores >= _LEAST_SCORE)
+            kept &= (boxes[:, 2:] - boxes[:, :2]).amin(dim=1) >= _LEAST_SIDE
+            found.append(Found(boxes[kept].cpu().numpy(), scores[kept].cpu().numpy()))
+        return found

@@ -1,0 +1,287 @@
+"""From pictures to region files: what a detector finds in each, described by a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.models.detection.image_list import ImageList
+from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
+from torchvision.transforms.functional import pil_to_tensor
+
+from data.files import BadRecord
+from data.loading.loader import workers_explained
+from data.media.images import (
+    Picture,
+    read_picture,
+    size_of,
+)
+from data.narration import Regions
+from data.regions.shards import Shard
+from data.regions.store import MAX_REGIONS
+from data.regions.writer import PictureRegions, write_region_store
+from features.detectors import (
+    Detector,
+    Trunk,
+    load_detector,
+    load_trunk,
+)
+
+MIN_REGIONS = 10
+_THRESHOLD = 0.2  # of the score of a region beyond the least number
+_OVERLAP = 0.5  # IoU of two regions of one class, from which the surer one is kept alone
+_LEAST_SIDE = 1.0  # pixels of the picture as the detector sees it
+
+
+class _Found(NamedTuple):
+    """What was found in a picture, the surest first.
+
+    Attributes:
+        boxes_xyxy: [regions, 4], pixels of the picture as the detector sees it.
+        classes: [regions] int64, numbers of its labels.
+    """
+
+    boxes_xyxy: Tensor
+    classes: Tensor
+
+
+class RegionExtractor:
+    """Finds and describes the regions of pictures.
+
+    Args:
+        trunk: describes the regions; None where the head of the detector does.
+        device: to compute on.
+    """
+
+    def __init__(self, detector: Detector, trunk: Trunk | None, device: torch.device) -> None:
+        self.detector = detector
+        self.network = detector.network.to(device)
+        self.trunk = None if trunk is None else trunk.to(device)
+        self.device = device
+        named = [number for number, label in enumerate(detector.labels) if label]
+        self._named = torch.tensor(named, device=device)
+
+    @classmethod
+    def load(
+        cls,
+        detector: str,
+        detector_weights: str,
+        trunk_weights: str,
+        device: torch.device,
+        size: int | None = None,
+        seed: int = 0,
+    ) -> RegionExtractor:
+        """The networks of these names and weights; `load_detector` and `load_trunk` say which."""
+        return cls(
+            load_detector(detector, detector_weights, size, seed),
+            load_trunk(trunk_weights, seed),
+            device,
+        )
+
+    def regions_of(self, pictures: Sequence[Image.Image]) -> list[Regions]:
+        """The regions of pictures in RGB, as a model takes them."""
+        return [self._regions_of(picture) for picture in pictures]
+
+    def _regions_of(self, picture: Image.Image) -> Regions:
+        # Alone, as pictures of other sizes beside it would change what is found in it.
+        (found,) = self([""], [pil_to_tensor(picture)])
+        return Regions(
+            (found.boxes_xyxy / np.tile(picture.size, 2)).clip(0, 1).astype(np.float32),
+            tuple(found.classes),
+            tuple(found.attributes or ()),
+            found.features,
+        )
+
+    @torch.inference_mode()
+    def __call__(self, names: Sequence[str], pictures: Sequence[Tensor]) -> list[PictureRegions]:
+        """The regions of some pictures, each as it would be found alone if all are of one size.
+
+        Args:
+            names: ids of the pictures.
+            pictures: each [3, H, W] uint8.
+        """
+        network = self.network
+        images, _ = network.transform([picture.to(self.device) / 255 for picture in pictures])
+        maps = network.backbone(images.tensors)
+        proposals, _ = network.rpn(images, maps)
+        found = self._find(maps, proposals, images.image_sizes)
+        features, attributes = self._describe(images, maps, [each.boxes_xyxy for each in found])
+        return [
+            PictureRegions(
+                name,
+                _in_picture(of_picture.boxes_xyxy, seen, tuple(picture.shape[1:])).cpu().numpy(),
+                [self.detector.labels[number] for number in of_picture.classes.tolist()],
+                of_attributes,
+                of_regions.cpu().numpy(),
+            )
+            for name, picture, seen, of_picture, of_attributes, of_regions in zip(
+                names, pictures, images.image_sizes, found, attributes, features, strict=True
+            )
+        ]
+
+    @torch.inference_mode()
+    def describe(
+        self, pictures: Sequence[Tensor], boxes_xyxy: Sequence[Tensor]
+    ) -> list[np.ndarray]:
+        """What describes given regions of some pictures, all of one size.
+
+        Args:
+            pictures: each [3, H, W] uint8.
+            boxes_xyxy: for each picture [regions, 4] float32, in its pixels.
+
+        Returns:
+            For each picture [regions, feature size] float32.
+        """
+        images, targets = self.network.transform(
+            [picture.to(self.device) / 255 for picture in pictures],
+            [{"boxes": boxes.to(self.device)} for boxes in boxes_xyxy],
+        )
+        maps = self.network.backbone(images.tensors)
+        features, _ = self._describe(images, maps, [target["boxes"] for target in targets])
+        return [of_picture.cpu().numpy() for of_picture in features]
+
+    def _find(
+        self,
+        maps: dict[str, Tensor],
+        proposals: list[Tensor],
+        sizes: list[tuple[int, int]],
+    ) -> list[_Found]:
+        heads = self.network.roi_heads
+        represented = heads.box_head(heads.box_roi_pool(maps, proposals, sizes))
+        logits, deltas = heads.box_predictor(represented)
+        scores, places = logits.softmax(dim=1)[:, self._named].max(dim=1)
+        classes = self._named[places]
+        of_all = heads.box_coder.decode(deltas, proposals)  # [proposals, classes, 4]
+        boxes = of_all[torch.arange(len(classes), device=self.device), classes]
+        counts = list(map(len, proposals))
+        parts = zip(boxes.split(counts), scores.split(counts), classes.split(counts), strict=True)
+        return [
+            choose_regions(clip_boxes_to_image(boxes, size), scores, classes)
+            for (boxes, scores, classes), size in zip(parts, sizes, strict=True)
+        ]
+
+    def _describe(
+        self, images: ImageList, maps: dict[str, Tensor], boxes_xyxy: list[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[list[str] | None]]:
+        """For each picture its features [regions, feature size], and attributes where known."""
+        heads, words = self.network.roi_heads, self.detector.attributes
+        attributes: list[list[str] | None] = [None] * len(boxes_xyxy)
+        if self.trunk is not None and not words:
+            return self.trunk(images.tensors, boxes_xyxy), attributes
+        pooled = heads.box_roi_pool(maps, boxes_xyxy, images.image_sizes)
+        represented = heads.box_head(pooled).split(list(map(len, boxes_xyxy)))
+        if words:
+            told = [heads.attribute_predictor(each).argmax(dim=1).tolist() for each in represented]
+            attributes = [[words[number] for number in of_picture] for of_picture in told]
+        if self.trunk is not None:
+            return self.trunk(images.tensors, boxes_xyxy), attributes
+        return represented, attributes
+
+
+def choose_regions(boxes_xyxy: Tensor, scores: Tensor, classes: Tensor) -> _Found:
+    """The regions that are kept of a picture, the surest first.
+
+    Of those of one class that overlap the surest is kept. At least MIN_REGIONS and at most
+    MAX_REGIONS are: where too few are sure enough, the surest of the others, then of those that
+    overlap; where the picture has fewer proposals with an area, these.
+
+    Args:
+        boxes_xyxy: [proposals, 4], within the picture.
+        scores: [proposals], of the likeliest class.
+        classes: [proposals], that class.
+    """
+    whole = remove_small_boxes(boxes_xyxy, _LEAST_SIDE)
+    boxes_xyxy, scores, classes = boxes_xyxy[whole], scores[whole], classes[whole]
+    kept = batched_nms(boxes_xyxy, scores, classes, _OVERLAP)
+    if len(kept) < MIN_REGIONS:
+        order = scores.argsort(descending=True, stable=True)
+        others = order[~torch.isin(order, kept)]
+        kept = torch.cat([kept, others[: MIN_REGIONS - len(kept)]])
+    sure = int((scores[kept] > _THRESHOLD).sum())
+    kept = kept[: min(max(sure, MIN_REGIONS), MAX_REGIONS)]
+    return _Found(boxes_xyxy[kept], classes[kept])
+
+
+def _in_picture(boxes_xyxy: Tensor, seen: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Boxes in pixels of the picture as it is on the disk; sizes are (height, width)."""
+    height, width = size
+    scale = boxes_xyxy.new_tensor([width / seen[1], height / seen[0]] * 2)
+    return clip_boxes_to_image(boxes_xyxy * scale, size)
+
+
+def write_shard(
+    folder: Path,
+    shard: Shard[Picture],
+    extractor: RegionExtractor,
+    *,
+    batch: int,
+    workers: int,
+    done: Callable[[], None],
+    skip: Callable[[BadRecord], None] | None = None,
+) -> None:
+    """Find the regions of a shard's pictures and write them, whole or not at all.
+
+    Args:
+        batch: the most pictures that are looked at together; all of them are of one size.
+        workers: processes that read ahead; 0 reads in this one.
+        done: is called after each picture.
+        skip: is told of each picture that cannot be read, which is then left out.
+
+    Raises:
+        BadRecord: a picture cannot be read, and such are not skipped.
+        DataError: none can.
+    """
+
+    def regions() -> Iterator[PictureRegions]:
+        for read in _read_batches(shard.pictures, batch, workers):
+            for problem in (p for p in read if isinstance(p, BadRecord)):
+                if skip is None:
+                    raise problem
+                skip(problem)
+                done()
+            readable = [picture for picture in read if not isinstance(picture, BadRecord)]
+            if not readable:
+                continue
+            for found in extractor(*zip(*readable, strict=True)):
+                yield found
+                done()
+
+    with workers_explained():
+        write_region_store(folder, shard.name, regions())
+
+
+def _read_batches(
+    pictures: Sequence[Picture], batch: int, workers: int
+) -> Iterator[list[tuple[str, Tensor] | BadRecord]]:
+    """Pictures of one size together, so that none is padded and each is seen as it is alone."""
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for place, picture in enumerate(pictures):
+        by_size.setdefault(size_of(picture), []).append(place)
+    batches = [
+        places[first : first + batch]
+        for _, places in sorted(by_size.items())
+        for first in range(0, len(places), batch)
+    ]
+    return iter(
+        DataLoader(_Pictures(pictures), batch_sampler=batches, collate_fn=list, num_workers=workers)
+    )
+
+
+class _Pictures(Dataset):
+    """Pictures as [3, H, W] uint8 with their ids, or what is wrong with them."""
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        self.pictures = pictures
+
+    def __getitem__(self, place: int) -> tuple[str, Tensor] | BadRecord:
+        picture = self.pictures[place]
+        try:
+            return picture.image_id, pil_to_tensor(read_picture(picture))
+        except BadRecord as problem:
+            return problem

@@ -1,0 +1,116 @@
+"""What a model predicts for one narration: links, chains and boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from data.narration import Mention, Narration
+from metrics.chains import chains_from_similarity
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What a model says of one narration; M is all its mentions.
+
+    Attributes:
+        narration: what was resolved.
+        similarity: [M, M] float32, the cosine of every two mentions, or where the model ranks
+            antecedents the probability that they are of one chain; -1 between a mention that the
+            model did not see and all others.
+        threshold: the similarity above which two mentions are linked.
+        boxes_xyxy: [M, 4] float32, relative to the picture; None where there are no regions.
+        box_scores: [M] float32, the attention on each mention's region, 0 for a mention that the
+            model did not see; None where there are no regions.
+        regions_xyxy: [R, 4] float32, the picture's regions; R is 0 where there are none.
+        aligned_mentions: [M, A] float32, zeros for a mention that the model did not see; None where
+            the model aligns nothing.
+        aligned_regions: [R, A] float32, in the same space; None where the model aligns nothing.
+    """
+
+    narration: Narration
+    similarity: np.ndarray
+    threshold: float
+    boxes_xyxy: np.ndarray | None
+    box_scores: np.ndarray | None
+    regions_xyxy: np.ndarray
+    aligned_mentions: np.ndarray | None = None
+    aligned_regions: np.ndarray | None = None
+
+    @property
+    def mentions(self) -> tuple[Mention, ...]:
+        """The narration's, sorted by their start; all indices count these.
+
+        Their chains and boxes are gold ones, where such were given.
+        """
+        return self.narration.mentions
+
+    @cached_property
+    def chains(self) -> list[list[int]]:
+        """Indices of mentions; every mention is in exactly one chain."""
+        return chains_from_similarity(self.similarity, self.threshold)
+
+    @cached_property
+    def chain_of(self) -> list[int]:
+        """The place in `chains` of each mention's chain."""
+        places = {index: place for place, chain in enumerate(self.chains) for index in chain}
+        return [places[index] for index in range(len(self.mentions))]
+
+    @cached_property
+    def boxes_pixels(self) -> np.ndarray | None:
+        """[M, 4] float32, x1, y1, x2, y2; None without regions or where the size is not known."""
+        if self.boxes_xyxy is None or self.narration.image_size is None:
+            return None
+        return self.boxes_xyxy * np.tile(np.float32(self.narration.image_size), 2)
+
+    def chain_texts(self) -> list[list[str]]:
+        """The words of each chain's mentions."""
+        return [[self.mentions[index].phrase for index in chain] for chain in self.chains]
+
+    def surest(self, chain: Sequence[int]) -> int | None:
+        """The mention whose box has the highest score, which is the chain's; None without boxes."""
+        if self.box_scores is None or not self.box_scores[chain].any():
+            return None
+        return chain[int(self.box_scores[chain].argmax())]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, fit for JSON; docs/formats.md says which."""
+        return {
+            "text": self.narration.text,
+            "image_size": self.narration.image_size and list(self.narration.image_size),
+            "threshold": self.threshold,
+            "mentions": [
+                {
+                    "start": mention.start,
+                    "end": mention.end,
+                    "text": mention.phrase,
+                    "chain": self.chain_of[index],
+                    **self._box(self.surest([index])),
+                }
+                for index, mention in enumerate(self.mentions)
+            ],
+            "chains": [
+                {"mentions": chain, "texts": texts, **self._box(self.surest(chain))}
+                for chain, texts in zip(self.chains, self.chain_texts(), strict=True)
+            ],
+            "similarity": _plain(self.similarity, 4),
+        }
+
+    def _box(self, index: int | None) -> dict[str, Any]:
+        if index is None or self.boxes_xyxy is None or self.box_scores is None:
+            return {"box_xyxy": None, "box_pixels": None, "box_score": None}
+        pixels = None if self.boxes_pixels is None else _plain(self.boxes_pixels[index], 1)
+        return {
+            "box_xyxy": _plain(self.boxes_xyxy[index], 4),
+            "box_pixels": pixels,
+            "box_score": _plain(self.box_scores[index], 4),
+        }
+
+
+def _plain(array: np.ndarray, digits: int) -> Any:
+    """An array as rounded numbers in lists, or one number."""
+    return np.round(array.astype(np.float64), digits).tolist()

@@ -1,0 +1,200 @@
+"""A split as the test commands see it: read, its mentions found where that is asked, resolved."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data.encoding.word_vectors import WordVectors, look_up_words
+from data.loading.training_data import read_split, say_left_out
+from data.mention_spans import with_spans
+from data.mentions.spacy_pipeline import (
+    DEFAULT_PIPELINE,
+    find_spans,
+    load_pipeline,
+)
+from data.narration import Narration, are_boxes_known
+from data.readers import default_test_split
+from data.regions.store import RegionStore
+from inference.resolution import Resolution
+from inference.resolver import Resolver
+from utils.config import check_same_architecture, read_config_file
+from utils.device import choose_precision
+from utils.distributed.ranks import (
+    gather_objects,
+    interleave,
+    is_main,
+    share_of,
+)
+from utils.errors import InputError
+from utils.text.languages import Language, read_language
+
+
+@dataclass(frozen=True)
+class ResolvedSplit:
+    """A split as a test command sees it.
+
+    Attributes:
+        dataset: the data set that it is a split of.
+        data_root: the folder that it was read from.
+        name: of the split.
+        language: of its texts.
+        boxes_known: whether any of its mentions has a box.
+        narrations: as they were read.
+        mentions: what was resolved, "gold" or where they were found.
+        resolutions: one for each narration, in their order; their mentions are the narration's own
+            or those that were found in it.
+    """
+
+    dataset: str
+    data_root: Path
+    name: str
+    language: Language
+    boxes_known: bool
+    narrations: Sequence[Narration]
+    mentions: str
+    resolutions: Sequence[Resolution]
+
+    @property
+    def folder(self) -> str:
+        """Where what is said of it is written; of found mentions in a place of their own."""
+        return self.name if self.mentions == "gold" else f"{self.name}-{self.mentions}"
+
+
+def resolver_for_test(options: argparse.Namespace, device: torch.device) -> Resolver:
+    """The model that a test command's options name, on the device.
+
+    Raises:
+        InputError: the checkpoint cannot be used, or the options contradict it.
+    """
+    precision = choose_precision(options.precision, device)
+    resolver = Resolver.from_checkpoint(options.save_name, device, precision)
+    if hasattr(options, "language"):
+        resolver.config = dataclasses.replace(resolver.config, language=options.language)
+    if options.model_config is not None:
+        values, _ = read_config_file(options.model_config)
+        check_same_architecture(values, resolver.config, options.model_config, options.save_name)
+    if getattr(options, "sense2vec", "") and not resolver.config.word_vector_size:
+        raise InputError(f"--sense2vec: {options.save_name} was trained without word vectors")
+    if options.box_regression and not resolver.config.box_regression:
+        raise InputError(f"--bbox-reg: the box head of {options.save_name} was not trained")
+    if options.mentions == "predicted" and not resolver.config.mention_detection:
+        raise InputError(
+            f"--mentions predicted: {options.save_name} was not trained to find mentions (main.py "
+            "--detect-mentions)"
+        )
+    if options.spacy_model is not None and options.mentions != "spacy":
+        raise InputError(f"--spacy-model finds nothing with --mentions {options.mentions}")
+    return resolver
+
+
+def mention_finder(
+    resolver: Resolver, options: argparse.Namespace, word_vectors: WordVectors | None
+) -> Callable[[Sequence[Narration]], list[Narration]] | None:
+    """What finds the mentions that a test command's options ask for; None for gold mentions.
+
+    Raises:
+        InputError: the spaCy pipeline cannot be used.
+    """
+    if options.mentions == "gold":
+        return None
+    if options.mentions == "predicted":
+        return functools.partial(
+            resolver.find_mentions,
+            word_vectors=word_vectors,
+            batch=getattr(options, "batch", 32),
+            workers=options.workers,
+            progress="finding mentions" if is_main() else None,
+        )
+    pipeline = load_pipeline(options.spacy_model or DEFAULT_PIPELINE)
+
+    def find(narrations: Sequence[Narration]) -> list[Narration]:
+        found = find_spans(pipeline, (narration.text for narration in narrations))
+        return [with_spans(n, spans) for n, spans in zip(narrations, found, strict=True)]
+
+    return find
+
+
+def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSplit | None:
+    """Read a split and resolve it; data set and folder are the checkpoint's where none are given.
+
+    Returns:
+        None on every rank but the first.
+
+    Raises:
+        InputError: the data cannot be read.
+    """
+    config = resolver.config
+    language = read_language(config.language)
+    dataset = getattr(options, "dataset", config.dataset)
+    data_root = Path(getattr(options, "data_root", config.data_root))
+    split = options.split or default_test_split(dataset)
+    is_gold = options.mentions == "gold"
+    source = read_split(
+        config,
+        resolver.word_pieces,
+        dataset,
+        data_root,
+        split,
+        uses_mentions=is_gold,
+        skip_bad_records=options.skip_bad_records,
+    )
+    narrations = source.narrations
+    word_vectors = look_up_words(
+        config, getattr(options, "sense2vec", config.sense2vec), narrations
+    )
+    resolutions = resolve_on_all_ranks(
+        resolver,
+        narrations,
+        source.store,
+        mention_finder(resolver, options, word_vectors),
+        word_vectors=word_vectors,
+        batch=getattr(options, "batch", 32),
+        workers=options.workers,
+        progress=f"resolving {split}",
+    )
+    if resolutions is None:
+        return None
+    if not is_gold:
+        resolved = [resolution.narration for resolution in resolutions]
+        say_left_out(resolved, resolver.word_pieces, config.max_mentions)
+    return ResolvedSplit(
+        dataset,
+        data_root,
+        split,
+        language,
+        are_boxes_known(narrations),
+        narrations,
+        options.mentions,
+        resolutions,
+    )
+
+
+def resolve_on_all_ranks(
+    resolver: Resolver,
+    narrations: Sequence[Narration],
+    store: RegionStore | None,
+    find: Callable[[Sequence[Narration]], list[Narration]] | None = None,
+    **options: Any,
+) -> list[Resolution] | None:
+    """Resolve narrations, each on one of the ranks.
+
+    Args:
+        find: gives narrations the mentions that are found in them; None to take those they have.
+        options: of `Resolver.resolve`.
+
+    Returns:
+        The resolutions in the order of the narrations, on the first rank; None on the others.
+    """
+    if not is_main():
+        options = options | {"progress": None}
+    share = share_of(narrations) if find is None else find(share_of(narrations))
+    shares = gather_objects(list(resolver.resolve(share, store, **options)))
+    return None if shares is None else interleave(shares)

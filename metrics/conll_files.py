@@ -1,0 +1,41 @@
+"""The coreference chains of CoNLL-2012 files, to score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from utils.text.conll import (
+    ConllError,
+    DocumentLines,
+    Span,
+    split_documents,
+    without_repeats,
+)
+
+
+def read_conll(path: Path) -> dict[str, list[list[Span]]]:
+    """The chains of every document of a CoNLL-2012 file.
+
+    As the official scorer 8.01 does it, a span that is repeated stays only once, in the chain that
+    opened first.
+
+    Returns:
+        By document ("NAME", or "NAME; part 0" where it has parts): chains of (first, last) words,
+        counted from 0 over the document.
+
+    Raises:
+        ConllError: a bracket is not matched, a line has no place, a document is there twice or
+            does not end, or there is none.
+    """
+    documents: dict[str, list[list[Span]]] = {}
+    for lines in split_documents(path):
+        name = _document_name(lines)
+        if name in documents:
+            raise ConllError(f"{path}, line {lines.number}: document {name!r} begins a second time")
+        documents[name] = without_repeats(lines.parse().chains)
+    return documents
+
+
+def _document_name(lines: DocumentLines) -> str:
+    """The name and, where it is one of several parts, its number."""
+    return lines.name if lines.part is None else f"{lines.name}; part {lines.part}"

@@ -1,0 +1,226 @@
+"""What the coreference scores count: mentions, links and aligned chains, document by document.
+
+`metrics/coreference_scores.py` makes the scores of these counts and says where each is from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+Chains = Sequence[Sequence[Hashable]]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCounts:
+    """What the scores are ratios of, a row for each document.
+
+    Attributes:
+        fractions: for each score but BLANC [documents, 4], numerator and denominator of recall,
+            then of precision.
+        links: for BLANC [documents, 2, 3]: of the coreference links, then of the links between
+            different chains, how many are in both sides, in gold and in the system.
+        mentions: [documents, 2], in gold and in the system.
+    """
+
+    fractions: dict[str, np.ndarray]
+    links: np.ndarray
+    mentions: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class _Overlaps:
+    """Which chains share mentions, all documents in one sparse table.
+
+    Attributes:
+        documents: how many there are.
+        gold_sizes, gold_documents: [gold chains] mentions of each, and the document it is in.
+        system_sizes, system_documents: [system chains] likewise.
+        rows, columns: [cells] the gold and the system chain of each cell.
+        shared: [cells] how many mentions the two share, at least 1.
+    """
+
+    documents: int
+    gold_sizes: np.ndarray
+    gold_documents: np.ndarray
+    system_sizes: np.ndarray
+    system_documents: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    shared: np.ndarray
+
+    def over_gold(self, values: np.ndarray) -> np.ndarray:
+        """Sums of [gold chains] values, [documents]."""
+        return np.bincount(self.gold_documents, values, self.documents)
+
+    def over_system(self, values: np.ndarray) -> np.ndarray:
+        """Sums of [system chains] values, [documents]."""
+        return np.bincount(self.system_documents, values, self.documents)
+
+    def over_cells(self, values: np.ndarray) -> np.ndarray:
+        """Sums of [cells] values, [documents]."""
+        return np.bincount(self.gold_documents[self.rows], values, self.documents)
+
+
+def _tabulate(pairs: Sequence[tuple[Chains, Chains]]) -> _Overlaps:
+    gold_chains = [(i, chain) for i, (gold, _) in enumerate(pairs) for chain in gold]
+    system_chains = [(i, chain) for i, (_, system) in enumerate(pairs) for chain in system]
+    row_of = {
+        (document, mention): row
+        for row, (document, chain) in enumerate(gold_chains)
+        for mention in chain
+    }
+    shared = Counter(
+        (row_of[document, mention], column)
+        for column, (document, chain) in enumerate(system_chains)
+        for mention in chain
+        if (document, mention) in row_of
+    )
+    cells = np.array(list(shared), dtype=int).reshape(-1, 2)
+    return _Overlaps(
+        documents=len(pairs),
+        gold_sizes=np.array([len(chain) for _, chain in gold_chains], dtype=int),
+        gold_documents=np.array([document for document, _ in gold_chains], dtype=int),
+        system_sizes=np.array([len(chain) for _, chain in system_chains], dtype=int),
+        system_documents=np.array([document for document, _ in system_chains], dtype=int),
+        rows=cells[:, 0],
+        columns=cells[:, 1],
+        shared=np.array(list(shared.values()), dtype=int),
+    )
+
+
+def count_documents(pairs: Sequence[tuple[Chains, Chains]]) -> DocumentCounts:
+    """Count what the scores of documents are ratios of.
+
+    Args:
+        pairs: gold and system chains of each document; no mention is in two chains of a side.
+    """
+    table = _tabulate(pairs)
+    mentions = (table.over_gold(table.gold_sizes), table.over_system(table.system_sizes))
+    return DocumentCounts(
+        fractions=_count_fractions(table),
+        links=_count_links(table),
+        mentions=np.stack(mentions, axis=-1),
+    )
+
+
+def _count_fractions(table: _Overlaps) -> dict[str, np.ndarray]:
+    """`DocumentCounts.fractions` of a table."""
+    shared = table.shared
+    gold_size, system_size = table.gold_sizes[table.rows], table.system_sizes[table.columns]
+    gold_mentions = table.over_gold(table.gold_sizes)
+    gold_chains = table.over_gold(np.ones_like(table.gold_sizes))
+    system_mentions = table.over_system(table.system_sizes)
+    system_chains = table.over_system(np.ones_like(table.system_sizes))
+
+    # A chain that the other side cuts into n pieces keeps its size - n of its size - 1 links.
+    kept_links = table.over_cells(shared - 1)
+    b3_recall = table.over_cells(shared**2 / gold_size)
+    b3_precision = table.over_cells(shared**2 / system_size)
+    aligned_mentions = _best_alignment(table, shared)
+    aligned_chains = _best_alignment(table, 2 * shared / (gold_size + system_size))
+    lea_recall = table.over_cells(_lea_credit(shared, gold_size, system_size))
+    lea_precision = table.over_cells(_lea_credit(shared, system_size, gold_size))
+
+    gold_links, system_links = gold_mentions - gold_chains, system_mentions - system_chains
+    fractions = {
+        "muc": (kept_links, gold_links, kept_links, system_links),
+        "b3": (b3_recall, gold_mentions, b3_precision, system_mentions),
+        "ceafm": (aligned_mentions, gold_mentions, aligned_mentions, system_mentions),
+        "ceafe": (aligned_chains, gold_chains, aligned_chains, system_chains),
+        "lea": (lea_recall, gold_mentions, lea_precision, system_mentions),
+    }
+    return {name: np.stack(columns, axis=-1) for name, columns in fractions.items()}
+
+
+def _count_links(table: _Overlaps) -> np.ndarray:
+    """`DocumentCounts.links` of a table."""
+    within = (
+        table.over_cells(_pairs(table.shared)),
+        table.over_gold(_pairs(table.gold_sizes)),
+        table.over_system(_pairs(table.system_sizes)),
+    )
+    shared_in_gold = np.bincount(table.rows, table.shared, len(table.gold_sizes))
+    shared_in_system = np.bincount(table.columns, table.shared, len(table.system_sizes))
+    # Of all pairs of shared mentions, those that neither side has in one chain.
+    between_both = (
+        _pairs(table.over_cells(table.shared))
+        - table.over_gold(_pairs(shared_in_gold))
+        - table.over_system(_pairs(shared_in_system))
+        + within[0]
+    )
+    between = (
+        between_both,
+        _pairs(table.over_gold(table.gold_sizes)) - within[1],
+        _pairs(table.over_system(table.system_sizes)) - within[2],
+    )
+    return np.stack((np.stack(within, axis=-1), np.stack(between, axis=-1)), axis=1)
+
+
+def _pairs(sizes: np.ndarray) -> np.ndarray:
+    """How many pairs there are among so many mentions."""
+    return sizes * (sizes - 1) / 2
+
+
+def _lea_credit(shared: np.ndarray, size: np.ndarray, other_size: np.ndarray) -> np.ndarray:
+    """What the mentions that two chains share are worth to the first of them in LEA.
+
+    That is the size of the chain times the part of its links that is resolved; a singleton is
+    resolved where it is one in the other chains too.
+
+    Args:
+        shared, size, other_size: [cells] the shared mentions and the sizes of both chains.
+    """
+    resolved_links = shared * (shared - 1) / np.maximum(size - 1, 1)
+    return np.where(size > 1, resolved_links, other_size == 1)
+
+
+def _best_alignment(table: _Overlaps, similarity: np.ndarray) -> np.ndarray:
+    """The total similarity of the best one-to-one alignment of gold and system chains.
+
+    Chains that no overlap connects, directly or through others, do not compete: each connected
+    component is aligned alone, and one that has a single chain on a side takes its best cell.
+
+    Args:
+        similarity: [cells], above 0; chains that share no mention have similarity 0.
+
+    Returns:
+        [documents]
+    """
+    gold_count = len(table.gold_sizes)
+    nodes = gold_count + len(table.system_sizes)
+    edges = csr_array(
+        (np.ones(len(similarity)), (table.rows, gold_count + table.columns)), shape=(nodes, nodes)
+    )
+    components, component_of = connected_components(edges, directed=False)
+    component_of_cell = component_of[table.rows]
+
+    best = np.zeros(components)
+    np.maximum.at(best, component_of_cell, similarity)
+    gold_in = np.bincount(component_of[:gold_count], minlength=components)
+    system_in = np.bincount(component_of[gold_count:], minlength=components)
+    order = np.argsort(component_of_cell, kind="stable")
+    cells_in = np.bincount(component_of_cell, minlength=components)
+    starts = np.cumsum(cells_in) - cells_in
+    for component in np.flatnonzero((gold_in > 1) & (system_in > 1)):
+        cells = order[starts[component] : starts[component] + cells_in[component]]
+        best[component] = _assign(table.rows[cells], table.columns[cells], similarity[cells])
+
+    document_of = np.zeros(components, dtype=int)
+    document_of[component_of[:gold_count]] = table.gold_documents
+    return np.bincount(document_of, best, table.documents)
+
+
+def _assign(rows: np.ndarray, columns: np.ndarray, similarity: np.ndarray) -> float:
+    """The total of the best one-to-one assignment of a few rows and columns, all [cells]."""
+    row_names, row = np.unique(rows, return_inverse=True)
+    column_names, column = np.unique(columns, return_inverse=True)
+    matrix = np.zeros((len(row_names), len(column_names)))
+    matrix[row, column] = similarity
+    return float(matrix[linear_sum_assignment(matrix, maximize=True)].sum())

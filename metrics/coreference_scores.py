@@ -1,0 +1,331 @@
+"""Coreference scores: MUC, B3, CEAFm, CEAFe, BLANC, LEA and the CoNLL average.
+
+The scores of several documents are put together in two ways, which give different numbers:
+
+- `pooled`: the numerators and the denominators of all documents are added up, as in the official
+  CoNLL scorer 8.01, coval and CorefUD. A mention that only the system has gets no credit, and the
+  gold chains stay as they are.
+- `scorch`: what scorch 0.2.0 prints for two folders. Each document is scored alone, its gold
+  completed by the mentions that only the system has, as singletons; recall is averaged with the
+  gold mentions of each document as weights, precision with the system's, F1 with both. scorch has
+  no LEA; it is put together here in the same way.
+
+MUC: Vilain et al. 1995. B3: Bagga and Baldwin 1998. CEAF: Luo 2005. BLANC: Recasens and Hovy 2011,
+for system mentions Luo et al. 2014. LEA: Moosavi and Strube 2016. How they treat mentions that
+differ: Pradhan et al., "Scoring Coreference Partitions of Predicted Mentions", ACL 2014.
+
+A ratio of nothing to nothing is 0 in all of them, as in both scorers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from metrics.coreference_counts import Chains, count_documents
+from utils.errors import InputError
+
+_TITLES = {
+    "muc": "MUC",
+    "b3": "B3",
+    "ceafm": "CEAFm",
+    "ceafe": "CEAFe",
+    "blanc": "BLANC",
+    "lea": "LEA",
+}
+
+
+class ChainsError(InputError):
+    """Chains that cannot be scored; the message names the document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Recall, precision and F1, from 0 to 1."""
+
+    recall: float
+    precision: float
+    f1: float
+
+    def to_json(self) -> dict[str, float]:
+        """The three in percent."""
+        return {
+            "recall": 100 * self.recall,
+            "precision": 100 * self.precision,
+            "f1": 100 * self.f1,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MetricScores:
+    """Every score of a set of documents, put together in one way."""
+
+    muc: Score
+    b3: Score
+    ceafm: Score
+    ceafe: Score
+    blanc: Score
+    lea: Score
+
+    @property
+    def conll(self) -> float:
+        """The mean F1 of MUC, B3 and CEAFe, from 0 to 1."""
+        return (self.muc.f1 + self.b3.f1 + self.ceafe.f1) / 3
+
+    def to_json(self) -> dict[str, Any]:
+        """In percent, `{"muc": {"recall", "precision", "f1"}, ..., "conll": mean F1}`."""
+        scores = {field.name: getattr(self, field.name).to_json() for field in fields(self)}
+        return {**scores, "conll": 100 * self.conll}
+
+
+@dataclass(frozen=True, slots=True)
+class CoreferenceScores:
+    """The scores of a system on a set of documents.
+
+    Attributes:
+        documents: how many there are.
+        pooled, scorch: the two ways that the module describes.
+        pooled_without_singletons, scorch_without_singletons: the same after the chains of one
+            mention are taken out of gold and system; None where that was not asked for.
+    """
+
+    documents: int
+    pooled: MetricScores
+    scorch: MetricScores
+    pooled_without_singletons: MetricScores | None = None
+    scorch_without_singletons: MetricScores | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """In percent, `{"documents": n, "pooled": {...}, "scorch": {...}, ...}`."""
+        scores = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        return {"documents": self.documents} | {
+            name: score.to_json() for name, score in scores.items() if score is not None
+        }
+
+
+def score_chains(
+    gold: Mapping[str, Chains],
+    system: Mapping[str, Chains],
+    *,
+    also_without_singletons: bool = False,
+) -> CoreferenceScores:
+    """Score the chains of a system, in both ways.
+
+    Args:
+        gold: the chains of each document; a mention is any hashable value.
+        system: the chains of the same documents; their mentions need not be the same.
+        also_without_singletons: score a second time without the chains of one mention.
+
+    Raises:
+        ChainsError: there is no document, a document is on one side only, a chain is empty, or a
+            mention is in two chains or twice in one.
+    """
+    documents = _paired_documents(gold, system)
+    for document in documents:
+        _chain_of_mention(gold[document], f"gold document {document!r}")
+        _chain_of_mention(system[document], f"system document {document!r}")
+    pairs = [(gold[document], system[document]) for document in documents]
+    if not also_without_singletons:
+        return CoreferenceScores(len(pairs), _pooled(pairs), _scorch(pairs))
+    linked = [(_without_singletons(first), _without_singletons(second)) for first, second in pairs]
+    return CoreferenceScores(
+        len(pairs), _pooled(pairs), _scorch(pairs), _pooled(linked), _scorch(linked)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LinkScores:
+    """How well some mentions are linked to all others.
+
+    Attributes:
+        mentions: how many mentions were asked about.
+        gold_links, system_links: links of those mentions in the gold and in the system's chains.
+        correct_links: links in both.
+    """
+
+    mentions: int
+    gold_links: int
+    system_links: int
+    correct_links: int
+
+    @property
+    def score(self) -> Score | None:
+        """None where neither side has a link, so that there is nothing to score."""
+        if self.gold_links == self.system_links == 0:
+            return None
+        counts = (self.correct_links, self.gold_links, self.correct_links, self.system_links)
+        return Score(*_ratios(np.array(counts)).tolist())
+
+    def to_json(self) -> dict[str, float | None]:
+        """The number of mentions and of gold links, and the score in percent."""
+        score = self.score
+        rates = score.to_json() if score else dict.fromkeys(("recall", "precision", "f1"))
+        return {"mentions": self.mentions, "gold_links": self.gold_links, **rates}
+
+
+def link_scores(
+    gold: Mapping[str, Chains],
+    system: Mapping[str, Chains],
+    mentions: Mapping[str, Collection[Hashable]],
+) -> LinkScores:
+    """Score the links of some mentions, such as the pronouns, pooled over documents.
+
+    Every chosen mention counts once for each other mention in its chain, so a link between two
+    chosen mentions counts for both. VisPro (Yu et al., EMNLP 2019) counts the links of a pronoun
+    in this way; there only noun phrases stand at the other end.
+
+    Args:
+        gold, system: as `score_chains` takes them.
+        mentions: the chosen mentions of a document; a document without any may be absent.
+
+    Raises:
+        ChainsError: as `score_chains`, or a chosen mention or its document is on neither side.
+    """
+    documents = _paired_documents(gold, system)
+    unknown = mentions.keys() - set(documents)
+    if unknown:
+        raise ChainsError(f"mentions are chosen in {_listed(unknown)}, not among the documents")
+    totals = np.zeros(4, dtype=int)
+    for document in documents:
+        gold_of = _chain_of_mention(gold[document], f"gold document {document!r}")
+        system_of = _chain_of_mention(system[document], f"system document {document!r}")
+        for mention in set(mentions.get(document, ())):
+            if mention not in gold_of and mention not in system_of:
+                raise ChainsError(f"document {document!r}: no chain holds mention {mention!r}")
+            gold_chain = gold[document][gold_of[mention]] if mention in gold_of else ()
+            system_chain = system[document][system_of[mention]] if mention in system_of else ()
+            in_gold, in_system = set(gold_chain) - {mention}, set(system_chain) - {mention}
+            totals += (1, len(in_gold), len(in_system), len(in_gold & in_system))
+    return LinkScores(*totals.tolist())
+
+
+def format_scores(scores: CoreferenceScores) -> str:
+    """A table to read: a row for each score, the pooled and scorch's columns side by side."""
+    blocks = [_format_block(f"documents: {scores.documents}", scores.pooled, scores.scorch)]
+    if scores.pooled_without_singletons and scores.scorch_without_singletons:
+        blocks.append(
+            _format_block(
+                "without singletons",
+                scores.pooled_without_singletons,
+                scores.scorch_without_singletons,
+            )
+        )
+    return "\n\n".join(blocks)
+
+
+def _format_block(title: str, pooled: MetricScores, scorch: MetricScores) -> str:
+    width = max(len(title), 10)
+    heading = f"{'R':>8}{'P':>8}{'F1':>8}"
+    lines = [
+        f"{title:{width}}  {'pooled':>24}  {'scorch':>24}",
+        f"{'':{width}}  {heading}  {heading}",
+    ]
+    for name, shown in _TITLES.items():
+        columns = "  ".join(
+            "".join(f"{value:8.2f}" for value in getattr(way, name).to_json().values())
+            for way in (pooled, scorch)
+        )
+        lines.append(f"{shown:{width}}  {columns}")
+    lines.append(f"{'CoNLL':{width}}  {100 * pooled.conll:24.2f}  {100 * scorch.conll:24.2f}")
+    return "\n".join(lines)
+
+
+def _paired_documents(gold: Mapping[str, Chains], system: Mapping[str, Chains]) -> list[str]:
+    """The documents of both sides, which must be the same."""
+    missing = {"gold": system.keys() - gold.keys(), "system": gold.keys() - system.keys()}
+    if any(missing.values()):
+        sides = [f"{side} misses {_listed(names)}" for side, names in missing.items() if names]
+        raise ChainsError(f"gold and system hold different documents: {'; '.join(sides)}")
+    if not gold:
+        raise ChainsError("there is no document to score")
+    return list(gold)
+
+
+def _listed(names: Collection[str], shown: int = 5) -> str:
+    """How many names there are, and the first few."""
+    more = ", ..." if len(names) > shown else ""
+    return f"{len(names)} ({', '.join(map(repr, sorted(names)[:shown]))}{more})"
+
+
+def _chain_of_mention(chains: Chains, place: str) -> dict[Hashable, int]:
+    """The index of the chain that each mention is in."""
+    chain_of: dict[Hashable, int] = {}
+    for index, chain in enumerate(chains):
+        if not chain:
+            raise ChainsError(f"{place}: chain {index} is empty")
+        for mention in chain:
+            if mention in chain_of:
+                twice = "twice in one chain" if chain_of[mention] == index else "in two chains"
+                raise ChainsError(f"{place}: mention {mention!r} is {twice}")
+            chain_of[mention] = index
+    return chain_of
+
+
+def _without_singletons(chains: Chains) -> Chains:
+    return [chain for chain in chains if len(chain) > 1]
+
+
+def _with_system_mentions(gold: Chains, system: Chains) -> Chains:
+    """The gold chains and a singleton for every mention that only the system has."""
+    known = {mention for chain in gold for mention in chain}
+    return [*gold, *([mention] for chain in system for mention in chain if mention not in known)]
+
+
+def _pooled(pairs: Sequence[tuple[Chains, Chains]]) -> MetricScores:
+    counts = count_documents(pairs)
+    ratios = {name: _ratios(rows.sum(axis=0)) for name, rows in counts.fractions.items()}
+    ratios["blanc"] = _blanc_ratios(counts.links.sum(axis=0), without_links=0.0)
+    return _as_scores(ratios)
+
+
+def _scorch(pairs: Sequence[tuple[Chains, Chains]]) -> MetricScores:
+    counts = count_documents(
+        [(_with_system_mentions(gold, system), system) for gold, system in pairs]
+    )
+    ratios = {name: _ratios(rows) for name, rows in counts.fractions.items()}
+    ratios["blanc"] = _blanc_ratios(counts.links, without_links=1.0)
+    gold_mentions, system_mentions = counts.mentions.T
+    weights = np.stack((gold_mentions, system_mentions, gold_mentions + system_mentions), axis=1)
+    # Without any mention scorch fails on folders; on a single file it prints the plain score.
+    weights = np.where(weights.sum(axis=0) > 0, weights, 1)
+    return _as_scores(
+        {name: (rows * weights).sum(axis=0) / weights.sum(axis=0) for name, rows in ratios.items()}
+    )
+
+
+def _as_scores(ratios: Mapping[str, np.ndarray]) -> MetricScores:
+    return MetricScores(**{name: Score(*values.tolist()) for name, values in ratios.items()})
+
+
+def _divide(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
+    """The quotients, 0 where the denominator is."""
+    return numerators / np.where(denominators == 0, 1, denominators)
+
+
+def _ratios(fractions: np.ndarray) -> np.ndarray:
+    """Numerator and denominator of recall, of precision [..., 4] -> R, P, F1 [..., 3]."""
+    recall = _divide(fractions[..., 0], fractions[..., 1])
+    precision = _divide(fractions[..., 2], fractions[..., 3])
+    f1 = _divide(2 * recall * precision, recall + precision)
+    return np.stack((recall, precision, f1), axis=-1)
+
+
+def _blanc_ratios(links: np.ndarray, without_links: float) -> np.ndarray:
+    """BLANC of link counts; gold with one kind of link only is scored on that kind alone.
+
+    Args:
+        links: [..., 2, 3], as in `DocumentCounts`.
+        without_links: the score where gold has no link of either kind.
+
+    Returns:
+        R, P, F1 [..., 3].
+    """
+    correct, gold, system = links[..., 0], links[..., 1], links[..., 2]
+    kinds = _ratios(np.stack((correct, gold, correct, system), axis=-1))  # [..., 2, 3]
+    in_gold = gold[..., None] > 0
+    kinds_in_gold = in_gold.sum(axis=-2)
+    mean = _divide((kinds * in_gold).sum(axis=-2), kinds_in_gold)
+    return np.where(kinds_in_gold > 0, mean, without_links)

@@ -1,0 +1,30 @@
+"""Mentions whose predicted box is wrong, as errors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from metrics.error_analysis.errors import WRONG_BOXES, Error
+from metrics.grounding_scores import GroundedMention, is_right
+from utils.text.spans import Span
+
+
+def find_wrong_boxes(
+    document: str, mentions: Iterable[tuple[Span, GroundedMention]], pronouns: Collection[str]
+) -> list[Error]:
+    """What the grounding scores count as wrong.
+
+    Args:
+        document: where the mentions are.
+        mentions: those with a gold box, and their characters.
+        pronouns: as `score_grounding` takes them.
+    """
+    return [
+        Error(document, WRONG_BOXES, _kind(mention, pronouns), (span,))
+        for span, mention in mentions
+        if not is_right(mention)
+    ]
+
+
+def _kind(mention: GroundedMention, pronouns: Collection[str]) -> str:
+    return "pronouns" if mention.phrase.strip().lower() in pronouns else "nouns"

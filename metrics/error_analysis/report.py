@@ -1,0 +1,160 @@
+"""The errors of a system to read: a table of the sorts, and examples with the text around."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from metrics.error_analysis.errors import (
+    LINK_SORTS,
+    SORTS,
+    WRONG_BOXES,
+    Error,
+    Errors,
+    SpanChains,
+)
+from metrics.error_analysis.marked_text import (
+    labelled_lines,
+    marked_text,
+    numbered,
+    numbered_alike,
+    windows_around,
+)
+from utils.printable import visible
+from utils.text.spans import Span
+
+TITLES = {
+    "missed_links": "missed links",
+    "wrong_links": "wrong links",
+    "missed_mentions": "missed mentions",
+    "extra_mentions": "extra mentions",
+    "wrong_boundaries": "wrong boundaries",
+    "split_chains": "split chains",
+    "merged_chains": "merged chains",
+    "missed_chains": "missed chains",
+    "extra_chains": "extra chains",
+    WRONG_BOXES: "wrong boxes",
+}
+_CONTEXT = 60  # characters on either side of a mention
+_MOST_MENTIONS = 4  # that an example shows of a chain
+_LONGEST_PHRASE = 40  # characters
+
+
+def format_errors(errors: Errors) -> str:
+    """A table to read: of every sort and kind how many could be wrong, how many are, the share.
+
+    Links have a column more, for those that no other link could have mended, where there are any.
+    """
+    undetected = any(errors.count(sort).undetected for sort in LINK_SORTS)
+    heading = f"{'errors':22}{'of':>8}{'wrong':>8}{'share':>9}"
+    lines = [heading + (f"{'undetected':>12}" if undetected else "")]
+    for sort, kinds in SORTS.items():
+        lines.append(_row(errors, sort, "", undetected))
+        if errors.of(sort):
+            lines += [_row(errors, sort, kind, undetected) for kind in kinds]
+    return "\n".join(lines)
+
+
+def _row(errors: Errors, sort: str, kind: str, undetected: bool) -> str:
+    count = errors.count(sort, kind)
+    title = f"  {kind}" if kind else TITLES[sort]
+    share = f"{100 * count.wrong / count.of:7.1f} %" if count.of else f"{'-':>9}"
+    last = f"{count.undetected:>12}" if undetected and sort in LINK_SORTS else ""
+    return f"{title:22}{count.of:>8}{count.wrong:>8}{share}{last}"
+
+
+def format_examples(
+    errors: Errors,
+    texts: Mapping[str, str],
+    gold: Mapping[str, SpanChains],
+    system: Mapping[str, SpanChains],
+    *,
+    examples: int,
+    colour: bool,
+) -> str:
+    """Some errors of every sort and kind, spread evenly over all of them.
+
+    Args:
+        errors: what `find_errors` found in the other arguments.
+        examples: how many of each kind, at most.
+        colour: give each chain a colour, by terminal codes.
+    """
+    blocks = []
+    for sort, kinds in SORTS.items():
+        for kind in kinds or ("",):
+            chosen = _spread(errors.of(sort, kind), examples)
+            if not chosen:
+                continue
+            count = errors.count(sort, kind)
+            title = ", ".join(filter(None, (TITLES[sort], kind)))
+            blocks.append(f"{title}: {count.wrong} of {count.of}")
+            for error in chosen:
+                name = error.document
+                blocks.append(_example(error, texts[name], gold[name], system[name], colour))
+    return "\n\n".join(blocks)
+
+
+def format_text(text: str, system: SpanChains, gold: SpanChains | None, *, colour: bool) -> str:
+    """A text with the predicted chains marked, and beneath with the gold ones where known.
+
+    A gold chain has the number of the predicted one that it has most in common with.
+    """
+    predicted = numbered(system)
+    lines = {"predicted": marked_text(text, predicted, colour=colour)}
+    if gold is not None:
+        lines["gold"] = marked_text(text, numbered_alike(gold, predicted), colour=colour)
+    return labelled_lines(lines, indent=2)
+
+
+def _spread(errors: Sequence[Error], most: int) -> list[Error]:
+    """At most so many of the errors: the middle one of each of as many equal stretches."""
+    shown = min(most, len(errors))
+    return [errors[(2 * index + 1) * len(errors) // (2 * shown)] for index in range(shown)]
+
+
+def _example(error: Error, text: str, gold: SpanChains, system: SpanChains, colour: bool) -> str:
+    """What is wrong, and the text around with the chains that it is about, on both sides."""
+    predicted = numbered(system)
+    sides = {"predicted": predicted, "gold": numbered_alike(gold, predicted)}
+    shown = error.spans[:_MOST_MENTIONS]
+    about = {
+        number
+        for side in sides.values()
+        for number, chain in side.items()
+        if not set(shown).isdisjoint(chain)
+    }
+    windows = windows_around(text, shown, _CONTEXT)
+    lines = {
+        name: marked_text(
+            text,
+            {number: chain for number, chain in side.items() if number in about},
+            windows=windows,
+            pointed_at=shown,
+            colour=colour,
+        )
+        for name, side in sides.items()
+    }
+    title = f"  {visible(error.document)}: {describe(error, text)}"
+    return f"{title}\n{labelled_lines(lines, indent=4)}"
+
+
+def describe(error: Error, text: str) -> str:
+    """What is wrong in a few words; the text is that of the error's document."""
+    phrases = [_quoted(text, span) for span in error.spans[:_MOST_MENTIONS]]
+    first, *others = phrases
+    if error.sort == "missed_links":
+        told = f"{first} is not linked to {others[0]}"
+    elif error.sort == "wrong_links":
+        told = f"{first} is linked to {others[0]}"
+    elif error.sort == "wrong_boundaries":
+        told = f"{others[0]} in place of {first}"
+    else:
+        more = ", …" if len(error.spans) > len(phrases) else ""
+        told = ", ".join(phrases) + more
+    return told
+
+
+def _quoted(text: str, span: Span) -> str:
+    phrase = visible(text[slice(*span)])
+    if len(phrase) > _LONGEST_PHRASE:
+        phrase = f"{phrase[: _LONGEST_PHRASE - 1]}…"
+    return f'"{phrase}"'

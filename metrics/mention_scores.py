@@ -1,0 +1,130 @@
+"""How well the mentions of texts are found; a mention counts where both its ends are exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from utils.text.spans import (
+    MentionScores,
+    Span,
+    score_spans,
+)
+
+# Probabilities that the threshold of mentions is chosen from.
+MENTION_THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.01), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSpan:
+    """A stretch of a text that may be a mention, and how probable the model holds it to be.
+
+    Attributes:
+        start, end: characters, the end exclusive.
+        probability: from 0 to 1.
+    """
+
+    start: int
+    end: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class MentionScoresByKind:
+    """The scores of all mentions, of the pronouns, and of all others."""
+
+    overall: MentionScores
+    nouns: MentionScores
+    pronouns: MentionScores
+
+    def rows(self) -> dict[str, MentionScores]:
+        """The three by what to call them."""
+        return {"overall": self.overall, "nouns": self.nouns, "pronouns": self.pronouns}
+
+    def to_json(self) -> dict[str, Any]:
+        """Precision, recall and F1 in percent, and how many mentions there are and are found."""
+        return {
+            name: {
+                "precision": 100 * scores.precision,
+                "recall": 100 * scores.recall,
+                "f1": 100 * scores.f1,
+                "gold": scores.gold,
+                "found": scores.found,
+            }
+            for name, scores in self.rows().items()
+        }
+
+
+def choose_mention_threshold(
+    scored: Sequence[Sequence[ScoredSpan]], gold: Sequence[Sequence[Span]]
+) -> tuple[float, MentionScores]:
+    """The probability above which stretches are best taken for mentions, by their F1.
+
+    Args:
+        scored: what may be mentions of each narration.
+        gold: where the gold mentions of each stand.
+
+    Returns:
+        The threshold, the middle one of equals, and the scores that it gives.
+    """
+    scores = []
+    for threshold in MENTION_THRESHOLDS:
+        found = (spans_above(of_narration, threshold) for of_narration in scored)
+        scores.append(score_spans(found, gold))
+    f1 = np.asarray([of_threshold.f1 for of_threshold in scores])
+    best = np.flatnonzero(f1 >= f1.max() - 1e-9)
+    chosen = best[len(best) // 2]
+    return float(MENTION_THRESHOLDS[chosen]), scores[chosen]
+
+
+def spans_above(scored: Sequence[ScoredSpan], threshold: float) -> list[Span]:
+    """Those above a probability, sorted by their start, the outer of those that start together
+    first."""
+    spans = ((span.start, span.end) for span in scored if span.probability > threshold)
+    return sorted(spans, key=lambda span: (span[0], -span[1]))
+
+
+def score_mentions(
+    gold: Mapping[str, Sequence[Span]],
+    found: Mapping[str, Sequence[Span]],
+    texts: Mapping[str, str],
+    pronouns: Collection[str],
+) -> MentionScoresByKind:
+    """Compare found spans with gold ones, all together, and pronouns and others apart.
+
+    Args:
+        gold, found: the spans of each document, each once.
+        texts: of the same documents.
+        pronouns: of the texts' language, in lower case.
+    """
+
+    def is_pronoun(phrase: str) -> bool:
+        return phrase.lower() in pronouns
+
+    def score(counts: Callable[[str], bool]) -> MentionScores:
+        totals = np.zeros(3, dtype=int)
+        for document, text in texts.items():
+            of_gold, of_found = (
+                {(start, end) for start, end in spans[document] if counts(text[start:end])}
+                for spans in (gold, found)
+            )
+            totals += len(of_gold), len(of_found), len(of_gold & of_found)
+        return MentionScores(*totals.tolist())
+
+    return MentionScoresByKind(
+        overall=score(lambda phrase: True),
+        nouns=score(lambda phrase: not is_pronoun(phrase)),
+        pronouns=score(is_pronoun),
+    )
+
+
+def format_mention_scores(scores: MentionScoresByKind) -> str:
+    """A table to read, in percent."""
+    lines = [f"{'mentions':10}{'gold':>8}{'found':>8}{'R':>8}{'P':>8}{'F1':>8}"]
+    for name, row in scores.rows().items():
+        values = "".join(f"{100 * value:8.2f}" for value in (row.recall, row.precision, row.f1))
+        lines.append(f"{name:10}{row.gold:>8}{row.found:>8}{values}")
+    return "\n".join(lines)

@@ -1,0 +1,78 @@
+"""What the pages say is so: their options, keys, files, links and commands."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.support import commands_page
+from utils.config import Config, read_config_file
+
+PAGES = sorted(
+    path.relative_to(REPOSITORY).as_posix()
+    for path in [REPOSITORY / "README.md", *REPOSITORY.glob("*/*.md")]
+    if ".venv" not in path.parts
+)
+ROW = re.compile(r"^\| `(\w+)` \| `(.*?)` \| (?:`(--[\w-]+)`)? ?\| (.+) \|$", re.MULTILINE)
+
+
+def text_of(page: str) -> str:
+    return (REPOSITORY / page).read_text(encoding="utf-8")
+
+
+def headings(page: str) -> set[str]:
+    """The names by which a link reaches the headings of a page."""
+    titles = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_page_of_options_is_what_the_commands_say() -> None:
+    told = " ".join(commands_page.page().split())
+    assert " ".join(text_of("docs/commands.md").split()) == told, (
+        "python -m tests.support.commands_page"
+    )
+
+
+@pytest.mark.parametrize("name", commands_page.names())
+def test_every_option_is_explained(name: str) -> None:
+    for words, parser in commands_page.with_subcommands(commands_page.parser_of(name)):
+        for action in parser._actions:
+            assert action.help, f"{words} {action.dest}"
+
+
+def test_the_page_of_the_configuration_has_every_key_with_its_default_and_option() -> None:
+    rows = ROW.findall(text_of("docs/configuration.md"))
+    told = {key: json.loads(default) for key, default, _, _ in rows}
+    assert len(told) == len(rows)
+    assert told == {field.name: field.default for field in fields(Config)}
+    options = {
+        action.dest: action.option_strings[0]
+        for action in commands_page.parser_of("main.py")._actions
+    }
+    for key, _, option, _ in rows:
+        assert option == options.get(key, ""), key
+
+
+def test_the_page_of_the_configuration_names_every_file() -> None:
+    page = text_of("docs/configuration.md")
+    for path in (REPOSITORY / "configs").iterdir():
+        assert path.name in page, path
+        if path.name not in ("config_bert.json", "uniter-base.json"):
+            read_config_file(path)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    folder = (REPOSITORY / page).parent
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
+        if "://" in target:
+            continue
+        path, _, heading = target.partition("#")
+        found = (folder / path).resolve() if path else REPOSITORY / page
+        assert found.exists(), target
+        if heading:
+            assert heading in headings(found.relative_to(REPOSITORY).as_posix()), target

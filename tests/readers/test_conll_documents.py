@@ -1,0 +1,168 @@
+"""Narrations as CoNLL-2012 documents: what is written is read again with the same chains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.narration import Mention, Narration, Sentence
+from data.readers import read_narrations
+from data.readers.conll_documents import narration_of
+from data.writers.conll import (
+    cuts_words,
+    document_of,
+    mention_words,
+    word_spans,
+)
+from metrics.chains import chains_from_labels
+from metrics.conll_files import read_conll
+from metrics.coreference_scores import score_chains
+from test_coref import conll_losses, write_conll_files
+from utils.text.conll import (
+    ConllDocument,
+    crossing_pairs,
+    write_documents,
+)
+
+TEXT = "A man's dog barks: he, I'd say, is hungry."
+
+
+def narration(*phrases: str, text: str = TEXT, **fields: object) -> Narration:
+    """A text with a mention for each phrase, each in its own chain."""
+    starts = [text.index(phrase) for phrase in phrases]
+    mentions = [Mention(s, s + len(p), p, p) for s, p in zip(starts, phrases, strict=True)]
+    return Narration("n", text, tuple(sorted(mentions, key=lambda m: m.start)), **fields)
+
+
+def random_narration(seed: int) -> Narration:
+    """Sentences of words, with nested mentions in random chains, some of the same words."""
+    random = np.random.default_rng(seed)
+    words = tuple(f"w{index}" for index in range(int(random.integers(3, 40))))
+    ends = [len(" ".join(words[: index + 1])) for index in range(len(words))]
+    starts = [end - len(word) for end, word in zip(ends, words, strict=True)]
+    spans: list[tuple[int, int]] = []
+    for _ in range(25):
+        first, last = sorted(random.integers(0, len(words), 2).tolist())
+        if not any(a < first <= b < last or first < a <= last < b for a, b in spans):
+            spans.append((first, last))
+    spans = sorted(set(spans), key=lambda span: (span[0], -span[1]))
+    chains = random.integers(0, 6, len(spans)).tolist()
+    cut = len(words) // 2
+    return Narration(
+        f"n{seed}",
+        " ".join(words),
+        tuple(
+            Mention(starts[first], ends[last], " ".join(words[first : last + 1]), str(chain))
+            for (first, last), chain in zip(spans, chains, strict=True)
+        ),
+        words=words,
+        sentences=(Sentence(0, ends[cut - 1], "Ann"), Sentence(starts[cut], ends[-1])),
+    )
+
+
+def gold(narrations: Sequence[Narration]) -> dict[str, list[list[int]]]:
+    return {n.id: chains_from_labels([m.chain for m in n.mentions]) for n in narrations}
+
+
+def grouped(of: Narration) -> set[frozenset[tuple[int, int]]]:
+    """The chains as sets of spans of characters."""
+    chains: dict[str | None, set[tuple[int, int]]] = {}
+    for mention in of.mentions:
+        chains.setdefault(mention.chain, set()).add((mention.start, mention.end))
+    return set(map(frozenset, chains.values()))
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    narrations = [random_narration(seed) for seed in range(30)]
+    chains = gold(narrations)
+    write_documents(tmp_path / "train.conll", [document_of(n, chains[n.id]) for n in narrations])
+    again = read_narrations("conll", tmp_path, "train").narrations
+    assert [(n.id, n.text, n.words, n.sentences) for n in again] == [
+        (n.id, n.text, n.words, n.sentences) for n in narrations
+    ]
+    assert list(map(grouped, again)) == list(map(grouped, narrations))
+
+
+def test_files_score_as_the_chains_in_memory(tmp_path: Path, capsys) -> None:
+    narrations = [random_narration(seed) for seed in range(30)]
+    key = gold(narrations)
+    random = np.random.default_rng(0)
+    response = {
+        n.id: chains_from_labels(random.integers(0, 5, len(n.mentions)).tolist())
+        for n in narrations
+    }
+    write_conll_files(tmp_path, narrations, {"key": key, "response": response}, False)
+    assert "warning" not in capsys.readouterr().out
+    read = [read_conll(tmp_path / f"{side}.conll") for side in ("key", "response")]
+    assert score_chains(*read).to_json() == score_chains(key, response).to_json()
+
+
+def test_words_are_those_of_the_data_set_or_what_stands_between_white_space() -> None:
+    def words(of: Narration) -> list[str]:
+        return [of.text[start:end] for start, end in word_spans(of)]
+
+    text = "I 'd say so ."
+    assert words(narration(text=text, words=("I", "'d", "say", "so", "."))) == text.split()
+    assert words(narration(text=text, words=("other", "words"))) == "I ' d say so .".split()
+    assert words(narration(text="a-b  (é_1)")) == ["a", "-", "b", "(", "é_1", ")"]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "words", "cut"),
+    [
+        ("man", (1, 1), 0),
+        ("man's dog", (1, 4), 0),
+        ("an", (1, 1), 1),
+        ("og barks: h", (4, 7), 1),
+        (" barks:", (5, 6), 0),
+        (" ", None, 0),
+    ],
+)
+def test_a_mention_has_all_words_that_it_touches(
+    phrase: str, words: tuple[int, int] | None, cut: int
+) -> None:
+    of = narration(phrase)
+    assert mention_words(of) == [words]
+    assert cuts_words(of) == cut
+
+
+def test_words_belong_to_the_sentence_where_they_begin() -> None:
+    of = narration(text="One two. So three", sentences=(Sentence(4, 8, "Ann"), Sentence(12, 17)))
+    found = [(sentence.words, sentence.speaker) for sentence in document_of(of, []).sentences]
+    assert found == [(("One",), None), (("two", "."), "Ann"), (("So",), None), (("three",), None)]
+
+
+def test_what_a_file_cannot_hold_is_counted() -> None:
+    of = narration("dog barks", "barks: he", "ungry", "hungry", " ")
+    document = document_of(of, [[0], [1, 2], [3, 4]])
+    assert list(conll_losses([of], [document]).values()) == [1, 1, 1, 1]
+    assert crossing_pairs(document) == 1
+
+
+def test_columns_hold_no_white_space_and_no_comment(tmp_path: Path) -> None:
+    of = Narration("#1 x", "a\u00a0b c", (Mention(0, 3, "a b", "0"),), words=("a\u00a0b", "c"))
+    write_documents(tmp_path / "train.conll", [document_of(of, [[0]])])
+    (again,) = read_narrations("conll", tmp_path, "train").narrations
+    assert (again.id, again.text) == ("#1 x", "a_b c")
+    assert [(m.start, m.end) for m in again.mentions] == [(0, 3)]
+
+
+def test_chains_are_written_as_the_official_scorer_writes_them(tmp_path: Path) -> None:
+    text = "He saw it"
+    of = narration("He saw it", "He", "it", text=text, words=tuple(text.split()))
+    write_documents(tmp_path / "x.conll", [document_of(of, [[0], [1, 2]])])
+    lines = (tmp_path / "x.conll").read_text().splitlines()
+    assert lines[0] == "#begin document (n); part 000" and lines[-1] == "#end document"
+    assert [line.split("\t")[-1] for line in lines[1:4]] == ["(0|(1)", "-", "(1)|0)"]
+    assert {len(line.split("\t")) for line in lines[1:4]} == {13}
+
+
+def test_a_document_of_several_parts_keeps_its_number(tmp_path: Path) -> None:
+    of = document_of(narration("dog"), [[0]])
+    path = tmp_path / "train.conll"
+    write_documents(path, [ConllDocument("n", 3, of.sentences, of.chains)])
+    assert read_conll(path) == {"n; part 3": [[(4, 4)]]}
+    assert narration_of(of, "n").mentions[0].phrase == "dog"

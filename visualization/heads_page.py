@@ -1,0 +1,126 @@
+"""The page of a split whose chains have heads: dialogues, and the frames that show the heads."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from data.files import BadRecord
+from data.media.images import Picture as PictureFile
+from data.media.images import read_picture
+from data.narration import Narration
+from data.readers import RegionFrame, read_frames
+from data.readers.report import ReadReport
+from inference.resolution import Resolution
+from inference.split_predictions import ResolvedSplit
+from metrics.alignment_scores import Documents, HeadedChain
+from metrics.error_analysis.errors import WRONG_BOXES, Error
+from utils.files import write_text
+from utils.text.languages import Language
+from visualization.page import page_of
+from visualization.page_content import (
+    Box,
+    Picture,
+    ShownText,
+    Side,
+    picture_uri,
+)
+from visualization.split_page import (
+    page_title,
+    training_curves,
+    turns_of,
+)
+
+
+def write_heads_page(
+    options: argparse.Namespace,
+    split: ResolvedSplit,
+    resolutions: Sequence[Resolution],
+    gold: Documents,
+    system: Documents,
+    scores: Mapping[str, float],
+) -> None:
+    """Write the page of dialogues to `options.page`, and say so.
+
+    Args:
+        resolutions: of the dialogues to show.
+        gold, system: their chains.
+        scores: of all of them, in percent, by their names.
+
+    Raises:
+        BadRecord: a frame cannot be read, and bad records are not skipped.
+    """
+    frames = read_frames(split.dataset, split.data_root, split.name)
+    report = ReadReport(split.dataset, split.name, options.skip_bad_records)
+    texts = []
+    for resolution in resolutions:
+        name = resolution.narration.id
+        shown = _shown(resolution, frames[name], gold[name], system[name], report)
+        wrong = list(_wrong_heads(shown, gold[name], system[name], split.language))
+        texts.append(replace(shown, errors=wrong))
+    figures = training_curves(options.save_name)
+    title = page_title("Chains and heads", split, options)
+    write_text(options.page, page_of(texts, title=title, scores=scores, figures=figures))
+    print(f"\nwrote the page of {len(texts)} dialogues to {options.page}")
+    if report.skipped:
+        print("\n".join(report.lines()))
+
+
+def _shown(
+    resolution: Resolution,
+    frames: Sequence[RegionFrame],
+    gold: Sequence[HeadedChain],
+    system: Sequence[HeadedChain],
+    report: ReadReport,
+) -> ShownText:
+    """A dialogue with the frames that its heads are described in, each of them once."""
+    narration, boxes = resolution.narration, resolution.regions_xyxy.tolist()
+    by_number = {frame.number: frame for frame in frames}
+    numbers = sorted(by_number)
+
+    def side(chains: Sequence[HeadedChain]) -> Side:
+        of_mentions = {
+            span: [Box(tuple(boxes[chain.head]), numbers.index(frames[chain.head].number))]
+            for chain in chains
+            if chain.head is not None and 0 <= chain.head < len(boxes)
+            for span in chain.mentions
+        }
+        return Side([sorted(chain.mentions) for chain in chains], of_mentions)
+
+    return ShownText(
+        title=narration.id,
+        text=narration.text,
+        predicted=side(system),
+        gold=side(gold),
+        pictures=[_picture(by_number[n], narration, report) for n in numbers],
+        turns=turns_of(narration),
+    )
+
+
+def _picture(frame: RegionFrame, narration: Narration, report: ReadReport) -> Picture:
+    """A frame, an empty one of its proportions where its picture is not at hand."""
+    caption = f"frame {frame.number}"
+    if frame.path is not None:
+        try:
+            picture = read_picture(PictureFile(f"{narration.id}, {caption}", frame.path))
+            return Picture(picture.size, picture_uri(picture), caption)
+        except BadRecord as problem:
+            report.refuse(problem)
+    return Picture(narration.image_size, None, caption)
+
+
+def _wrong_heads(
+    shown: ShownText,
+    gold: Sequence[HeadedChain],
+    system: Sequence[HeadedChain],
+    language: Language,
+) -> Iterator[Error]:
+    """The gold mentions that have another head than what was predicted, or have one where the other
+    side has none."""
+    predicted = {span: chain.head for chain in system for span in chain.mentions}
+    for chain in gold:
+        for span in sorted(chain.mentions):
+            if predicted.get(span) != chain.head:
+                kind = "pronouns" if language.kind_of(shown.text[slice(*span)]) else "nouns"
+                yield Error(shown.title, WRONG_BOXES, kind, (span,))

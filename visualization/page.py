@@ -1,0 +1,155 @@
+"""A page to look at: texts with their chains, and pictures with their boxes.
+
+The page is one file that loads nothing from anywhere. All that comes from data is text in it: its
+policy lets no script run but the page's own. What is predicted stands beside what is known; a gold
+chain has the number of the predicted one that it has most in common with.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+from metrics.error_analysis.errors import SORTS, Error
+from metrics.error_analysis.marked_text import numbered, numbered_alike
+from metrics.error_analysis.report import TITLES, describe
+from utils.text.spans import Span
+from visualization.page_boxes import pictures
+from visualization.page_content import ShownText
+from visualization.page_text import (
+    escaped,
+    marked,
+    span_name,
+)
+
+_TEMPLATE = Path(__file__).with_suffix(".html")
+_STYLE = Path(__file__).with_suffix(".css")
+_SCRIPT = Path(__file__).with_suffix(".js")
+# Both in the style. The colours are told apart by the colour-blind; chains after the first six have
+# them again, with another line under their mentions. Grey is for single mentions.
+_COLOURS, _LINES = 6, 3
+
+
+def page_of(
+    texts: Sequence[ShownText],
+    *,
+    title: str = "Chains of mentions",
+    scores: Mapping[str, float] | None = None,
+    figures: Sequence[tuple[str, bytes]] = (),
+) -> str:
+    """The page of some texts, as HTML.
+
+    Args:
+        scores: of all texts together, in percent, by their names.
+        figures: what else is to be seen, above the texts: titles, and pictures as PNG.
+    """
+    script = _SCRIPT.read_text(encoding="utf-8")
+    checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        policy="default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{checksum}'",
+        style=_STYLE.read_text(encoding="utf-8"),
+        script=script,
+        title=escaped(title),
+        scores=_score_list(scores or {}),
+        figures="".join(_figure(*figure) for figure in figures),
+        filters=_filters(texts),
+        sections="\n".join(_section(number, text) for number, text in enumerate(texts, start=1)),
+    )
+
+
+def _score_list(scores: Mapping[str, float]) -> str:
+    rows = (
+        f"<div><dt>{escaped(name)}</dt><dd>{score:.1f}</dd></div>" for name, score in scores.items()
+    )
+    return f'<dl class="scores">{"".join(rows)}</dl>' if scores else ""
+
+
+def _figure(title: str, content: bytes) -> str:
+    uri = "data:image/png;base64," + base64.b64encode(content).decode()
+    name = escaped(title)
+    return (
+        f'<details class="extra"><summary>{name}</summary><img src="{uri}" alt="{name}"></details>'
+    )
+
+
+def _filters(texts: Sequence[ShownText]) -> str:
+    """What chooses the texts to see: a button for every sort of error and for every kind."""
+    if all(text.gold is None for text in texts):
+        return ""
+    errors = [error for text in texts for error in text.errors]
+    sorts = Counter(error.sort for error in errors)
+    kinds = Counter(error.kind for error in errors)
+    all_kinds = dict.fromkeys(kind for of_sort in SORTS.values() for kind in of_sort)
+    rows = [f'<p class="count" role="status">{len(texts)} of {len(texts)} shown</p>']
+    if any(text.gold is not None and text.gold.boxes for text in texts):
+        rows.append('<label><input type="checkbox" id="all-gold"> gold boxes (dashed)</label>')
+    rows += _buttons("sort", "Errors", {s: TITLES[s] for s in TITLES if sorts[s]}, sorts)
+    rows += _buttons("kind", "Of kind", {kind: kind for kind in all_kinds if kinds[kind]}, kinds)
+    return "\n".join(['<div class="filters">', *rows, "</div>"])
+
+
+def _buttons(
+    group: str, heading: str, titles: Mapping[str, str], counts: Mapping[str, int]
+) -> Iterator[str]:
+    buttons = "".join(
+        f'<button type="button" aria-pressed="false" data-{group}="{value}">{title} '
+        f"<span>{counts[value]}</span></button>"
+        for value, title in titles.items()
+    )
+    if buttons:
+        yield f'<div role="group" aria-label="{heading}"><b>{heading}</b>{buttons}</div>'
+
+
+def _section(number: int, shown: ShownText) -> str:
+    sides = {"predicted": numbered(shown.predicted.chains)}
+    if shown.gold is not None:
+        sides["gold"] = numbered_alike(shown.gold.chains, sides["predicted"])
+    attributes = _attributes(*sides.values())
+    title = escaped(shown.title)
+    scores = " · ".join(f"{escaped(name)} {score:.1f}" for name, score in shown.scores.items())
+    parts = [
+        f'<section id="n{number}" aria-label="{title}">',
+        f'<h2><a href="#n{number}">{title}</a> <small>{scores}</small></h2>',
+        '<div class="columns">',
+        pictures(shown, sides["predicted"], sides.get("gold", {}), attributes),
+        '<div class="sides">',
+    ]
+    for name, chains in sides.items():
+        heading = f"<h3>{name}</h3>" if len(sides) > 1 else ""
+        text = marked(shown.text, chains, shown.turns, attributes)
+        parts.append(f'<div class="side">{heading}<p class="text" dir="auto">{text}</p></div>')
+    parts.append("</div></div>")
+    if shown.errors:
+        items = "\n".join(_error(error, shown.text) for error in shown.errors)
+        parts.append(f'<ul class="errors">{items}</ul>')
+    return "\n".join([*parts, "</section>"])
+
+
+def _attributes(*sides: Mapping[int, Sequence[Span]]) -> dict[int, str]:
+    """What everything of a chain has, by the number of the chain.
+
+    Chains of several mentions, on either side, have the colours in turn.
+    """
+    several = sorted({number for side in sides for number in side if len(side[number]) > 1})
+    places = {number: place for place, number in enumerate(several)}
+    attributes = {}
+    for number in {number for side in sides for number in side}:
+        line, colour = divmod(places[number], _COLOURS) if number in places else (0, -1)
+        attributes[number] = (
+            f'data-chain="{number}" data-colour="{colour + 1}" data-line="{line % _LINES}"'
+        )
+    return attributes
+
+
+def _error(error: Error, text: str) -> str:
+    spans = " ".join(map(span_name, error.spans))
+    title = ", ".join(filter(None, (TITLES[error.sort], error.kind)))
+    return (
+        f'<li tabindex="-1" data-sort="{error.sort}" data-kind="{error.kind}" '
+        f'data-spans="{spans}"><b>{title}</b> {escaped(describe(error, text))}</li>'
+    )

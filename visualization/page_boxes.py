@@ -1,0 +1,122 @@
+"""Pictures as HTML, with the boxes of mentions over them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from metrics.error_analysis.errors import WRONG_BOXES
+from utils.text.spans import Span
+from visualization.page_content import (
+    Box,
+    Picture,
+    ShownText,
+)
+from visualization.page_text import escaped, span_name
+
+_Chains = Mapping[int, Sequence[Span]]
+_SIGNS = {"right": "✓", "wrong": "✗", "": ""}
+_EDGE = 0.07  # of a picture: a box that begins there has no room above it for its number
+
+
+def pictures(
+    shown: ShownText, predicted: _Chains, gold: _Chains, attributes: Mapping[int, str]
+) -> str:
+    """The pictures of a text with their boxes; nothing where there are none.
+
+    Args:
+        predicted, gold: chains by their numbers.
+        attributes: of everything of a chain, by its number.
+    """
+    if not shown.pictures:
+        return ""
+    boxes = [*_gold_boxes(shown, gold), *_predicted_boxes(shown, predicted)]
+    # The largest first, so that the smaller ones lie over it and can be pointed at.
+    boxes.sort(key=lambda drawn: -_size(drawn.box))
+    elements = []
+    for index, picture in enumerate(shown.pictures):
+        of_picture = [
+            _element(drawn, shown.text, attributes[drawn.number])
+            for drawn in boxes
+            if drawn.box.picture == index
+        ]
+        elements.append(_picture(picture, of_picture))
+    return f'<div class="pictures">{"".join(elements)}</div>'
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A box and what is to be seen of it.
+
+    Attributes:
+        span: its mention.
+        number: of the mention's chain.
+        looks: its classes in the style.
+        judged: "right", "wrong", or empty where that is not known.
+    """
+
+    box: Box
+    span: Span
+    number: int
+    looks: str
+    judged: str = ""
+
+
+def _predicted_boxes(shown: ShownText, chains: _Chains) -> Iterator[_Drawn]:
+    """Of every chain the surest box in each picture is always to be seen."""
+    known = {} if shown.gold is None else shown.gold.boxes
+    wrong = {span for error in shown.errors if error.sort == WRONG_BOXES for span in error.spans}
+    for number, chain in chains.items():
+        boxes = [(span, box) for span in chain for box in shown.predicted.boxes.get(span, ())]
+        surest = {}
+        # The first one of equals stays.
+        for _, box in sorted(reversed(boxes), key=lambda pair: pair[1].score or 0):
+            surest[box.picture] = box
+        for span, box in boxes:
+            looks = "box of-chain" if box is surest[box.picture] else "box"
+            judged = "wrong" if span in wrong else "right" if span in known else ""
+            yield _Drawn(box, span, number, looks, judged)
+
+
+def _gold_boxes(shown: ShownText, chains: _Chains) -> Iterator[_Drawn]:
+    if shown.gold is not None:
+        for number, chain in chains.items():
+            for span in chain:
+                for box in shown.gold.boxes.get(span, ()):
+                    yield _Drawn(box, span, number, "box gold")
+
+
+def _picture(picture: Picture, boxes: Sequence[str]) -> str:
+    width, height = picture.size
+    content = ""
+    if picture.uri is not None:
+        uri = html.escape(picture.uri)
+        # Not loaded lazily: what was never scrolled to would be missing from what is printed.
+        content = f'<img src="{uri}" alt="" width="{width}" height="{height}" decoding="async">'
+    caption = f"<figcaption>{escaped(picture.caption)}</figcaption>" if picture.caption else ""
+    return (
+        f'<figure><div class="picture" style="--ratio:{width}/{height}">{content}'
+        f"{''.join(boxes)}</div>{caption}</figure>"
+    )
+
+
+def _element(drawn: _Drawn, text: str, attributes: str) -> str:
+    box = drawn.box
+    x1, y1, x2, y2 = (100 * float(side) for side in box.xyxy)
+    place = "" if box.xyxy[1] >= _EDGE else " at-edge"
+    side = "gold" if "gold" in drawn.looks else "predicted"
+    score = "" if box.score is None else f"{box.score:.2f}"
+    phrase = escaped(text[slice(*drawn.span)])
+    told = ", ".join(filter(None, (phrase, side, score, drawn.judged)))
+    return (
+        f'<div class="{drawn.looks}{place}" tabindex="-1" role="img" {attributes} '
+        f'data-span="{span_name(drawn.span)}" aria-label="{drawn.number}: {told}" title="{told}" '
+        f'style="left:{x1:.2f}%;top:{y1:.2f}%;width:{x2 - x1:.2f}%;height:{y2 - y1:.2f}%">'
+        f'<span class="number">{drawn.number}{_SIGNS[drawn.judged]}</span></div>'
+    )
+
+
+def _size(box: Box) -> float:
+    x1, y1, x2, y2 = box.xyxy
+    return (x2 - x1) * (y2 - y1)

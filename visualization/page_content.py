@@ -1,0 +1,105 @@
+"""What a page shows of a text: chains on one side or on two, pictures with boxes, errors."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from metrics.error_analysis.errors import Error
+from utils.text.spans import Span
+
+_LONGEST_SIDE = 640  # pixels of a picture on the page, so that hundreds of them make a small file
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that a text is about, or a frame of its video.
+
+    Attributes:
+        size: (width, height), of which the proportions alone are read.
+        uri: as `picture_uri` gives it; None where only an empty frame can be drawn.
+        caption: what is written beneath, such as "frame 270"; may be empty.
+    """
+
+    size: tuple[int, int]
+    uri: str | None = None
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a mention is in one of the pictures of its text.
+
+    Attributes:
+        xyxy: relative to the picture.
+        picture: the index of the picture.
+        score: how sure it is, from 0 to 1; None where nothing says so, as of gold boxes.
+    """
+
+    xyxy: tuple[float, float, float, float]
+    picture: int = 0
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is predicted of a text, or what is known of it.
+
+    Attributes:
+        chains: the mentions of each, as characters, the end exclusive, none empty.
+        boxes: of the mentions that have any.
+    """
+
+    chains: Sequence[Sequence[Span]]
+    boxes: Mapping[Span, Sequence[Box]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where a speaker begins to speak.
+
+    Attributes:
+        start: the first character of the turn.
+        speaker: who speaks.
+    """
+
+    start: int
+    speaker: str
+
+
+@dataclass(frozen=True)
+class ShownText:
+    """A text on the page.
+
+    Attributes:
+        title: what it is called.
+        text: what is said.
+        predicted: its chains and boxes as they were predicted.
+        gold: as they are known; None where they are not.
+        pictures: that boxes lie in.
+        turns: in text order; each begins a line. Empty where nobody is named.
+        errors: what is wrong with what was predicted.
+        scores: of this text, in percent, by their names.
+    """
+
+    title: str
+    text: str
+    predicted: Side
+    gold: Side | None = None
+    pictures: Sequence[Picture] = ()
+    turns: Sequence[Turn] = ()
+    errors: Sequence[Error] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+def picture_uri(picture: Image.Image) -> str:
+    """A picture in RGB as an address that holds all of it, made smaller where it is large."""
+    small = picture.copy()
+    small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    content = io.BytesIO()
+    small.save(content, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

@@ -1,0 +1,61 @@
+"""Texts as HTML: nothing in them is live, and their mentions are elements."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+from metrics.error_analysis.nesting import brackets
+from utils.printable import visible
+from utils.text.spans import Span
+from visualization.page_content import Turn
+
+
+def escaped(text: str) -> str:
+    """A text that comes from data, fit for an element or for an attribute in double quotes."""
+    return html.escape(visible(text, keep="\n\t"))
+
+
+def span_name(span: Span) -> str:
+    """What the page's script knows a mention by."""
+    return f"{span[0]}-{span[1]}"
+
+
+def marked(
+    text: str,
+    chains: Mapping[int, Sequence[Span]],
+    turns: Sequence[Turn],
+    attributes: Mapping[int, str],
+) -> str:
+    """A text with its mentions as elements, in pieces where they cross.
+
+    Args:
+        chains: by their numbers.
+        turns: in text order; each begins a line.
+        attributes: of everything of a chain, by its number.
+    """
+    mentions = [(span, number) for number, chain in chains.items() for span in chain]
+    speaker_at = {turn.start: turn.speaker for turn in turns}
+    pieces: list[str] = []
+    previous = 0
+    for here in brackets([span for span, _ in mentions], {len(text), *speaker_at}):
+        pieces.append(escaped(text[previous : here.place]))
+        looks = "number"
+        for index in here.closing:
+            span, number = mentions[index]
+            if span[1] == here.place:
+                pieces.append(f'<span class="{looks}">{number}</span>')
+                looks = "number also"
+            pieces.append("</span>")
+        if here.place in speaker_at:
+            line_break = "<br>" if here.place else ""
+            pieces.append(f'{line_break}<b class="speaker">{escaped(speaker_at[here.place])}: </b>')
+        for index in here.opening:
+            span, number = mentions[index]
+            # Of a mention in pieces the first one alone is gone to.
+            focus = ' tabindex="-1"' if span[0] == here.place else ""
+            pieces.append(
+                f'<span class="mention"{focus} {attributes[number]} data-span="{span_name(span)}">'
+            )
+        previous = here.place
+    return "".join(pieces)

@@ -1,0 +1,176 @@
+"""The page of a resolved split: its texts with both sides, their pictures, and what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from types import MappingProxyType
+
+from data.files import BadRecord
+from data.media.images import Picture as PictureFile
+from data.media.images import read_picture
+from data.narration import Narration
+from data.readers.report import ReadReport
+from evaluation.gold_and_system import (
+    Compared,
+    grounded_by_span,
+    span_chains,
+)
+from inference.resolution import Resolution
+from inference.split_predictions import ResolvedSplit
+from metrics.error_analysis.box_errors import find_wrong_boxes
+from metrics.error_analysis.errors import Error
+from metrics.grounding_scores import pronouns_of
+from utils.checkpointing.run_folder import RunFolder
+from utils.errors import InputError
+from utils.files import write_text
+from utils.text.spans import Span
+from visualization.page import page_of
+from visualization.page_content import (
+    Box,
+    Picture,
+    ShownText,
+    Side,
+    Turn,
+    picture_uri,
+)
+
+
+def write_page(
+    options: argparse.Namespace,
+    split: ResolvedSplit,
+    sides: Compared,
+    *,
+    title: str,
+    errors: Iterable[Error] = (),
+    scores: Mapping[str, float],
+    scores_of: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    has_boxes: bool,
+) -> None:
+    """Write the page of a split to `options.page`, and say so.
+
+    Args:
+        sides: the chains to show.
+        errors: of the chains.
+        scores, scores_of: of the split and of each narration, in percent, by their names; the share
+            of right boxes is added.
+        has_boxes: whether to show predicted boxes, and which are wrong where that is known.
+
+    Raises:
+        BadRecord: a picture cannot be read, and bad records are not skipped.
+    """
+    grounded = grounded_by_span(split) if has_boxes else {}
+    pronouns = pronouns_of(split.language)
+    wrong = {name: find_wrong_boxes(name, grounded[name], pronouns) for name in grounded}
+    all_wrong = list(chain.from_iterable(wrong.values()))
+    errors_of: defaultdict[str, list[Error]] = defaultdict(list)
+    for error in [*errors, *all_wrong]:
+        errors_of[error.document].append(error)
+    report = ReadReport(split.dataset, split.name, options.skip_bad_records)
+    texts = []
+    for text in shown_texts(split, sides, has_boxes, report):
+        name = text.title
+        of_boxes = _box_score(grounded.get(name, ()), wrong.get(name, ()))
+        text_scores = {**scores_of.get(name, {}), **of_boxes}
+        texts.append(replace(text, errors=errors_of[name], scores=text_scores))
+    of_boxes = _box_score(list(chain.from_iterable(grounded.values())), all_wrong)
+    scores = {**scores, **of_boxes}
+    figures = training_curves(options.save_name)
+    write_text(options.page, page_of(texts, title=title, scores=scores, figures=figures))
+    print(f"wrote the page of {len(texts)} narrations to {options.page}")
+    if report.skipped:
+        print("\n".join(report.lines()))
+
+
+def page_title(what: str, split: ResolvedSplit, options: argparse.Namespace) -> str:
+    """What is shown of which split, and by which run."""
+    return f"{what}: {split.dataset}, {split.folder}, by {options.save_name.resolve().parent.name}"
+
+
+def training_curves(checkpoint: Path) -> list[tuple[str, bytes]]:
+    """A figure of what the run of a checkpoint logged, if it lies where its run left it."""
+    run = checkpoint.resolve().parent
+    if not RunFolder(run).log.is_dir():
+        return []
+    # Here, as matplotlib takes a second to import.
+    from visualization.curves import curves_png, read_curves
+
+    try:
+        return [("Training", curves_png({run.name: read_curves(run)}))]
+    except InputError as error:
+        print(f"the page has no training curves: {error}")
+        return []
+
+
+def shown_texts(
+    split: ResolvedSplit, sides: Compared, has_boxes: bool, report: ReadReport
+) -> Iterator[ShownText]:
+    """The narrations under their ids, in their order, with their sides and pictures.
+
+    Args:
+        report: is told of pictures that cannot be read.
+    """
+    predicted = span_chains(sides.narrations, sides.system, sides.boxes_known)
+    labelled = [narration for narration in sides.narrations if narration.id in sides.gold]
+    gold = span_chains(labelled, sides.gold, sides.boxes_known)
+    for narration, resolution in zip(sides.narrations, split.resolutions, strict=True):
+        boxes = predicted_boxes(resolution) if has_boxes else {}
+        known = narration.id in gold
+        yield ShownText(
+            title=narration.id,
+            text=narration.text,
+            predicted=Side(predicted[narration.id], boxes),
+            gold=Side(gold[narration.id], _gold_boxes(narration)) if known else None,
+            pictures=_pictures(narration, report),
+            turns=turns_of(narration),
+        )
+
+
+def _gold_boxes(narration: Narration) -> dict[Span, Sequence[Box]]:
+    return {
+        (mention.start, mention.end): [Box(box_xyxy) for box_xyxy in mention.boxes_xyxy]
+        for mention in narration.mentions
+        if mention.boxes_xyxy
+    }
+
+
+def _box_score(mentions: Sized, wrong: Sized) -> dict[str, float]:
+    return {"boxes": 100 - 100 * len(wrong) / len(mentions)} if mentions else {}
+
+
+def predicted_boxes(resolution: Resolution) -> dict[Span, Sequence[Box]]:
+    """The box of each mention that the model saw, by its characters."""
+    if resolution.boxes_xyxy is None or resolution.box_scores is None:
+        return {}
+    boxes = zip(resolution.boxes_xyxy.tolist(), resolution.box_scores.tolist(), strict=True)
+    return {
+        (mention.start, mention.end): [Box(tuple(box_xyxy), score=score)]
+        for mention, (box_xyxy, score) in zip(resolution.mentions, boxes, strict=True)
+        if score > 0
+    }
+
+
+def _pictures(narration: Narration, report: ReadReport) -> tuple[Picture, ...]:
+    """The narration's picture, or the frame of one that is not at hand."""
+    if narration.image_path is not None:
+        try:
+            # As it is stored, as the boxes of data sets are.
+            picture = read_picture(PictureFile(narration.id, narration.image_path))
+            return (Picture(picture.size, picture_uri(picture)),)
+        except BadRecord as problem:
+            report.refuse(problem)
+    return () if narration.image_size is None else (Picture(narration.image_size),)
+
+
+def turns_of(narration: Narration) -> list[Turn]:
+    """Where the speaker changes; nothing where speakers are not known."""
+    turns: list[Turn] = []
+    for sentence in narration.sentences:
+        if sentence.speaker is not None:
+            if not turns or turns[-1].speaker != sentence.speaker:
+                turns.append(Turn(sentence.start, sentence.speaker))
+    return turns
