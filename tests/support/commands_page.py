@@ -38,7 +38,7 @@ class _Parsing(Exception):
 
 def names() -> list[str]:
     """The commands' files, from the repository's root."""
-    rooms = ("tools", "benchmarks")
+    rooms = ("tools", "benchmarks", "experiments")
     files = [path for room in rooms for path in sorted((REPOSITORY / room).glob("*.py"))]
     return [
         *_COMMANDS,
