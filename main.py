@@ -89,7 +89,8 @@ MEASURED_NARRATIONS = 100
 
 def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Config, list[str]]:
     """The command line, the configuration that it and the file it names make, and what of that file
-    is not read."""
+    is not read.
+    """
     parser = argparse.ArgumentParser(description="Train a multimodal coreference model.")
     add_data_options(parser)
     parser.add_argument("--save_name", default="model", help="folder of the run under saved/")
@@ -254,7 +255,7 @@ def make_batches(
     where there is one, else over the labelled one.
 
     Args:
-        encoded: a dataset of narrations and the regions of their pictures.
+        encoded: a dataset of narrations and the regions of their images.
         taken: how many narrations of each part were trained on before, by its name.
     """
     masking = Masking(config.mlm_probability, config.seed) if config.mlm_probability else None

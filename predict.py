@@ -1,4 +1,4 @@
-"""Find the chains of mentions in texts of one's own, and their boxes in pictures.
+"""Find the chains of mentions in texts of one's own, and their boxes in images.
 
     python predict.py --save_name saved/RUN/models.pt --text "A man holds a dog. He pets it."
     python predict.py --save_name saved/RUN/models.pt --jsonl texts.jsonl --page chains.html
@@ -21,7 +21,7 @@ from PIL import Image
 
 from data.encoding.word_vectors import WordVectors, look_up_words
 from data.files import BadRecord, is_text
-from data.media.images import open_picture
+from data.media.images import open_image
 from data.mention_spans import checked_spans
 from data.mentions.spacy_pipeline import (
     DEFAULT_PIPELINE,
@@ -48,10 +48,10 @@ from utils.printable import shown
 from utils.text.spans import Span
 from visualization.page import page_of
 from visualization.page_content import (
-    Picture,
+    PageImage,
     ShownText,
     Side,
-    picture_uri,
+    image_uri,
 )
 from visualization.split_page import predicted_boxes
 
@@ -63,7 +63,7 @@ class Request:
     Attributes:
         place: where it stands, for errors.
         text: what is said.
-        image: the picture's file; None for a text alone.
+        image: the image's file; None for a text alone.
         spans: its mentions; None where they are to be found.
         named: what the answer repeats, so that it is known to which request it belongs.
     """
@@ -87,18 +87,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     word_vectors = _look_up_words(requests, resolver, options)
     of_page: list[ShownText] = []
     for start in range(0, len(requests), options.batch):
-        opened = _with_pictures(requests[start : start + options.batch], report)
+        opened = _with_images(requests[start : start + options.batch], report)
         resolutions = resolver(
-            [picture for _, picture in opened],
+            [image for _, image in opened],
             [request.text for request, _ in opened],
             [request.spans for request, _ in opened],
             word_vectors=word_vectors,
             batch=options.batch,
         )
-        for (request, picture), resolution in zip(opened, resolutions, strict=True):
+        for (request, image), resolution in zip(opened, resolutions, strict=True):
             print(json.dumps({**request.named, **resolution.to_dict()}), flush=True)
             if options.page is not None:
-                of_page.append(_shown(request, picture, resolution))
+                of_page.append(_shown(request, image, resolution))
     if options.page is not None:
         write_text(options.page, page_of(of_page))
     if report.skipped:
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def make_extractor(
     options: argparse.Namespace, made_of: Mapping[str, object] | None
 ) -> RegionFinder:
-    """What finds the regions of pictures: what the options say, and else what made the regions that
+    """What finds the regions of images: what the options say, and else what made the regions that
     the model was trained on.
 
     Args:
@@ -296,31 +296,31 @@ def _look_up_words(
         return look_up_words(config, options.sense2vec or config.sense2vec, texts)
 
 
-def _with_pictures(
+def _with_images(
     requests: Sequence[Request], report: ReadReport
 ) -> list[tuple[Request, Image.Image | None]]:
-    """The requests with their pictures, without those whose picture cannot be read."""
+    """The requests with their images, without those whose image cannot be read."""
     opened = []
     for request in requests:
-        picture = None
+        image = None
         if request.image is not None:
             try:
-                picture = open_picture(request.image)
+                image = open_image(request.image)
             except InputError as error:
                 report.refuse(BadRecord(f"{request.place}: {error}"))
                 continue
-        opened.append((request, picture))
+        opened.append((request, image))
     return opened
 
 
-def _shown(request: Request, picture: Image.Image | None, resolution: Resolution) -> ShownText:
+def _shown(request: Request, image: Image.Image | None, resolution: Resolution) -> ShownText:
     spans = [(mention.start, mention.end) for mention in resolution.mentions]
     chains = [[spans[index] for index in chain] for chain in resolution.chains]
     return ShownText(
         title=", ".join(f"{name} {value}" for name, value in request.named.items()) or "text",
         text=resolution.narration.text,
         predicted=Side(chains, predicted_boxes(resolution)),
-        pictures=() if picture is None else (Picture(picture.size, picture_uri(picture)),),
+        images=() if image is None else (PageImage(image.size, image_uri(image)),),
     )
 
 

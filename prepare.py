@@ -31,7 +31,7 @@ from tqdm import tqdm
 from data.check import check_data
 from data.files import BadRecord, DataError
 from data.loading.splits import hold_out, keep_labels
-from data.media.images import find_pictures, listed_pictures
+from data.media.images import find_images, listed_images
 from data.mentions.found import cache_path, write_found_mentions
 from data.mentions.spacy_pipeline import (
     DEFAULT_PIPELINE,
@@ -61,7 +61,7 @@ from data.readers.tiktalk.heads import HeadBox, read_heads
 from data.regions.index import names_of_region_files, shard_name
 from data.regions.shards import open_shards
 from data.regions.tsv import read_region_tsv, read_vocabulary
-from data.regions.writer import pictures_of, write_region_store
+from data.regions.writer import images_of, write_region_store
 from data.writers.captions import write_captions
 from features.heads.tracking import LEAST_COSINE
 from features.region_settings import RegionSettings
@@ -314,7 +314,7 @@ def convert_narratives(options: argparse.Namespace) -> None:
                 raise
             # Why nothing is left.
             raise DataError("\n".join([str(error), *report.lines()])) from error
-    report.count("pictures", written.pictures)
+    report.count("pictures", written.images)
     report.count("captions", written.captions)
     report.count("different words", written.words)
     print("\n".join(report.lines()))
@@ -322,7 +322,7 @@ def convert_narratives(options: argparse.Namespace) -> None:
 
 
 def repack_regions(options: argparse.Namespace) -> None:
-    """Write the regions of a split anew, every shard with as many pictures as the next."""
+    """Write the regions of a split anew, every shard with as many images as the next."""
     store = open_regions(
         options.dataset,
         options.data_root,
@@ -336,20 +336,20 @@ def repack_regions(options: argparse.Namespace) -> None:
         raise InputError(f"--shards {options.shards}: there are {len(store)} pictures")
     for problem in store.skipped:
         print(f"written without its regions: {problem}")
-    pictures = tqdm(pictures_of(store), desc="writing regions", total=len(store))
+    images = tqdm(images_of(store), desc="writing regions", total=len(store))
     with store, folder_when_whole(options.out) as folder:
         for number in range(options.shards):
             begin, end = (len(store) * n // options.shards for n in (number, number + 1))
             name = options.split
             if options.shards > 1:
                 name = shard_name(options.split, number, options.shards)
-            of_shard = itertools.islice(pictures, end - begin)
+            of_shard = itertools.islice(images, end - begin)
             write_region_store(folder, name, of_shard, _PRECISIONS[options.precision])
     print(f"wrote the regions of {len(store)} pictures to {options.out}")
 
 
 def make_regions(options: argparse.Namespace) -> None:
-    """Write the regions of a split from what a detector finds in pictures, or from TSV files."""
+    """Write the regions of a split from what a detector finds in images, or from TSV files."""
     if options.tsv is None:
         _extract_regions(options)
     else:
@@ -369,9 +369,9 @@ def _convert_regions(options: argparse.Namespace) -> None:
     records = itertools.chain.from_iterable(
         read_region_tsv(path, *words, skip=skip) for path in options.tsv
     )
-    with tqdm(records, desc="writing regions") as pictures:
-        write_region_store(options.out, options.split, pictures)
-    print(f"wrote the regions of {pictures.n} pictures to {options.out}")
+    with tqdm(records, desc="writing regions") as images:
+        write_region_store(options.out, options.split, images)
+    print(f"wrote the regions of {images.n} pictures to {options.out}")
 
 
 def _extract_regions(options: argparse.Namespace) -> None:
@@ -385,18 +385,18 @@ def _extract_regions(options: argparse.Namespace) -> None:
         _say_skipped(problem)
 
     skip = leave_out if options.skip_bad_records else None
-    pictures = find_pictures(options.pictures)
+    images = find_images(options.pictures)
     if options.ids is not None:
-        pictures = listed_pictures(pictures, options.ids, skip)
+        images = listed_images(images, options.ids, skip)
     device = choose_device(options.device)
     settings = RegionSettings(
         **{each.name: getattr(options, each.name) for each in fields(RegionSettings)}
     )
     extractor = settings.load(device)
     every, mine = open_shards(
-        options.out, options.split, pictures, options.shards, settings.identity()
+        options.out, options.split, images, options.shards, settings.identity()
     )
-    count = sum(len(shard.pictures) for shard in mine)
+    count = sum(len(shard.images) for shard in mine)
     with tqdm(desc="finding regions", total=count, disable=not is_main()) as bar:
         for shard in mine:
             write_shard(
@@ -410,7 +410,7 @@ def _extract_regions(options: argparse.Namespace) -> None:
             )
     counts = gather_objects((len(mine), len(left_out))) or []
     print(
-        f"{options.out}: {len(pictures)} pictures of {options.split}, shards: {len(every)}, "
+        f"{options.out}: {len(images)} pictures of {options.split}, shards: {len(every)}, "
         f"written now: {sum(written for written, _ in counts)}, pictures left out now: "
         f"{sum(refused for _, refused in counts)}"
     )
@@ -454,7 +454,7 @@ def make_heads(options: argparse.Namespace) -> None:
         settings.identity(boxes),
         per_shard=_VIDEOS_PER_SHARD,
     )
-    count = sum(len(shard.pictures) for shard in mine)
+    count = sum(len(shard.images) for shard in mine)
     with tqdm(desc="looking for heads", total=count, disable=not is_main()) as bar:
         for shard in mine:
             write_heads(options.out, shard, look, done=bar.update, refuse=report.refuse)

@@ -101,7 +101,8 @@ def joint(
     options: argparse.Namespace,
 ) -> dict[str, Any]:
     """Write predicted chains with their heads, and their page where it is asked for; print how many
-    are right in both, and give it."""
+    are right in both, and give it.
+    """
     system = headed_chains(
         resolutions,
         predicted_chains(resolver.threshold),

@@ -68,7 +68,7 @@ def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Na
         threshold: of the chains on the page.
 
     Raises:
-        InputError: the split has no boxes or no regions, or a picture cannot be read.
+        InputError: the split has no boxes or no regions, or an image cannot be read.
     """
     if not split.boxes_known:
         raise InputError(f"{split.name} has no mention with a box: there is nothing to ground")
@@ -118,7 +118,7 @@ def with_gold_boxes(split: ResolvedSplit) -> Sequence[Resolution]:
 
 
 def describe(resolution: Resolution) -> dict[str, Any]:
-    """The mentions of a narration with their boxes, predicted and gold, relative to the picture."""
+    """The mentions of a narration with their boxes, predicted and gold, relative to the image."""
     mentions = [
         {
             "phrase": mention.phrase,

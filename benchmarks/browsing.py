@@ -1,10 +1,10 @@
-"""Time a page of many narrations with pictures in a browser, beside a tenth of them.
+"""Time a page of many narrations with images in a browser, beside a tenth of them.
 
     python benchmarks/browsing.py
 
-Narrations and pictures are generated: 80 words, 17 mentions with a box on either side, a fifth of
+Narrations and images are generated: 80 words, 17 mentions with a box on either side, a fifth of
 them in a wrong chain. The browser is Chromium without a window. A page is seen when its first texts
-are drawn, open when all of its pictures are there; a filter has answered when what it leaves is
+are drawn, open when all of its images are there; a filter has answered when what it leaves is
 drawn.
 """
 
@@ -33,10 +33,10 @@ from utils.options import whole_number_from
 from visualization.page import page_of
 from visualization.page_content import (
     Box,
-    Picture,
+    PageImage,
     ShownText,
     Side,
-    picture_uri,
+    image_uri,
 )
 
 WORDS, MENTIONS = 80, 17
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def make_texts(narrations: int) -> list[ShownText]:
-    """Narrations with pictures, gold and predicted chains and boxes, and the errors of these."""
+    """Narrations with images, gold and predicted chains and boxes, and the errors of these."""
     random = np.random.default_rng(0)
     return [_make_text(str(number), random) for number in range(narrations)]
 
@@ -123,13 +123,13 @@ def _make_text(name: str, random: np.random.Generator) -> ShownText:
     predicted = [[spans[i] for i in chain] for chain in chains_from_labels(labels.tolist())]
     # As hard to compress as a photograph.
     coarse = random.integers(0, 256, (_SIZE[1] // 8, _SIZE[0] // 8, 3), dtype=np.uint8)
-    picture = Image.fromarray(coarse).resize(_SIZE, Image.Resampling.BICUBIC)
+    image = Image.fromarray(coarse).resize(_SIZE, Image.Resampling.BICUBIC)
     return ShownText(
         name,
         text,
         Side(predicted, _make_boxes(spans, random, score=0.5)),
         Side(gold, _make_boxes(spans, random, score=None)),
-        [Picture(_SIZE, picture_uri(picture))],
+        [PageImage(_SIZE, image_uri(image))],
         errors=find_errors({name: text}, {name: gold}, {name: predicted}).found,
     )
 

@@ -2,7 +2,7 @@
 
     python benchmarks/index.py
 
-Narrations, their word-pieces and the index of their pictures' regions are generated and written to
+Narrations, their word-pieces and the index of their images' regions are generated and written to
 a folder for the time of the measurement, 7.6 GB for a million; the features are promised to several
 HDF5 files and take no space. A process of its own opens them, so that nothing is known to it, and
 reads narrations with their regions at random places. Linux tells its memory; of what is mapped from
@@ -100,7 +100,7 @@ def measure(folder: Path, narrations: int, shards: int) -> dict[str, float]:
 
 
 class Repeated(Sequence[Narration]):
-    """Some narrations again and again, each time of another picture."""
+    """Some narrations again and again, each time of another image."""
 
     def __init__(self, narrations: Sequence[Narration], count: int) -> None:
         self._narrations = narrations
@@ -116,9 +116,9 @@ class Repeated(Sequence[Narration]):
         return dataclasses.replace(narration, id=str(place), image_id=str(place))
 
 
-def make_store(folder: Path, data: GeneratedData, pictures: int, shards: int) -> RegionStore:
+def make_store(folder: Path, data: GeneratedData, images: int, shards: int) -> RegionStore:
     """A store whose features are promised and not written."""
-    of_shard = -(-pictures // shards)
+    of_shard = -(-images // shards)
     paths = []
     for number in range(shards):
         paths.append(folder / f"{shard_name('train', number, shards)}_features_compress.hdf5")
@@ -129,22 +129,22 @@ def make_store(folder: Path, data: GeneratedData, pictures: int, shards: int) ->
                 np.float32,
                 chunks=(ROWS_PER_CHUNK, FEATURE_SIZE),
             )
-    places = np.arange(pictures)
+    places = np.arange(images)
     ids = places.astype(np.bytes_)
     regions = [data.read(narration.image_id, None) for narration in data.narrations]
-    words = sorted({label for of_picture in regions for label in of_picture.labels})
-    boxes = np.stack([of_picture.boxes_xyxy for of_picture in regions])
+    words = sorted({label for of_image in regions for label in of_image.labels})
+    boxes = np.stack([of_image.boxes_xyxy for of_image in regions])
     labels = np.asarray([[words.index(label) for label in r.labels] for r in regions], np.int32)
     index = RegionIndex(
         image_ids=ids,
         order=np.argsort(ids, kind="stable"),
         files=(places // of_shard).astype(np.int32),
         first_rows=places % of_shard * REGIONS,
-        offsets=np.arange(pictures + 1) * REGIONS,
-        extents=np.ones((pictures, 2), dtype=np.float32),
-        boxes_xyxy=np.resize(boxes, (pictures * REGIONS, 4)),
-        labels=np.resize(labels, pictures * REGIONS),
-        attributes=np.full(pictures * REGIONS, NO_ATTRIBUTE, dtype=np.int32),
+        offsets=np.arange(images + 1) * REGIONS,
+        extents=np.ones((images, 2), dtype=np.float32),
+        boxes_xyxy=np.resize(boxes, (images * REGIONS, 4)),
+        labels=np.resize(labels, images * REGIONS),
+        attributes=np.full(images * REGIONS, NO_ATTRIBUTE, dtype=np.int32),
         words=tuple(words),
     )
     return RegionStore(paths, index, FEATURE_SIZE)

@@ -3,7 +3,7 @@
     python benchmarks/loading.py
 
 A region store of generated features is written to a folder for the time of the measurement: 0.8 MB
-a picture. Memory is what the process and its workers hold for themselves, with their shares of what
+an image. Memory is what the process and its workers hold for themselves, with their shares of what
 they hold together; Linux tells it.
 """
 
@@ -31,12 +31,12 @@ from data.loading.loader import make_loader
 from data.loading.samplers import EndlessBatches
 from data.regions.index import region_files
 from data.regions.store import RegionStore
-from data.regions.writer import PictureRegions, write_region_store
+from data.regions.writer import ImageRegions, write_region_store
 from utils.distributed.command import run_command
 from utils.files import write_text
 from utils.options import whole_number_from
 
-_DISTINCT = 50  # pictures; the others of the store have the same regions
+_DISTINCT = 50  # images; the others of the store have the same regions
 _SPLIT, _PIXELS = "train", 100
 _BATCH = 6
 
@@ -62,28 +62,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_text(options.json, json.dumps(figures, indent=2) + "\n")
 
 
-def measure(folder: Path, pictures: int, workers: int, epochs: int) -> dict[str, float]:
+def measure(folder: Path, images: int, workers: int, epochs: int) -> dict[str, float]:
     """The figures of one store.
 
     Args:
         folder: an empty one for the store.
     """
-    data = GeneratedData(min(_DISTINCT, pictures))
+    data = GeneratedData(min(_DISTINCT, images))
     generated = data.narrations
-    images = (generated[place % len(generated)].image_id for place in range(pictures))
-    regions = (data.read(image, None) for image in images)
+    image_ids = (generated[place % len(generated)].image_id for place in range(images))
+    regions = (data.read(image, None) for image in image_ids)
     write_region_store(
         folder,
         _SPLIT,
         (
-            PictureRegions(place, r.boxes_xyxy * _PIXELS, r.labels, None, r.features)
-            for place, r in enumerate(tqdm(regions, desc="writing", total=pictures, leave=False))
+            ImageRegions(place, r.boxes_xyxy * _PIXELS, r.labels, None, r.features)
+            for place, r in enumerate(tqdm(regions, desc="writing", total=images, leave=False))
         ),
     )
     file_gb = region_files(folder, _SPLIT).features.stat().st_size / 1e9
     narrations = [
         dataclasses.replace(generated[place % len(generated)], id=str(place), image_id=str(place))
-        for place in range(pictures)
+        for place in range(images)
     ]
     before = memory_gb()
     with RegionStore.read_files([region_files(folder, _SPLIT)]) as store:

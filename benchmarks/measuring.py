@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -142,11 +143,11 @@ def _time_beside_products(
 
     run()
     products = 1
-    while _time_of(lambda: multiply(products), device) < _LEAST_SECONDS:
+    while _time_of(partial(multiply, products), device) < _LEAST_SECONDS:
         products *= 2
     times, rates = [], []
     for _ in range(repeats):
-        seconds = _time_of(lambda: multiply(products), device)
+        seconds = _time_of(partial(multiply, products), device)
         rates.append(products * 2 * _MATRIX**3 / seconds / 1e9)
         times.append(_time_of(run, device))
     return median(times), median(rates)

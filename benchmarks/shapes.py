@@ -1,6 +1,6 @@
 """Generated data in the shapes of the published ones, and the published model with random weights.
 
-A narration has about 80 word-pieces and 17 mentions, its picture 100 regions of which about 45 have
+A narration has about 80 word-pieces and 17 mentions, its image 100 regions of which about 45 have
 a label of their own. What the words and features are decides nothing that is measured.
 """
 
@@ -46,7 +46,7 @@ BERT_BASE: dict[str, Any] = {
 
 
 class GeneratedData:
-    """Narrations with the regions of their pictures, in memory.
+    """Narrations with the regions of their images, in memory.
 
     Args:
         count: of narrations.
@@ -67,7 +67,7 @@ class GeneratedData:
         self.narrations = [self._narrate(image_id) for image_id in self._regions]
 
     def read(self, image_id: str, image_size: tuple[int, int] | None) -> Regions:
-        """The regions of a picture, as a region store gives them."""
+        """The regions of an image, as a region store gives them."""
         return self._regions[image_id]
 
     def batch(self, places: Sequence[int], masking: Masking | None) -> Batch:

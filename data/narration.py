@@ -1,9 +1,9 @@
-"""The types of one example: a narration, its mentions, and the regions of its picture.
+"""The types of one example: a narration, its mentions, and the regions of its image.
 
 Every reader in `data/readers` yields `Narration` objects; everything after the readers sees only
 these. Positions in a text are counted in characters, the end exclusive, so that
 `text[mention.start:mention.end]` is the mention. Boxes are (x1, y1, x2, y2) relative to the
-picture: 0 is its left or upper edge, 1 its right or lower one.
+image: 0 is its left or upper edge, 1 its right or lower one.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Mention:
         end: character after the last one.
         phrase: the words of the mention as its data set writes them; chain files name it by them.
         chain: name of its gold chain within the narration; None where unknown.
-        boxes_xyxy: its gold boxes, relative to the picture; empty where it has none.
+        boxes_xyxy: its gold boxes, relative to the image; empty where it has none.
         kind: a subset to score apart, where the data set names one.
-        region: number of the region of its picture that shows what its chain means, NO_REGION where
+        region: number of the region of its image that shows what its chain means, NO_REGION where
             nothing there does; None where it is not known, or what shows it is no region.
     """
 
@@ -45,10 +45,10 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One detected thing in a picture.
+    """One detected thing in an image.
 
     Attributes:
-        box_xyxy: relative to the picture.
+        box_xyxy: relative to the image.
         label: the detector's name for it ("man"); may be several words.
         attribute: what the detector says of it ("red"); empty where it says nothing.
         feature: the detector's description of it, [feature size].
@@ -62,10 +62,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regions(Sequence[Region]):
-    """The detected things of one picture, kept as arrays; each item is a `Region`.
+    """The detected things of one image, kept as arrays; each item is a `Region`.
 
     Attributes:
-        boxes_xyxy: [regions, 4] float32, relative to the picture.
+        boxes_xyxy: [regions, 4] float32, relative to the image.
         labels: a name for each region.
         attributes: an attribute for each region, or empty where the detector gives none at all.
         features: [regions, feature size] float32.
@@ -117,7 +117,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Narration:
-    """A text about a picture.
+    """A text about an image.
 
     Attributes:
         id: names the narration in every output; unique in its split.
@@ -125,8 +125,8 @@ class Narration:
         mentions: in the order in which they start; those that start together as the data set has
             them.
         image_id: key into the region store; None where the text stands alone.
-        image_size: (width, height) of the picture in pixels, where known.
-        image_path: the picture itself, where it is at hand.
+        image_size: (width, height) of the image in pixels, where known.
+        image_path: the image itself, where it is at hand.
         trace_path: the file of its mouse trace, where there is one.
         trace_offset: the byte of that file that its record begins at, where the file has the
             traces of many.
@@ -134,7 +134,7 @@ class Narration:
             for each.
         sentences: the sentences or turns of the text, in text order; they do not overlap. Empty
             where the data set does not split it.
-        people: the name of the person that each region of its picture shows, None where that is not
+        people: the name of the person that each region of its image shows, None where that is not
             known; empty where it is of none.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Boxes as annotations have them: x, y, width and height in percent of the picture."""
+"""Boxes as annotations have them: x, y, width and height in percent of the image."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from typing import Any
 
 from data.narration import Box
 
-# How far a box may reach over the picture before it is wrong rather than rounded, in percent.
+# How far a box may reach over the image before it is wrong rather than rounded, in percent.
 BOX_TOLERANCE = 0.5
 
 
 def relative_box(box: Any) -> Box | None:
-    """(x1, y1, x2, y2), relative and clipped to the picture, of (x, y, width, height) in percent;
-    None where it is no box in the picture."""
+    """(x1, y1, x2, y2), relative and clipped to the image, of (x, y, width, height) in percent;
+    None where it is no box in the image.
+    """
     if not isinstance(box, list) or len(box) != 4:
         return None
-    # No number that is in the picture, or just outside, is larger; NaN is not smaller than any.
+    # No number that is in the image, or just outside, is larger; NaN is not smaller than any.
     if not all(type(x) in (int, float) and abs(x) < 200 for x in box):
         return None
     x, y, width, height = box
-    inside = -BOX_TOLERANCE <= min(x, y) and max(x + width, y + height) <= 100 + BOX_TOLERANCE
+    inside = min(x, y) >= -BOX_TOLERANCE and max(x + width, y + height) <= 100 + BOX_TOLERANCE
     corners = (x, y, x + width, y + height)
     x1, y1, x2, y2 = (min(max(corner / 100, 0.0), 1.0) for corner in corners)
     return (x1, y1, x2, y2) if inside and x1 < x2 and y1 < y2 else None
 
 
 def percent_box(box_xyxy: Box) -> list[float]:
-    """(x, y, width, height) in percent of (x1, y1, x2, y2), relative to the picture.
+    """(x, y, width, height) in percent of (x1, y1, x2, y2), relative to the image.
 
     `relative_box` gives the same corners again, to the last bit where any numbers in percent do.
     """

@@ -104,7 +104,8 @@ def span_chains(
 
 def grounded_by_span(split: ResolvedSplit) -> dict[str, list[tuple[Span, GroundedMention]]]:
     """What grounding is scored on, with its characters: of every narration the gold mentions that
-    have a box, whether they were found or not."""
+    have a box, whether they were found or not.
+    """
     grounded = {}
     for narration, resolution in zip(split.narrations, split.resolutions, strict=True):
         if split.mentions == "gold":

@@ -72,7 +72,8 @@ def compare(
 
 def with_distinct_mentions(narration: Narration, boxes_known: bool) -> Narration:
     """The narration with its mentions that count, each place once and without white space at the
-    ends, which is how mentions are found."""
+    ends, which is how mentions are found.
+    """
     spans = gold_spans(narration)
     mentions: dict[Span, Mention] = {}
     for index in counted_mentions(narration, boxes_known=boxes_known):

@@ -132,7 +132,8 @@ def _with_alignment(
     found: Evaluation, resolutions: Sequence[Resolution], *, by_chain: bool
 ) -> Evaluation:
     """The evaluation with how heads are found: R@1 in the dialogues, by gold chains where a mention
-    is compared by its chain, and the joint F1 of chains and heads."""
+    is compared by its chain, and the joint F1 of chains and heads.
+    """
     resolutions = with_heads(resolutions)
     if not resolutions:
         return found

@@ -474,9 +474,9 @@ def remove_region_labels(folder: Path) -> None:
     for split in SPLITS:
         path = region_files(folder, split).detections
         detections = json.loads(path.read_text(encoding="utf-8"))
-        for picture in detections.values():
-            picture["classes"] = [NO_LABEL] * len(picture["classes"])
-            picture.pop("attrs", None)
+        for image in detections.values():
+            image["classes"] = [NO_LABEL] * len(image["classes"])
+            image.pop("attrs", None)
         write_text(path, json.dumps(detections) + "\n")
 
 

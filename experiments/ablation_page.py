@@ -185,7 +185,7 @@ def format_section(dataset: str, results: Sequence[Result], rows: Sequence[Row])
 
 
 def draw(found: Mapping[str, Sequence[Result]], rows: Mapping[str, Sequence[Row]]) -> str:
-    """An SVG picture: CoNLL F1 of every seed as a dot, the mean and the spread of each row."""
+    """An SVG image: CoNLL F1 of every seed as a dot, the mean and the spread of each row."""
     left, scale, height, bottom = 390, 4.5, 22, 30
     lines, y = [], 16
 

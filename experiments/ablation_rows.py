@@ -124,7 +124,7 @@ _OTHER_PSEUDO_LABELS = tuple(
         ("later", "pseudo-labels from the fourth epoch on", {"pseudo_from_epoch": 3}),
     )
 )
-# VD-Ref has no regions: nothing is grounded, and no text is held against a picture.
+# VD-Ref has no regions: nothing is grounded, and no text is held against an image.
 _VD_REF_REST = {"use_unlabelled": True, "use_ema": True, "pseudo_propagation_steps": 1}
 _VD_REF = (
     Row("labelled", "the labelled part alone", {**_VD_REF_REST, "use_unlabelled": False}),

@@ -1,4 +1,4 @@
-"""Networks of torchvision that find regions in pictures, and those that describe them."""
+"""Networks of torchvision that find regions in images, and those that describe them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _POOLED = 14  # bins along each side of a region, as its layer4 halves them to 7
 _TRUNK_STRIDE = 16
 _LONGEST_SIDE = 10_000  # pixels that a detector may see
 
-# Of a detector that is trained here: small, for drawn pictures or few labelled ones.
+# Of a detector that is trained here: small, for drawn images or few labelled ones.
 _CHANNELS = 64
 _ANCHORS = ((12, 24, 40), (64, 96, 150), (200, 260, 320))  # pixels, of the levels of 8, 16 and 32
 
@@ -59,28 +59,28 @@ class Detector:
 
 
 class Trunk(nn.Module):
-    """A ResNet-101 that describes regions: up to layer3 for the picture, layer4 for each region."""
+    """A ResNet-101 that describes regions: up to layer3 for the image, layer4 for each region."""
 
     def __init__(self, resnet: models.ResNet) -> None:
         super().__init__()
         stem = (resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool)
-        self.of_picture = nn.Sequential(*stem, resnet.layer1, resnet.layer2, resnet.layer3)
+        self.of_image = nn.Sequential(*stem, resnet.layer1, resnet.layer2, resnet.layer3)
         self.of_region = resnet.layer4
 
-    def forward(self, pictures: Tensor, boxes_xyxy: Sequence[Tensor]) -> list[Tensor]:
+    def forward(self, images: Tensor, boxes_xyxy: Sequence[Tensor]) -> list[Tensor]:
         """Describe the regions of a batch.
 
         Args:
-            pictures: [B, 3, H, W], normalized.
-            boxes_xyxy: for each picture [regions, 4] in pixels of it as it is here.
+            images: [B, 3, H, W], normalized.
+            boxes_xyxy: for each image [regions, 4] in pixels of it as it is here.
 
         Returns:
-            For each picture [regions, FEATURE_SIZE].
+            For each image [regions, FEATURE_SIZE].
         """
         described = []
-        for maps, boxes in zip(self.of_picture(pictures), boxes_xyxy, strict=True):
+        for maps, boxes in zip(self.of_image(images), boxes_xyxy, strict=True):
             scale = 1 / _TRUNK_STRIDE
-            # One picture at a time: a hundred regions take 80 MB here.
+            # One image at a time: a hundred regions take 80 MB here.
             pooled = roi_align(maps[None], [boxes], _POOLED, scale, sampling_ratio=2, aligned=True)
             described.append(self.of_region(pooled).mean(dim=(2, 3)))
         return described
@@ -92,7 +92,7 @@ def load_detector(name: str, weights: str, size: int | None, seed: int) -> Detec
     Args:
         name: of torchvision's builder; a file that `save_detector` wrote brings its own network.
         weights: a name of torchvision's weights of this builder, a file, or RANDOM.
-        size: the shorter side of the pictures that it sees, in pixels; None as it was trained.
+        size: the shorter side of the images that it sees, in pixels; None as it was trained.
         seed: of random weights.
 
     Raises:
@@ -140,7 +140,7 @@ def new_detector(
 
     Args:
         labels: of the classes, the background first, with an empty label.
-        size: the shortest and the longest side of the pictures that it sees, in pixels.
+        size: the shortest and the longest side of the images that it sees, in pixels.
     """
     body = models.resnet18()
     backbone = BackboneWithFPN(body, {"layer2": "0", "layer3": "1"}, [128, 256], _CHANNELS)

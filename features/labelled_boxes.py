@@ -1,4 +1,4 @@
-"""Labelled boxes of pictures in COCO's JSON form, to train a detector on.
+"""Labelled boxes of images in COCO's JSON form, to train a detector on.
 
 `images` (`id`, `file_name`), `categories` (`id`, `name`) and `annotations` (`image_id`,
 `category_id`, `bbox` as [x, y, width, height] in pixels, and, which is ours and optional,
@@ -22,12 +22,12 @@ _LEAST_SIDE = 1.0  # pixels
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledPicture:
-    """The boxes of a picture.
+class LabelledImage:
+    """The boxes of an image.
 
     Attributes:
-        image_id: of the picture.
-        file_name: within the folder of pictures.
+        image_id: of the image.
+        file_name: within the folder of images.
         boxes_xyxy: [boxes, 4] float32, pixels.
         labels: one a box.
         attributes: one a box, empty where it has none.
@@ -40,12 +40,12 @@ class LabelledPicture:
     attributes: tuple[str, ...]
 
 
-def read_labelled_boxes(path: Path) -> list[LabelledPicture]:
-    """The pictures that have boxes, in the order of the file.
+def read_labelled_boxes(path: Path) -> list[LabelledImage]:
+    """The images that have boxes, in the order of the file.
 
     Raises:
         DataError: the file cannot be read or is not of this form.
-        BadRecord: a picture, category or box is wrong.
+        BadRecord: an image, category or box is wrong.
     """
     content = read_json(path)
     lists = ("images", "categories", "annotations")
@@ -78,7 +78,7 @@ def read_labelled_boxes(path: Path) -> list[LabelledPicture]:
     if not found:
         raise DataError(f"{path} has no boxes")
     return [
-        LabelledPicture(
+        LabelledImage(
             image_id,
             file_names[image_id],
             np.asarray([box for box, _, _ in found[image_id]], dtype=np.float32),

@@ -1,4 +1,4 @@
-"""From pictures to region files: what a detector finds in each, described by a network."""
+"""From images to region files: what a detector finds in each, described by a network."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from torchvision.transforms.functional import pil_to_tensor
 from data.files import BadRecord
 from data.loading.loader import workers_explained
 from data.media.images import (
-    Picture,
-    read_picture,
+    ImageFile,
+    read_image,
     size_of,
 )
 from data.narration import Regions
 from data.regions.shards import Shard
 from data.regions.store import MAX_REGIONS
-from data.regions.writer import PictureRegions, write_region_store
+from data.regions.writer import ImageRegions, write_region_store
 from features.detectors import (
     Detector,
     Trunk,
@@ -36,14 +36,14 @@ from features.detectors import (
 MIN_REGIONS = 10
 _THRESHOLD = 0.2  # of the score of a region beyond the least number
 _OVERLAP = 0.5  # IoU of two regions of one class, from which the surer one is kept alone
-_LEAST_SIDE = 1.0  # pixels of the picture as the detector sees it
+_LEAST_SIDE = 1.0  # pixels of the image as the detector sees it
 
 
 class _Found(NamedTuple):
-    """What was found in a picture, the surest first.
+    """What was found in an image, the surest first.
 
     Attributes:
-        boxes_xyxy: [regions, 4], pixels of the picture as the detector sees it.
+        boxes_xyxy: [regions, 4], pixels of the image as the detector sees it.
         classes: [regions] int64, numbers of its labels.
     """
 
@@ -52,7 +52,7 @@ class _Found(NamedTuple):
 
 
 class RegionExtractor:
-    """Finds and describes the regions of pictures.
+    """Finds and describes the regions of images.
 
     Args:
         trunk: describes the regions; None where the head of the detector does.
@@ -84,67 +84,65 @@ class RegionExtractor:
             device,
         )
 
-    def regions_of(self, pictures: Sequence[Image.Image]) -> list[Regions]:
-        """The regions of pictures in RGB, as a model takes them."""
-        return [self._regions_of(picture) for picture in pictures]
+    def regions_of(self, images: Sequence[Image.Image]) -> list[Regions]:
+        """The regions of images in RGB, as a model takes them."""
+        return [self._regions_of(image) for image in images]
 
-    def _regions_of(self, picture: Image.Image) -> Regions:
-        # Alone, as pictures of other sizes beside it would change what is found in it.
-        (found,) = self([""], [pil_to_tensor(picture)])
+    def _regions_of(self, image: Image.Image) -> Regions:
+        # Alone, as images of other sizes beside it would change what is found in it.
+        (found,) = self([""], [pil_to_tensor(image)])
         return Regions(
-            (found.boxes_xyxy / np.tile(picture.size, 2)).clip(0, 1).astype(np.float32),
+            (found.boxes_xyxy / np.tile(image.size, 2)).clip(0, 1).astype(np.float32),
             tuple(found.classes),
             tuple(found.attributes or ()),
             found.features,
         )
 
     @torch.inference_mode()
-    def __call__(self, names: Sequence[str], pictures: Sequence[Tensor]) -> list[PictureRegions]:
-        """The regions of some pictures, each as it would be found alone if all are of one size.
+    def __call__(self, names: Sequence[str], images: Sequence[Tensor]) -> list[ImageRegions]:
+        """The regions of some images, each as it would be found alone if all are of one size.
 
         Args:
-            names: ids of the pictures.
-            pictures: each [3, H, W] uint8.
+            names: ids of the images.
+            images: each [3, H, W] uint8.
         """
         network = self.network
-        images, _ = network.transform([picture.to(self.device) / 255 for picture in pictures])
-        maps = network.backbone(images.tensors)
-        proposals, _ = network.rpn(images, maps)
-        found = self._find(maps, proposals, images.image_sizes)
-        features, attributes = self._describe(images, maps, [each.boxes_xyxy for each in found])
+        batch, _ = network.transform([image.to(self.device) / 255 for image in images])
+        maps = network.backbone(batch.tensors)
+        proposals, _ = network.rpn(batch, maps)
+        found = self._find(maps, proposals, batch.image_sizes)
+        features, attributes = self._describe(batch, maps, [each.boxes_xyxy for each in found])
         return [
-            PictureRegions(
+            ImageRegions(
                 name,
-                _in_picture(of_picture.boxes_xyxy, seen, tuple(picture.shape[1:])).cpu().numpy(),
-                [self.detector.labels[number] for number in of_picture.classes.tolist()],
+                _in_image(of_image.boxes_xyxy, seen, tuple(image.shape[1:])).cpu().numpy(),
+                [self.detector.labels[number] for number in of_image.classes.tolist()],
                 of_attributes,
                 of_regions.cpu().numpy(),
             )
-            for name, picture, seen, of_picture, of_attributes, of_regions in zip(
-                names, pictures, images.image_sizes, found, attributes, features, strict=True
+            for name, image, seen, of_image, of_attributes, of_regions in zip(
+                names, images, batch.image_sizes, found, attributes, features, strict=True
             )
         ]
 
     @torch.inference_mode()
-    def describe(
-        self, pictures: Sequence[Tensor], boxes_xyxy: Sequence[Tensor]
-    ) -> list[np.ndarray]:
-        """What describes given regions of some pictures, all of one size.
+    def describe(self, images: Sequence[Tensor], boxes_xyxy: Sequence[Tensor]) -> list[np.ndarray]:
+        """What describes given regions of some images, all of one size.
 
         Args:
-            pictures: each [3, H, W] uint8.
-            boxes_xyxy: for each picture [regions, 4] float32, in its pixels.
+            images: each [3, H, W] uint8.
+            boxes_xyxy: for each image [regions, 4] float32, in its pixels.
 
         Returns:
-            For each picture [regions, feature size] float32.
+            For each image [regions, feature size] float32.
         """
-        images, targets = self.network.transform(
-            [picture.to(self.device) / 255 for picture in pictures],
+        batch, targets = self.network.transform(
+            [image.to(self.device) / 255 for image in images],
             [{"boxes": boxes.to(self.device)} for boxes in boxes_xyxy],
         )
-        maps = self.network.backbone(images.tensors)
-        features, _ = self._describe(images, maps, [target["boxes"] for target in targets])
-        return [of_picture.cpu().numpy() for of_picture in features]
+        maps = self.network.backbone(batch.tensors)
+        features, _ = self._describe(batch, maps, [target["boxes"] for target in targets])
+        return [of_image.cpu().numpy() for of_image in features]
 
     def _find(
         self,
@@ -167,32 +165,32 @@ class RegionExtractor:
         ]
 
     def _describe(
-        self, images: ImageList, maps: dict[str, Tensor], boxes_xyxy: list[Tensor]
+        self, batch: ImageList, maps: dict[str, Tensor], boxes_xyxy: list[Tensor]
     ) -> tuple[Sequence[Tensor], Sequence[list[str] | None]]:
-        """For each picture its features [regions, feature size], and attributes where known."""
+        """For each image its features [regions, feature size], and attributes where known."""
         heads, words = self.network.roi_heads, self.detector.attributes
         attributes: list[list[str] | None] = [None] * len(boxes_xyxy)
         if self.trunk is not None and not words:
-            return self.trunk(images.tensors, boxes_xyxy), attributes
-        pooled = heads.box_roi_pool(maps, boxes_xyxy, images.image_sizes)
+            return self.trunk(batch.tensors, boxes_xyxy), attributes
+        pooled = heads.box_roi_pool(maps, boxes_xyxy, batch.image_sizes)
         represented = heads.box_head(pooled).split(list(map(len, boxes_xyxy)))
         if words:
             told = [heads.attribute_predictor(each).argmax(dim=1).tolist() for each in represented]
-            attributes = [[words[number] for number in of_picture] for of_picture in told]
+            attributes = [[words[number] for number in of_image] for of_image in told]
         if self.trunk is not None:
-            return self.trunk(images.tensors, boxes_xyxy), attributes
+            return self.trunk(batch.tensors, boxes_xyxy), attributes
         return represented, attributes
 
 
 def choose_regions(boxes_xyxy: Tensor, scores: Tensor, classes: Tensor) -> _Found:
-    """The regions that are kept of a picture, the surest first.
+    """The regions that are kept of an image, the surest first.
 
     Of those of one class that overlap the surest is kept. At least MIN_REGIONS and at most
     MAX_REGIONS are: where too few are sure enough, the surest of the others, then of those that
-    overlap; where the picture has fewer proposals with an area, these.
+    overlap; where the image has fewer proposals with an area, these.
 
     Args:
-        boxes_xyxy: [proposals, 4], within the picture.
+        boxes_xyxy: [proposals, 4], within the image.
         scores: [proposals], of the likeliest class.
         classes: [proposals], that class.
     """
@@ -208,8 +206,8 @@ def choose_regions(boxes_xyxy: Tensor, scores: Tensor, classes: Tensor) -> _Foun
     return _Found(boxes_xyxy[kept], classes[kept])
 
 
-def _in_picture(boxes_xyxy: Tensor, seen: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Boxes in pixels of the picture as it is on the disk; sizes are (height, width)."""
+def _in_image(boxes_xyxy: Tensor, seen: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Boxes in pixels of the image as it is on the disk; sizes are (height, width)."""
     height, width = size
     scale = boxes_xyxy.new_tensor([width / seen[1], height / seen[0]] * 2)
     return clip_boxes_to_image(boxes_xyxy * scale, size)
@@ -217,7 +215,7 @@ def _in_picture(boxes_xyxy: Tensor, seen: tuple[int, int], size: tuple[int, int]
 
 def write_shard(
     folder: Path,
-    shard: Shard[Picture],
+    shard: Shard[ImageFile],
     extractor: RegionExtractor,
     *,
     batch: int,
@@ -225,27 +223,27 @@ def write_shard(
     done: Callable[[], None],
     skip: Callable[[BadRecord], None] | None = None,
 ) -> None:
-    """Find the regions of a shard's pictures and write them, whole or not at all.
+    """Find the regions of a shard's images and write them, whole or not at all.
 
     Args:
-        batch: the most pictures that are looked at together; all of them are of one size.
+        batch: the most images that are looked at together; all of them are of one size.
         workers: processes that read ahead; 0 reads in this one.
-        done: is called after each picture.
-        skip: is told of each picture that cannot be read, which is then left out.
+        done: is called after each image.
+        skip: is told of each image that cannot be read, which is then left out.
 
     Raises:
-        BadRecord: a picture cannot be read, and such are not skipped.
+        BadRecord: an image cannot be read, and such are not skipped.
         DataError: none can.
     """
 
-    def regions() -> Iterator[PictureRegions]:
-        for read in _read_batches(shard.pictures, batch, workers):
+    def regions() -> Iterator[ImageRegions]:
+        for read in _read_batches(shard.images, batch, workers):
             for problem in (p for p in read if isinstance(p, BadRecord)):
                 if skip is None:
                     raise problem
                 skip(problem)
                 done()
-            readable = [picture for picture in read if not isinstance(picture, BadRecord)]
+            readable = [image for image in read if not isinstance(image, BadRecord)]
             if not readable:
                 continue
             for found in extractor(*zip(*readable, strict=True)):
@@ -257,31 +255,31 @@ def write_shard(
 
 
 def _read_batches(
-    pictures: Sequence[Picture], batch: int, workers: int
+    images: Sequence[ImageFile], batch: int, workers: int
 ) -> Iterator[list[tuple[str, Tensor] | BadRecord]]:
     """Pictures of one size together, so that none is padded and each is seen as it is alone."""
     by_size: dict[tuple[int, int], list[int]] = {}
-    for place, picture in enumerate(pictures):
-        by_size.setdefault(size_of(picture), []).append(place)
+    for place, image in enumerate(images):
+        by_size.setdefault(size_of(image), []).append(place)
     batches = [
         places[first : first + batch]
         for _, places in sorted(by_size.items())
         for first in range(0, len(places), batch)
     ]
     return iter(
-        DataLoader(_Pictures(pictures), batch_sampler=batches, collate_fn=list, num_workers=workers)
+        DataLoader(_Images(images), batch_sampler=batches, collate_fn=list, num_workers=workers)
     )
 
 
-class _Pictures(Dataset):
+class _Images(Dataset):
     """Pictures as [3, H, W] uint8 with their ids, or what is wrong with them."""
 
-    def __init__(self, pictures: Sequence[Picture]) -> None:
-        self.pictures = pictures
+    def __init__(self, images: Sequence[ImageFile]) -> None:
+        self.images = images
 
     def __getitem__(self, place: int) -> tuple[str, Tensor] | BadRecord:
-        picture = self.pictures[place]
+        image = self.images[place]
         try:
-            return picture.image_id, pil_to_tensor(read_picture(picture))
+            return image.image_id, pil_to_tensor(read_image(image))
         except BadRecord as problem:
             return problem

@@ -1,4 +1,4 @@
-"""What the regions of pictures are made by: which networks, with which weights."""
+"""What the regions of images are made by: which networks, with which weights."""
 
 from __future__ import annotations
 

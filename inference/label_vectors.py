@@ -11,7 +11,7 @@ from utils.batch import Batch
 
 
 class LabelVectors:
-    """The vectors of region labels, kept from batch to batch: pictures share most of theirs.
+    """The vectors of region labels, kept from batch to batch: images share most of theirs.
 
     Args:
         model: whose weights do not change meanwhile.

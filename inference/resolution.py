@@ -23,10 +23,10 @@ class Resolution:
             antecedents the probability that they are of one chain; -1 between a mention that the
             model did not see and all others.
         threshold: the similarity above which two mentions are linked.
-        boxes_xyxy: [M, 4] float32, relative to the picture; None where there are no regions.
+        boxes_xyxy: [M, 4] float32, relative to the image; None where there are no regions.
         box_scores: [M] float32, the attention on each mention's region, 0 for a mention that the
             model did not see; None where there are no regions.
-        regions_xyxy: [R, 4] float32, the picture's regions; R is 0 where there are none.
+        regions_xyxy: [R, 4] float32, the image's regions; R is 0 where there are none.
         aligned_mentions: [M, A] float32, zeros for a mention that the model did not see; None where
             the model aligns nothing.
         aligned_regions: [R, A] float32, in the same space; None where the model aligns nothing.

@@ -24,7 +24,7 @@ from data.files import is_text
 from data.loading.dataset import NarrationDataset
 from data.loading.loader import make_loader
 from data.loading.samplers import OrderedBatches
-from data.media.images import open_picture
+from data.media.images import open_image
 from data.mention_spans import checked_spans, with_spans
 from data.narration import Narration, Regions
 from data.regions.store import GivenRegions, RegionStore
@@ -45,11 +45,11 @@ from utils.errors import InputError
 from utils.printable import shown
 from utils.text.spans import Span
 
-# From pictures in RGB to the regions of each.
+# From images in RGB to the regions of each.
 RegionFinder = Callable[[Sequence[Image.Image]], list[Regions]]
 
-# A file, a picture, or what a detector found in one.
-Picture = Path | str | Image.Image | Regions
+# A file, an image, or what a detector found in one.
+ImageInput = Path | str | Image.Image | Regions
 
 
 class Resolver:
@@ -66,7 +66,7 @@ class Resolver:
             it is not known, or the model finds no mentions.
         head_threshold: the cosine above which a chain is shown by its region; None where it is not
             known, or the model aligns nothing.
-        region_extractor: finds the regions of pictures; None where all that are given have theirs.
+        region_extractor: finds the regions of images; None where all that are given have theirs.
         regions_made_of: what made the regions that the model was trained on, where that is known.
     """
 
@@ -108,7 +108,7 @@ class Resolver:
         Args:
             device: or its name; "auto" is the GPU where there is one.
             precision: of the model's matrix products.
-            region_extractor: finds the regions of pictures.
+            region_extractor: finds the regions of images.
 
         Raises:
             CheckpointError: the file is missing, broken, or its weights are of another shape.
@@ -142,19 +142,19 @@ class Resolver:
 
     def __call__(
         self,
-        images: Sequence[Picture | None] | Picture | None,
+        images: Sequence[ImageInput | None] | ImageInput | None,
         texts: Sequence[str] | str,
         mentions: Sequence[Sequence[Span] | None] | Sequence[Span] | None = None,
         *,
         word_vectors: WordVectors | None = None,
         batch: int = 32,
     ) -> list[Resolution]:
-        """Resolve texts, each alone or with its picture.
+        """Resolve texts, each alone or with its image.
 
         Of one text that is in no list, image and mentions are in none either.
 
         Args:
-            images: the picture of each text or its regions, None for a text alone; None for texts
+            images: the image of each text or its regions, None for a text alone; None for texts
                 alone.
             mentions: the mentions of each text as characters (start, end), the end exclusive, in
                 any order, or None for those that the model finds; None to find those of all.
@@ -180,8 +180,8 @@ class Resolver:
         if any(spans is None for spans in mentions) and not self.config.mention_detection:
             raise InputError(
                 "mentions: found None, and the model was not trained to find mentions (main.py "
-                "--detect-mentions); pass their places, such as data.mentions.spacy_pipeline.find_spans takes "
-                "from a spaCy pipeline"
+                "--detect-mentions); pass their places, such as "
+                "data.mentions.spacy_pipeline.find_spans takes from a spaCy pipeline"
             )
         narrations = [
             _given_narration(number, text, spans)
@@ -191,18 +191,22 @@ class Resolver:
         resolutions: list[Resolution] = []
         for start in range(0, len(narrations), batch):
             part = slice(start, start + batch)
-            unmarked = [n for n, spans in zip(narrations[part], mentions[part]) if spans is None]
+            unmarked = [
+                n
+                for n, spans in zip(narrations[part], mentions[part], strict=True)
+                if spans is None
+            ]
             found = {n.id: n for n in self.find_mentions(unmarked, **options)} if unmarked else {}
             marked = [found.get(narration.id, narration) for narration in narrations[part]]
-            pictured, store = self._with_regions(marked, images[part])
-            resolutions += self.resolve(pictured, store, **options)
+            imaged, store = self._with_regions(marked, images[part])
+            resolutions += self.resolve(imaged, store, **options)
         return resolutions
 
-    def _check_images(self, images: Sequence[Picture | None]) -> None:
+    def _check_images(self, images: Sequence[ImageInput | None]) -> None:
         for number, image in enumerate(images):
             if image is None:
                 continue
-            if not isinstance(image, Picture):
+            if not isinstance(image, ImageInput):
                 raise InputError(
                     f"images[{number}]: found {type(image).__name__}, expected a path, a picture, "
                     "its regions or None"
@@ -218,31 +222,31 @@ class Resolver:
                 )
 
     def _with_regions(
-        self, narrations: Sequence[Narration], images: Sequence[Picture | None]
+        self, narrations: Sequence[Narration], images: Sequence[ImageInput | None]
     ) -> tuple[list[Narration], GivenRegions]:
-        """The narrations with their pictures' ids and sizes, and the regions by these ids."""
+        """The narrations with their images' ids and sizes, and the regions by these ids."""
         regions: dict[str, Regions] = {}
-        pictures: dict[str, Image.Image] = {}
+        opened: dict[str, Image.Image] = {}
         for narration, image in zip(narrations, images, strict=True):
             if isinstance(image, Regions):
                 regions[narration.id] = image
             elif image is not None:
-                pictures[narration.id] = _opened(narration.id, image)
-        if self.region_extractor is not None and pictures:
-            extracted = self.region_extractor(list(pictures.values()))
-            regions |= zip(pictures, extracted, strict=True)
+                opened[narration.id] = _opened(narration.id, image)
+        if self.region_extractor is not None and opened:
+            extracted = self.region_extractor(list(opened.values()))
+            regions |= zip(opened, extracted, strict=True)
         checked = {name: _checked_regions(name, r, self.config) for name, r in regions.items()}
-        pictured = [
+        imaged = [
             replace(
                 narration,
                 image_id=narration.id,
-                image_size=pictures[narration.id].size if narration.id in pictures else None,
+                image_size=opened[narration.id].size if narration.id in opened else None,
             )
             if narration.id in checked
             else narration
             for narration in narrations
         ]
-        return pictured, GivenRegions(checked)
+        return imaged, GivenRegions(checked)
 
     def find_mentions(self, narrations: Sequence[Narration], **options: Any) -> list[Narration]:
         """The narrations with the mentions that the model finds in them, instead of any they have.
@@ -339,7 +343,7 @@ class Resolver:
 
         Args:
             narrations: their mentions are what is linked and grounded.
-            store: the regions of their pictures; None to read the texts alone.
+            store: the regions of their images; None to read the texts alone.
             word_vectors: of their words, for a model that was trained with such.
             batch: how many go through the model together; the answer does not depend on it.
             workers: processes that read ahead.
@@ -372,7 +376,8 @@ class Resolver:
     @torch.inference_mode()
     def _run(self, batch: Batch, labels: LabelVectors) -> list[tuple[np.ndarray | None, ...]]:
         """For each narration: seen mentions, their similarity, boxes, scores, and its regions; and
-        the aligned vectors of both."""
+        the aligned vectors of both.
+        """
         label_vectors = labels.of(batch)
         batch = batch.to(self.device)
         output = self.model(batch, self.precision, label_vectors)
@@ -463,7 +468,7 @@ def _given_narration(number: int, text: str, spans: Sequence[Span] | None) -> Na
 
 def _opened(name: str, image: Path | str | Image.Image) -> Image.Image:
     try:
-        return open_picture(image)
+        return open_image(image)
     except InputError as error:
         raise InputError(f"images[{name}]: {error}") from error
 

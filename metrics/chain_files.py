@@ -13,6 +13,7 @@ whether the figures that scorch prints for some documents can be trusted.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def ids_scorch_confuses(documents: Collection[str]) -> list[str]:
     """
     ordered = sorted(documents)
     begins_next = {
-        shorter for shorter, longer in zip(ordered, ordered[1:]) if longer.startswith(shorter)
+        shorter for shorter, longer in itertools.pairwise(ordered) if longer.startswith(shorter)
     }
     return [
         document

@@ -82,7 +82,8 @@ def choose_mention_threshold(
 
 def spans_above(scored: Sequence[ScoredSpan], threshold: float) -> list[Span]:
     """Those above a probability, sorted by their start, the outer of those that start together
-    first."""
+    first.
+    """
     spans = ((span.start, span.end) for span in scored if span.probability > threshold)
     return sorted(spans, key=lambda span: (span[0], -span[1]))
 

@@ -101,7 +101,7 @@ def _take(mention: Span, phrases: list[Span]) -> bool:
     """Take the first phrase out that covers the mention or is covered; whether there is one."""
     start, end = mention
     for index, (first, last) in enumerate(phrases):
-        if first <= start and end <= last or start <= first and last <= end:
+        if (first <= start and end <= last) or (start <= first and last <= end):
             del phrases[index]
             return True
     return False

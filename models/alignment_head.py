@@ -12,7 +12,7 @@ class AlignmentHead(nn.Module):
 
     A mention's projection is affine: that of the mean of some mentions is the mean of theirs. A
     region is projected from its feature alone, so that neither depends on what else is in the
-    picture.
+    image.
 
     Args:
         hidden_size: H, of the mentions.

@@ -1,4 +1,4 @@
-"""The model: mentions of a text and regions of its picture in, links and boxes out."""
+"""The model: mentions of a text and regions of its image in, links and boxes out."""
 
 from __future__ import annotations
 
@@ -151,8 +151,8 @@ class CoreferenceModel(nn.Module):
             antecedents = self.antecedent_head(fused, batch.mention_mask, batch.mention_features)
         aligned = (None, None)
         if self.alignment_head is not None:
-            # Before the fusion, which shows a mention the regions of its picture: whose picture a
-            # region is of would be the answer, where those of other pictures are candidates too.
+            # Before the fusion, which shows a mention the regions of its image: whose image a
+            # region is of would be the answer, where those of other images are candidates too.
             aligned = self.alignment_head(mentions, batch.region_features)
         return Output(
             mention_vectors=mentions,
@@ -248,7 +248,7 @@ def predicted_boxes(output: Output, batch: Batch, refine: bool) -> tuple[Tensor,
         refine: whether the box head was trained; else the region's box is taken as it is.
 
     Returns:
-        boxes [B, M, 4], finite and inside the picture, and how much attention the region has,
+        boxes [B, M, 4], finite and inside the image, and how much attention the region has,
         [B, M]; zeros for a narration without regions.
     """
     if not batch.region_mask.shape[1]:

@@ -1,4 +1,4 @@
-"""The fusion: mentions look at each other and at the regions of the picture."""
+"""The fusion: mentions look at each other and at the regions of the image."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Fusion(nn.Module):
             How many layers could be: those of a form or a size of their own are left as they are.
         """
         started = 0
-        for layer, source in zip(self.layers, encoder_layers):
+        for layer, source in zip(self.layers, encoder_layers, strict=False):
             started += layer.start_from(source)
         return started
 

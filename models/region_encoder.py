@@ -1,4 +1,4 @@
-"""The region encoder: what each region of a picture looks like, is called, and where it is."""
+"""The region encoder: what each region of an image looks like, is called, and where it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RegionEncoder(nn.Module):
 
     The vector of a region is the LayerNorm of the sum of three projections, each with a LayerNorm
     of its own: of its detector feature, of the encoding of its label, and of its place; then
-    Transformer layers let the regions of a picture see each other.
+    Transformer layers let the regions of an image see each other.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class RegionEncoder(nn.Module):
         boxes_xyxy: Tensor,
         region_mask: Tensor,
     ) -> Tensor:
-        """Encode the regions of a batch of pictures.
+        """Encode the regions of a batch of images.
 
         Args:
             features: [B, R, feature size].
@@ -76,7 +76,7 @@ class RegionEncoder(nn.Module):
 
 
 class RegionLayer(nn.Module):
-    """One Transformer layer over the regions of a picture."""
+    """One Transformer layer over the regions of an image."""
 
     def __init__(
         self,

@@ -89,7 +89,8 @@ def _windows(length: int, limit: int) -> list[np.ndarray]:
 
 def _most_central(windows: list[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
     """For each word-piece of a text the window that has it nearest to its middle, and its column
-    there."""
+    there.
+    """
     columns = np.full((len(windows), length), -1)
     for number, window in enumerate(windows):
         columns[number, window] = np.arange(len(window))

@@ -25,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.out.suffix.lower() != ".png":
         raise InputError(f"--out {options.out}: expected a name that ends in .png")
-    picture = curves_png({str(run): read_curves(run) for run in options.runs})
+    image = curves_png({str(run): read_curves(run) for run in options.runs})
     with replaced_when_whole(options.out) as temporary:
-        temporary.write_bytes(picture)
+        temporary.write_bytes(image)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python tools/image_convert_base64.py --pictures FOLDER --out image_base64.tsv
 
-A line is the picture's id, a tab, and the bytes of its file in base64, as they are: nothing is
+A line is the image's id, a tab, and the bytes of its file in base64, as they are: nothing is
 compressed anew. Ids are the names of the files without their endings.
 """
 
@@ -17,16 +17,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.media.images import (
-    Picture,
-    find_pictures,
-    read_picture,
+    ImageFile,
+    find_images,
+    read_image,
 )
 from utils.distributed.command import run_command
 from utils.files import replaced_when_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Convert the pictures of a folder."""
+    """Convert the images of a folder."""
     parser = argparse.ArgumentParser(
         prog="image_convert_base64.py", description="Pictures as base64, for Chinese-CLIP."
     )
@@ -35,22 +35,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a TSV file")
     options = parser.parse_args(arguments)
-    pictures = find_pictures(options.pictures)
-    write_base64(options.out, pictures)
-    print(f"wrote {len(pictures)} pictures to {options.out}")
+    images = find_images(options.pictures)
+    write_base64(options.out, images)
+    print(f"wrote {len(images)} pictures to {options.out}")
 
 
-def write_base64(path: Path, pictures: Iterable[Picture]) -> None:
-    """Write a line for each picture.
+def write_base64(path: Path, images: Iterable[ImageFile]) -> None:
+    """Write a line for each image.
 
     Raises:
         BadRecord: one cannot be read.
     """
     with replaced_when_whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for picture in pictures:
-            read_picture(picture)  # what is no picture is said here
-            content = base64.b64encode(picture.path.read_bytes()).decode()
-            file.write(f"{picture.image_id}\t{content}\n")
+        for image in images:
+            read_image(image)  # what is no image is said here
+            content = base64.b64encode(image.path.read_bytes()).decode()
+            file.write(f"{image.image_id}\t{content}\n")
 
 
 if __name__ == "__main__":

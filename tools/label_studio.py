@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.label_studio.annotations import read_annotations
 from data.label_studio.predictions import read_answers
-from data.label_studio.tasks import has_pictures, labelling_config, task_of
+from data.label_studio.tasks import has_images, labelling_config, task_of
 from data.narration import Narration
 from data.readers import DATASETS, read_narrations
 from data.readers.report import ReadReport
@@ -83,11 +83,11 @@ def _export(options: argparse.Namespace) -> None:
     narrations, made_by = _read(options)
     if not narrations:
         raise InputError("found no narration to label")
-    pictured = has_pictures(narrations)
+    imaged = has_images(narrations)
     tasks = [task_of(narration, options.address, made_by) for narration in narrations]
-    write_text(options.out / "config.xml", labelling_config(pictured=pictured))
+    write_text(options.out / "config.xml", labelling_config(imaged=imaged))
     write_text(options.out / "tasks.json", json.dumps(tasks, ensure_ascii=False) + "\n")
-    print(f"{len(tasks)} tasks {'with' if pictured else 'without'} pictures in {options.out}")
+    print(f"{len(tasks)} tasks {'with' if imaged else 'without'} pictures in {options.out}")
 
 
 def _read(options: argparse.Namespace) -> tuple[Sequence[Narration], str]:

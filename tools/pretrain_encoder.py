@@ -1,6 +1,6 @@
-"""Train a small text encoder of characters from nothing, for where no other can be had:
+r"""Train a small text encoder of characters from nothing, for where no other can be had:
 
-    python tools/pretrain_encoder.py --dataset tiktalk --data-root datasets/tiktalkcoref/all \\
+    python tools/pretrain_encoder.py --dataset tiktalk --data-root datasets/tiktalkcoref/all \
         --out saved/characters
     python main.py ... --text-encoder saved/characters
 

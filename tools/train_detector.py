@@ -1,7 +1,7 @@
 """Train a small detector, where pretrained ones cannot be had: its regions and their features.
 
 python tools/train_detector.py --boxes saved/world/boxes/val.json \
-    --pictures saved/world/flickr30k-images --out saved/detector.pt
+    --pictures saved/world/flickr30k-batch --out saved/detector.pt
 python prepare.py regions --pictures FOLDER --split train --out FOLDER \
     --detector-weights saved/detector.pt --trunk-weights detector
 """
@@ -24,13 +24,13 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.loading.loader import workers_explained
-from data.media.images import Picture, read_picture
+from data.media.images import ImageFile, read_image
 from features.detectors import (
     Detector,
     new_detector,
     save_detector,
 )
-from features.labelled_boxes import LabelledPicture, read_labelled_boxes
+from features.labelled_boxes import LabelledImage, read_labelled_boxes
 from features.region_extraction import RegionExtractor
 from utils.boxes import pairwise_iou
 from utils.device import choose_device, choose_precision
@@ -39,34 +39,34 @@ from utils.errors import InputError
 from utils.options import whole_number_from
 
 _RIGHT = 0.5  # IoU from which a region is of a thing
-_LONGEST = 5 / 3  # side of a picture, as a multiple of its shorter one
+_LONGEST = 5 / 3  # side of an image, as a multiple of its shorter one
 _NONE = -100  # the attribute of what has none
 
 Target = dict[str, Tensor]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train as the command line says, and print what it finds in pictures that it never saw."""
+    """Train as the command line says, and print what it finds in images that it never saw."""
     options = _parser().parse_args(arguments)
     if not 0 < options.held_out < 1:
         raise InputError(f"--held-out {options.held_out}: expected a share between 0 and 1")
     device = choose_device(options.device)
-    pictures = read_labelled_boxes(options.boxes)
+    images = read_labelled_boxes(options.boxes)
     torch.manual_seed(options.seed)
-    order = torch.randperm(len(pictures)).tolist()
-    count = math.ceil(options.held_out * len(pictures))
-    held_out, trained_on = ([pictures[n] for n in part] for part in (order[:count], order[count:]))
+    order = torch.randperm(len(images)).tolist()
+    count = math.ceil(options.held_out * len(images))
+    held_out, trained_on = ([images[n] for n in part] for part in (order[:count], order[count:]))
     if not trained_on:
-        raise InputError(f"{options.boxes} has boxes of {len(pictures)} pictures, too few")
-    labels = sorted({label for picture in pictures for label in picture.labels})
-    attributes = sorted({a for picture in pictures for a in picture.attributes if a})
+        raise InputError(f"{options.boxes} has boxes of {len(images)} pictures, too few")
+    labels = sorted({label for image in images for label in image.labels})
+    attributes = sorted({a for image in images for a in image.attributes if a})
     size = (options.size, int(_LONGEST * options.size))
     detector = new_detector(["", *labels], attributes, size)
     detector.network.to(device)
     with workers_explained():
         train(
             detector,
-            LabelledPictures(options.pictures, trained_on, detector),
+            LabelledImages(options.pictures, trained_on, detector),
             steps=options.steps,
             batch=options.batch,
             lr=options.lr,
@@ -111,42 +111,40 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class LabelledPictures(Dataset):
+class LabelledImages(Dataset):
     """Pictures [3, H, W] from 0 to 1, mirrored at random, with what torchvision trains on."""
 
-    def __init__(
-        self, folder: Path, pictures: Sequence[LabelledPicture], detector: Detector
-    ) -> None:
+    def __init__(self, folder: Path, images: Sequence[LabelledImage], detector: Detector) -> None:
         self.folder = folder
-        self.pictures = pictures
+        self.images = images
         self.classes = {label: number for number, label in enumerate(detector.labels)}
         self.attributes = {word: number for number, word in enumerate(detector.attributes)}
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, place: int) -> tuple[Tensor, Target]:
-        labelled = self.pictures[place]
-        picture = pil_to_tensor(read_picture(_file_of(labelled, self.folder))) / 255
+        labelled = self.images[place]
+        image = pil_to_tensor(read_image(_file_of(labelled, self.folder))) / 255
         boxes = torch.from_numpy(labelled.boxes_xyxy.copy())
         if torch.rand(()) < 0.5:
-            picture = picture.flip(2)
-            boxes[:, [0, 2]] = picture.shape[2] - boxes[:, [2, 0]]
+            image = image.flip(2)
+            boxes[:, [0, 2]] = image.shape[2] - boxes[:, [2, 0]]
         attributes = [self.attributes.get(word, _NONE) for word in labelled.attributes]
-        return picture, {
+        return image, {
             "boxes": boxes,
             "labels": torch.tensor([self.classes[label] for label in labelled.labels]),
             "attributes": torch.tensor(attributes),
         }
 
 
-def _file_of(labelled: LabelledPicture, folder: Path) -> Picture:
-    return Picture(labelled.image_id, folder / labelled.file_name)
+def _file_of(labelled: LabelledImage, folder: Path) -> ImageFile:
+    return ImageFile(labelled.image_id, folder / labelled.file_name)
 
 
 def train(
     detector: Detector,
-    pictures: LabelledPictures,
+    images: LabelledImages,
     *,
     steps: int,
     batch: int,
@@ -157,10 +155,10 @@ def train(
     """Train a detector; it is in evaluation mode afterwards.
 
     Args:
-        steps: of a batch of pictures each; the learning rate rises to `lr` and falls to nothing.
+        steps: of a batch of images each; the learning rate rises to `lr` and falls to nothing.
     """
     loader = DataLoader(
-        pictures,
+        images,
         batch_size=batch,
         shuffle=True,
         collate_fn=lambda examples: tuple(zip(*examples, strict=True)),
@@ -174,7 +172,7 @@ def train(
         for _, (given, targets) in zip(bar, _without_end(loader), strict=False):
             targets = [{name: v.to(device) for name, v in target.items()} for target in targets]
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                losses = losses_of(detector, [picture.to(device) for picture in given], targets)
+                losses = losses_of(detector, [image.to(device) for image in given], targets)
             optimizer.zero_grad()
             sum(losses.values()).backward()
             optimizer.step()
@@ -189,30 +187,30 @@ def _without_end(loader: DataLoader) -> Iterator[tuple[tuple[Tensor, ...], tuple
 
 
 def losses_of(
-    detector: Detector, pictures: Sequence[Tensor], targets: Sequence[Target]
+    detector: Detector, images: Sequence[Tensor], targets: Sequence[Target]
 ) -> dict[str, Tensor]:
-    """torchvision's four losses, and that of attributes where there are some.
+    """Torchvision's four losses, and that of attributes where there are some.
 
     Attributes are learned from the labelled boxes themselves, as regions that are only near say
     less. They are what keeps colours in the features that describe a region.
     """
     network, heads = detector.network, detector.network.roi_heads
-    images, resized = network.transform(list(pictures), list(targets))
-    maps = network.backbone(images.tensors)
-    proposals, of_proposals = network.rpn(images, maps, resized)
-    _, of_regions = heads(maps, proposals, images.image_sizes, resized)
+    batch, resized = network.transform(list(images), list(targets))
+    maps = network.backbone(batch.tensors)
+    proposals, of_proposals = network.rpn(batch, maps, resized)
+    _, of_regions = heads(maps, proposals, batch.image_sizes, resized)
     losses = {**of_proposals, **of_regions}
     wanted = torch.cat([target["attributes"] for target in resized])
     if (wanted != _NONE).any():
         boxes = [target["boxes"] for target in resized]
-        pooled = heads.box_roi_pool(maps, boxes, images.image_sizes)
+        pooled = heads.box_roi_pool(maps, boxes, batch.image_sizes)
         told = heads.attribute_predictor(heads.box_head(pooled))
         losses["loss_attribute"] = functional.cross_entropy(told, wanted, ignore_index=_NONE)
     return losses
 
 
 def measure(
-    extractor: RegionExtractor, folder: Path, pictures: Sequence[LabelledPicture]
+    extractor: RegionExtractor, folder: Path, images: Sequence[LabelledImage]
 ) -> dict[str, float]:
     """What is found of the labelled things.
 
@@ -222,9 +220,9 @@ def measure(
         right ones.
     """
     found = named = things = told = coloured = 0
-    for labelled in pictures:
-        picture = pil_to_tensor(read_picture(_file_of(labelled, folder)))
-        (regions,) = extractor([labelled.image_id], [picture])
+    for labelled in images:
+        image = pil_to_tensor(read_image(_file_of(labelled, folder)))
+        (regions,) = extractor([labelled.image_id], [image])
         boxes = torch.from_numpy(labelled.boxes_xyxy)
         overlaps, places = pairwise_iou(boxes, torch.from_numpy(regions.boxes_xyxy)).max(dim=1)
         things += len(boxes)

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.media.images import Picture, read_picture
+from data.media.images import ImageFile, read_image
 from features.heads.face_encoder import FaceEncoder, save_face_encoder
 from features.heads.tracking import LEAST_COSINE
 from features.labelled_boxes import read_labelled_boxes
@@ -39,10 +39,10 @@ _LIGHT = 0.2
 
 
 class Face(NamedTuple):
-    """A face: whose it is, its picture, and its box (x1, y1, x2, y2) in pixels of it."""
+    """A face: whose it is, its image, and its box (x1, y1, x2, y2) in pixels of it."""
 
     whose: str
-    picture: Image.Image
+    image: Image.Image
     box: tuple[float, float, float, float]
 
 
@@ -103,19 +103,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_faces(boxes: Path, pictures: Path) -> list[Face]:
+def read_faces(boxes: Path, images: Path) -> list[Face]:
     """The labelled faces of a file.
 
     Raises:
         DataError: the file is not of this form, or no box has an attribute.
-        BadRecord: a picture cannot be read.
+        BadRecord: an image cannot be read.
     """
     faces = []
     for labelled in read_labelled_boxes(boxes):
-        picture = read_picture(Picture(labelled.image_id, pictures / labelled.file_name))
+        image = read_image(ImageFile(labelled.image_id, images / labelled.file_name))
         for box, whose in zip(labelled.boxes_xyxy.tolist(), labelled.attributes, strict=True):
             if whose:
-                faces.append(Face(whose, picture, tuple(box)))
+                faces.append(Face(whose, image, tuple(box)))
     if not faces:
         raise InputError(f"{boxes}: found no attribute of a box, expected whose face it is")
     return faces
@@ -179,10 +179,10 @@ def changed(face: Face, random: np.random.Generator) -> Image.Image:
     x1, y1, x2, y2 = face.box
     shift = random.normal(0, _SHIFT, 4) * [x2 - x1, y2 - y1, x2 - x1, y2 - y1]
     left, top, right, bottom = np.add(face.box, shift)
-    width, height = face.picture.size
+    width, height = face.image.size
     left, top = min(max(left, 0), width - 4), min(max(top, 0), height - 4)
     right, bottom = min(max(right, left + 4), width), min(max(bottom, top + 4), height)
-    crop = face.picture.crop(tuple(round(float(value)) for value in (left, top, right, bottom)))
+    crop = face.image.crop(tuple(round(float(value)) for value in (left, top, right, bottom)))
     if random.random() < 0.5:
         crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     light = 1 + random.uniform(-_LIGHT, _LIGHT)
@@ -194,8 +194,9 @@ def measure(
     encoder: FaceEncoder, faces: Sequence[Face], device: torch.device
 ) -> tuple[float | None, ...]:
     """The shares of the pairs of one person's faces, and of two persons', above LEAST_COSINE; None
-    where there are no such pairs."""
-    crops = [face.picture.crop(tuple(map(round, face.box))) for face in faces]
+    where there are no such pairs.
+    """
+    crops = [face.image.crop(tuple(map(round, face.box))) for face in faces]
     features = encoder(encoder.inputs_of(crops).to(device)).cpu()
     alike = (features @ features.T > LEAST_COSINE).numpy()
     whose = np.array([face.whose for face in faces])

@@ -151,9 +151,9 @@ def masked_words(batch: Batch) -> Term:
 
 
 def image_text_contrast(batch: Batch, temperature: float) -> Term:
-    """ITC: each text finds its picture in the batch of all ranks, and each picture its text.
+    """ITC: each text finds its image in the batch of all ranks, and each image its text.
 
-    S(x, y) is the mean over the mentions of text x of the highest cosine with a region of picture
+    S(x, y) is the mean over the mentions of text x of the highest cosine with a region of image
     y, before the fusion, divided by the temperature. A narration without mentions or without
     regions takes no part.
 
@@ -219,8 +219,8 @@ def alignment(batch: Batch, temperature: float, *, by_chain: bool) -> Term:
         if not count or not takes_part.shape[1]:
             return _zero(output)
         region = torch.cat(gather_padded(batch.mention_regions))
-        pictures = torch.arange(len(region), device=region.device)[:, None]
-        target = (region.clamp(min=0) + count * pictures).flatten()
+        images = torch.arange(len(region), device=region.device)[:, None]
+        target = (region.clamp(min=0) + count * images).flatten()
         paired = (takes_part & (region >= 0)).flatten()
         person = torch.cat(gather_padded(batch.region_people)).flatten()
         # All texts by all regions: which of these shows what is meant, and which the same person.
@@ -262,7 +262,7 @@ def trace_agreement(batch: Batch) -> Term:
     """Traces: a mention's region attention lies where the narrator's mouse was.
 
     -log sum_r p(r|m) a(r, m), where a(r, m) is the IoU of region r with the box of m's trace,
-    divided by the largest such IoU of the picture's regions: all attention on the region that
+    divided by the largest such IoU of the image's regions: all attention on the region that
     agrees best costs nothing, and one that agrees half as well costs log 2, so that a coarse trace
     leaves the choice among what lies around it. A mention without a trace, or whose trace overlaps
     no region, gives no term.

@@ -42,7 +42,8 @@ class PseudoSchedule:
 
 def make_optimizer(model: CoreferenceModel, config: Config) -> Optimizer:
     """AdamW; biases and norms do not decay. The pretrained text encoder has a learning rate of its
-    own, and so has what finds mentions."""
+    own, and so has what finds mentions.
+    """
     pretrained = set(model.text_encoder.body.parameters())
     finder = set() if model.mention_detector is None else set(model.mention_detector.parameters())
     others = set(model.parameters()) - pretrained - finder

@@ -20,7 +20,7 @@ class Batch:
 
     B narrations, T word-pieces, M mentions, R regions, G gold boxes of a mention, L distinct region
     labels of l word-pieces, K masked word-pieces, D numbers of a word vector. Boxes are relative to
-    the picture. A mask is True where something real stands. Every size but B may be 0.
+    the image. A mask is True where something real stands. Every size but B may be 0.
     """
 
     narration_ids: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Geometry of boxes on tensors: overlap, units, and the deltas that refine one box into another.
 
 Every function works on any leading dimensions. A box is (x1, y1, x2, y2); unless a function says
-otherwise its unit is the picture: 0 is the left or upper edge, 1 the right or lower one.
+otherwise its unit is the image: 0 is the left or upper edge, 1 the right or lower one.
 """
 
 from __future__ import annotations
@@ -57,21 +57,21 @@ def enclosing_box(boxes_xyxy: Tensor) -> Tensor:
 
 
 def to_relative(boxes_xyxy: Tensor, width: float, height: float) -> Tensor:
-    """Boxes in pixels of a picture -> boxes relative to it.
+    """Boxes in pixels of an image -> boxes relative to it.
 
     Args:
         boxes_xyxy: [..., 4], pixels.
-        width, height: of the picture, pixels.
+        width, height: of the image, pixels.
 
     Raises:
-        ValueError: the picture has no width or no height.
+        ValueError: the image has no width or no height.
     """
-    return boxes_xyxy / _picture_scale(boxes_xyxy, width, height)
+    return boxes_xyxy / _image_scale(boxes_xyxy, width, height)
 
 
 def to_pixels(boxes_xyxy: Tensor, width: float, height: float) -> Tensor:
-    """Boxes relative to a picture -> boxes in its pixels; arguments as in `to_relative`."""
-    return boxes_xyxy * _picture_scale(boxes_xyxy, width, height)
+    """Boxes relative to an image -> boxes in its pixels; arguments as in `to_relative`."""
+    return boxes_xyxy * _image_scale(boxes_xyxy, width, height)
 
 
 def encode_deltas(reference_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def encode_deltas(reference_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
 
 
 def decode_deltas(deltas: Tensor, reference_xyxy: Tensor) -> Tensor:
-    """The boxes that weighted deltas make of reference boxes, inside the picture.
+    """The boxes that weighted deltas make of reference boxes, inside the image.
 
     Always finite: where a delta is not, that coordinate stays the reference's.
 
@@ -116,7 +116,7 @@ def decode_deltas(deltas: Tensor, reference_xyxy: Tensor) -> Tensor:
     return clip_boxes_to_image(torch.nan_to_num(finite_xyxy), (1, 1))
 
 
-def _picture_scale(boxes_xyxy: Tensor, width: float, height: float) -> Tensor:
+def _image_scale(boxes_xyxy: Tensor, width: float, height: float) -> Tensor:
     if not (width > 0 and height > 0):
         raise ValueError(f"a picture of {width} x {height} pixels, expected both above 0")
     return boxes_xyxy.new_tensor((width, height, width, height))

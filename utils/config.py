@@ -78,7 +78,7 @@ class Config:
     max_regions: int = _part("data", 100)
     # A folder of sense2vec vectors for the words of the narrations; empty for none.
     sense2vec: str = _part("data", "")
-    # Off: the picture is left out and the model reads the text alone.
+    # Off: the image is left out and the model reads the text alone.
     use_regions: bool = _part("data", True)
     # The part of the labelled narrations that scores and thresholds come from, never trained on; of
     # a data set that has a split for it, all of that, unless this is 0.

@@ -123,7 +123,7 @@ def add_detector_options(
     detector_weights: str | None = None,
     trunk_weights: str | None = PUBLISHED_TRUNK_WEIGHTS,
 ) -> None:
-    """The networks that find and describe the regions of pictures.
+    """The networks that find and describe the regions of images.
 
     Args:
         detector, detector_weights, trunk_weights: where they are not given.

@@ -28,7 +28,7 @@ Curves = Mapping[str, Mapping[int, float]]
 
 _EVENT_FILES = "events.out.tfevents.*"
 
-# The parts of the picture: the names in the log begin so, the title, what the values are.
+# The parts of the image: the names in the log begin so, the title, what the values are.
 _PARTS = (
     ("loss/", "Losses", "mean of the epoch"),
     ("held_out/", "Held-out labels", "percent"),

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from data.files import BadRecord
-from data.media.images import Picture as PictureFile
-from data.media.images import read_picture
+from data.media.images import PageImage as ImageFile
+from data.media.images import read_image
 from data.narration import Narration
 from data.readers import RegionFrame, read_frames
 from data.readers.report import ReadReport
@@ -21,10 +21,10 @@ from utils.text.languages import Language
 from visualization.page import page_of
 from visualization.page_content import (
     Box,
-    Picture,
+    PageImage,
     ShownText,
     Side,
-    picture_uri,
+    image_uri,
 )
 from visualization.split_page import (
     page_title,
@@ -93,21 +93,21 @@ def _shown(
         text=narration.text,
         predicted=side(system),
         gold=side(gold),
-        pictures=[_picture(by_number[n], narration, report) for n in numbers],
+        images=[_image(by_number[n], narration, report) for n in numbers],
         turns=turns_of(narration),
     )
 
 
-def _picture(frame: RegionFrame, narration: Narration, report: ReadReport) -> Picture:
-    """A frame, an empty one of its proportions where its picture is not at hand."""
+def _image(frame: RegionFrame, narration: Narration, report: ReadReport) -> PageImage:
+    """A frame, an empty one of its proportions where its image is not at hand."""
     caption = f"frame {frame.number}"
     if frame.path is not None:
         try:
-            picture = read_picture(PictureFile(f"{narration.id}, {caption}", frame.path))
-            return Picture(picture.size, picture_uri(picture), caption)
+            image = read_image(ImageFile(f"{narration.id}, {caption}", frame.path))
+            return PageImage(image.size, image_uri(image), caption)
         except BadRecord as problem:
             report.refuse(problem)
-    return Picture(narration.image_size, None, caption)
+    return PageImage(narration.image_size, None, caption)
 
 
 def _wrong_heads(
@@ -117,7 +117,8 @@ def _wrong_heads(
     language: Language,
 ) -> Iterator[Error]:
     """The gold mentions that have another head than what was predicted, or have one where the other
-    side has none."""
+    side has none.
+    """
     predicted = {span: chain.head for chain in system for span in chain.mentions}
     for chain in gold:
         for span in sorted(chain.mentions):

@@ -1,4 +1,4 @@
-"""A page to look at: texts with their chains, and pictures with their boxes.
+"""A page to look at: texts with their chains, and images with their boxes.
 
 The page is one file that loads nothing from anywhere. All that comes from data is text in it: its
 policy lets no script run but the page's own. What is predicted stands beside what is known; a gold
@@ -18,7 +18,7 @@ from metrics.error_analysis.errors import SORTS, Error
 from metrics.error_analysis.marked_text import numbered, numbered_alike
 from metrics.error_analysis.report import TITLES, describe
 from utils.text.spans import Span
-from visualization.page_boxes import pictures
+from visualization.page_boxes import images
 from visualization.page_content import ShownText
 from visualization.page_text import (
     escaped,
@@ -45,7 +45,7 @@ def page_of(
 
     Args:
         scores: of all texts together, in percent, by their names.
-        figures: what else is to be seen, above the texts: titles, and pictures as PNG.
+        figures: what else is to be seen, above the texts: titles, and images as PNG.
     """
     script = _SCRIPT.read_text(encoding="utf-8")
     checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -116,7 +116,7 @@ def _section(number: int, shown: ShownText) -> str:
         f'<section id="n{number}" aria-label="{title}">',
         f'<h2><a href="#n{number}">{title}</a> <small>{scores}</small></h2>',
         '<div class="columns">',
-        pictures(shown, sides["predicted"], sides.get("gold", {}), attributes),
+        images(shown, sides["predicted"], sides.get("gold", {}), attributes),
         '<div class="sides">',
     ]
     for name, chains in sides.items():

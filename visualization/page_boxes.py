@@ -10,38 +10,38 @@ from metrics.error_analysis.errors import WRONG_BOXES
 from utils.text.spans import Span
 from visualization.page_content import (
     Box,
-    Picture,
+    PageImage,
     ShownText,
 )
 from visualization.page_text import escaped, span_name
 
 _Chains = Mapping[int, Sequence[Span]]
 _SIGNS = {"right": "✓", "wrong": "✗", "": ""}
-_EDGE = 0.07  # of a picture: a box that begins there has no room above it for its number
+_EDGE = 0.07  # of an image: a box that begins there has no room above it for its number
 
 
-def pictures(
+def images(
     shown: ShownText, predicted: _Chains, gold: _Chains, attributes: Mapping[int, str]
 ) -> str:
-    """The pictures of a text with their boxes; nothing where there are none.
+    """The images of a text with their boxes; nothing where there are none.
 
     Args:
         predicted, gold: chains by their numbers.
         attributes: of everything of a chain, by its number.
     """
-    if not shown.pictures:
+    if not shown.images:
         return ""
     boxes = [*_gold_boxes(shown, gold), *_predicted_boxes(shown, predicted)]
     # The largest first, so that the smaller ones lie over it and can be pointed at.
     boxes.sort(key=lambda drawn: -_size(drawn.box))
     elements = []
-    for index, picture in enumerate(shown.pictures):
-        of_picture = [
+    for index, image in enumerate(shown.images):
+        of_image = [
             _element(drawn, shown.text, attributes[drawn.number])
             for drawn in boxes
-            if drawn.box.picture == index
+            if drawn.box.image == index
         ]
-        elements.append(_picture(picture, of_picture))
+        elements.append(_image(image, of_image))
     return f'<div class="pictures">{"".join(elements)}</div>'
 
 
@@ -64,17 +64,17 @@ class _Drawn:
 
 
 def _predicted_boxes(shown: ShownText, chains: _Chains) -> Iterator[_Drawn]:
-    """Of every chain the surest box in each picture is always to be seen."""
+    """Of every chain the surest box in each image is always to be seen."""
     known = {} if shown.gold is None else shown.gold.boxes
     wrong = {span for error in shown.errors if error.sort == WRONG_BOXES for span in error.spans}
     for number, chain in chains.items():
         boxes = [(span, box) for span in chain for box in shown.predicted.boxes.get(span, ())]
         surest = {}
-        # The first one of equals stays.
-        for _, box in sorted(reversed(boxes), key=lambda pair: pair[1].score or 0):
-            surest[box.picture] = box
+        # Backwards, so that of equals the first one stays.
+        for _, box in sorted(reversed(boxes), key=lambda pair: pair[1].score or 0):  # noqa: C414
+            surest[box.image] = box
         for span, box in boxes:
-            looks = "box of-chain" if box is surest[box.picture] else "box"
+            looks = "box of-chain" if box is surest[box.image] else "box"
             judged = "wrong" if span in wrong else "right" if span in known else ""
             yield _Drawn(box, span, number, looks, judged)
 
@@ -87,14 +87,14 @@ def _gold_boxes(shown: ShownText, chains: _Chains) -> Iterator[_Drawn]:
                     yield _Drawn(box, span, number, "box gold")
 
 
-def _picture(picture: Picture, boxes: Sequence[str]) -> str:
-    width, height = picture.size
+def _image(image: PageImage, boxes: Sequence[str]) -> str:
+    width, height = image.size
     content = ""
-    if picture.uri is not None:
-        uri = html.escape(picture.uri)
+    if image.uri is not None:
+        uri = html.escape(image.uri)
         # Not loaded lazily: what was never scrolled to would be missing from what is printed.
         content = f'<img src="{uri}" alt="" width="{width}" height="{height}" decoding="async">'
-    caption = f"<figcaption>{escaped(picture.caption)}</figcaption>" if picture.caption else ""
+    caption = f"<figcaption>{escaped(image.caption)}</figcaption>" if image.caption else ""
     return (
         f'<figure><div class="picture" style="--ratio:{width}/{height}">{content}'
         f"{''.join(boxes)}</div>{caption}</figure>"

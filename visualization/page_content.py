@@ -1,4 +1,4 @@
-"""What a page shows of a text: chains on one side or on two, pictures with boxes, errors."""
+"""What a page shows of a text: chains on one side or on two, images with boxes, errors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from PIL import Image
 from metrics.error_analysis.errors import Error
 from utils.text.spans import Span
 
-_LONGEST_SIDE = 640  # pixels of a picture on the page, so that hundreds of them make a small file
+_LONGEST_SIDE = 640  # pixels of an image on the page, so that hundreds of them make a small file
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture that a text is about, or a frame of its video.
+class PageImage:
+    """An image that a text is about, or a frame of its video.
 
     Attributes:
         size: (width, height), of which the proportions alone are read.
@@ -32,16 +32,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Box:
-    """Where a mention is in one of the pictures of its text.
+    """Where a mention is in one of the images of its text.
 
     Attributes:
-        xyxy: relative to the picture.
-        picture: the index of the picture.
+        xyxy: relative to the image.
+        image: the index of the image.
         score: how sure it is, from 0 to 1; None where nothing says so, as of gold boxes.
     """
 
     xyxy: tuple[float, float, float, float]
-    picture: int = 0
+    image: int = 0
     score: float | None = None
 
 
@@ -80,7 +80,7 @@ class ShownText:
         text: what is said.
         predicted: its chains and boxes as they were predicted.
         gold: as they are known; None where they are not.
-        pictures: that boxes lie in.
+        images: that boxes lie in.
         turns: in text order; each begins a line. Empty where nobody is named.
         errors: what is wrong with what was predicted.
         scores: of this text, in percent, by their names.
@@ -90,15 +90,15 @@ class ShownText:
     text: str
     predicted: Side
     gold: Side | None = None
-    pictures: Sequence[Picture] = ()
+    images: Sequence[PageImage] = ()
     turns: Sequence[Turn] = ()
     errors: Sequence[Error] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
-def picture_uri(picture: Image.Image) -> str:
-    """A picture in RGB as an address that holds all of it, made smaller where it is large."""
-    small = picture.copy()
+def image_uri(image: Image.Image) -> str:
+    """An image in RGB as an address that holds all of it, made smaller where it is large."""
+    small = image.copy()
     small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     content = io.BytesIO()
     small.save(content, "JPEG", quality=85)

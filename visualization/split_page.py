@@ -1,4 +1,4 @@
-"""The page of a resolved split: its texts with both sides, their pictures, and what is wrong."""
+"""The page of a resolved split: its texts with both sides, their images, and what is wrong."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from data.files import BadRecord
-from data.media.images import Picture as PictureFile
-from data.media.images import read_picture
+from data.media.images import PageImage as ImageFile
+from data.media.images import read_image
 from data.narration import Narration
 from data.readers.report import ReadReport
 from evaluation.gold_and_system import (
@@ -32,11 +32,11 @@ from utils.text.spans import Span
 from visualization.page import page_of
 from visualization.page_content import (
     Box,
-    Picture,
+    PageImage,
     ShownText,
     Side,
     Turn,
-    picture_uri,
+    image_uri,
 )
 
 
@@ -61,7 +61,7 @@ def write_page(
         has_boxes: whether to show predicted boxes, and which are wrong where that is known.
 
     Raises:
-        BadRecord: a picture cannot be read, and bad records are not skipped.
+        BadRecord: an image cannot be read, and bad records are not skipped.
     """
     grounded = grounded_by_span(split) if has_boxes else {}
     pronouns = pronouns_of(split.language)
@@ -109,10 +109,10 @@ def training_curves(checkpoint: Path) -> list[tuple[str, bytes]]:
 def shown_texts(
     split: ResolvedSplit, sides: Compared, has_boxes: bool, report: ReadReport
 ) -> Iterator[ShownText]:
-    """The narrations under their ids, in their order, with their sides and pictures.
+    """The narrations under their ids, in their order, with their sides and images.
 
     Args:
-        report: is told of pictures that cannot be read.
+        report: is told of images that cannot be read.
     """
     predicted = span_chains(sides.narrations, sides.system, sides.boxes_known)
     labelled = [narration for narration in sides.narrations if narration.id in sides.gold]
@@ -125,7 +125,7 @@ def shown_texts(
             text=narration.text,
             predicted=Side(predicted[narration.id], boxes),
             gold=Side(gold[narration.id], _gold_boxes(narration)) if known else None,
-            pictures=_pictures(narration, report),
+            images=_images(narration, report),
             turns=turns_of(narration),
         )
 
@@ -154,23 +154,23 @@ def predicted_boxes(resolution: Resolution) -> dict[Span, Sequence[Box]]:
     }
 
 
-def _pictures(narration: Narration, report: ReadReport) -> tuple[Picture, ...]:
-    """The narration's picture, or the frame of one that is not at hand."""
+def _images(narration: Narration, report: ReadReport) -> tuple[PageImage, ...]:
+    """The narration's image, or the frame of one that is not at hand."""
     if narration.image_path is not None:
         try:
             # As it is stored, as the boxes of data sets are.
-            picture = read_picture(PictureFile(narration.id, narration.image_path))
-            return (Picture(picture.size, picture_uri(picture)),)
+            image = read_image(ImageFile(narration.id, narration.image_path))
+            return (PageImage(image.size, image_uri(image)),)
         except BadRecord as problem:
             report.refuse(problem)
-    return () if narration.image_size is None else (Picture(narration.image_size),)
+    return () if narration.image_size is None else (PageImage(narration.image_size),)
 
 
 def turns_of(narration: Narration) -> list[Turn]:
     """Where the speaker changes; nothing where speakers are not known."""
     turns: list[Turn] = []
     for sentence in narration.sentences:
-        if sentence.speaker is not None:
-            if not turns or turns[-1].speaker != sentence.speaker:
-                turns.append(Turn(sentence.start, sentence.speaker))
+        is_new = not turns or turns[-1].speaker != sentence.speaker
+        if sentence.speaker is not None and is_new:
+            turns.append(Turn(sentence.start, sentence.speaker))
     return turns

@@ -165,7 +165,7 @@ def region_numbers(
     `NO_REGION` where none does; `UNKNOWN_REGION` where it is not known, or not among those read.
 
     Args:
-        regions: how many of the picture are read.
+        regions: how many of the image are read.
     """
     numbers = (narration.mentions[index].region for index in mention_indices)
     return np.asarray(

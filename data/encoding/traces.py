@@ -20,7 +20,7 @@ class MentionTraces:
     """Where the mouse was during the mentions of an encoded text.
 
     Attributes:
-        boxes_xyxy: [M, 4] float32, relative to the picture and within it; zeros where not known.
+        boxes_xyxy: [M, 4] float32, relative to the image and within it; zeros where not known.
         known: [M] bool.
     """
 
@@ -33,7 +33,7 @@ def read_trace(narration: Narration) -> np.ndarray:
 
     Returns:
         [words, 5] float32: for each word the box (x1, y1, x2, y2) the mouse went over, relative to
-        the picture, and its area.
+        the image, and its area.
 
     Raises:
         DataError: the file is not such an array, or does not fit the words of the narration.
@@ -97,7 +97,7 @@ def mention_traces(
         if len(of_words):
             boxes[row] = np.r_[of_words[:, :2].min(axis=0), of_words[:, 2:].max(axis=0)]
             known[row] = True
-    # The mouse may leave the picture.
+    # The mouse may leave the image.
     return MentionTraces(boxes.clip(0, 1), known)
 
 

@@ -1,7 +1,7 @@
 """Narrations as tasks of Label Studio, to be corrected there, and read back.
 
 A chain is a label: its mentions are stretches of the text with that label, and its boxes rectangles
-in the picture with the same one. A rectangle is a box of all mentions of its chain; one that is
+in the image with the same one. A rectangle is a box of all mentions of its chain; one that is
 tied to mentions by relations is a box of these alone.
 
 - `tasks.py` writes the tasks and the labelling configuration;

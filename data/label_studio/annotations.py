@@ -22,7 +22,7 @@ _PIXELS = "a positive number of pixels"
 
 @dataclass(frozen=True)
 class _Rectangle:
-    """A box in the picture, its chain, and where there are relations the mentions it is tied to."""
+    """A box in the image, its chain, and where there are relations the mentions it is tied to."""
 
     box_xyxy: Box
     chain: str
@@ -123,12 +123,12 @@ def _narration(record: Record, annotation: Record) -> tuple[Narration, int]:
     if not is_text(text) or not text.strip():
         raise data.bad(f"text {shown(text)}", "a text that is not blank")
     in_text = _regions(annotation, "labels")
-    in_picture = _regions(annotation, "rectanglelabels")
+    in_image = _regions(annotation, "rectanglelabels")
     mentions = _mentions(text, in_text)
-    ties = _ties(annotation, in_text, in_picture)
+    ties = _ties(annotation, in_text, in_image)
     rectangles = [
         _rectangle(region, ties.get(name, frozenset()), mentions)
-        for name, region in in_picture.items()
+        for name, region in in_image.items()
     ]
     boxed = [_with_boxes(name, mention, rectangles) for name, mention in mentions.items()]
     chains = {mention.chain for mention in boxed}
@@ -136,7 +136,7 @@ def _narration(record: Record, annotation: Record) -> tuple[Narration, int]:
         id=record.name,
         text=text,
         mentions=tuple(sorted(boxed, key=attrgetter("start"))),
-        image_size=_image_size(data, in_picture.values()),
+        image_size=_image_size(data, in_image.values()),
     )
     return narration, sum(rectangle.chain not in chains for rectangle in rectangles)
 
@@ -227,7 +227,7 @@ def _says(value: Record, text: str, place: Span) -> bool:
 
 
 def _letters(words: str) -> str:
-    """The words without white space; Label Studio writes the ends of lines as \\n, two signs."""
+    r"""Return the words without white space; Label Studio writes line ends as \n, two signs."""
     return "".join(words.replace("\\n", "").split())
 
 
@@ -239,13 +239,13 @@ def _chain(value: Record, key: str) -> str:
 
 
 def _ties(
-    annotation: Record, in_text: Mapping[str, Record], in_picture: Mapping[str, Record]
+    annotation: Record, in_text: Mapping[str, Record], in_image: Mapping[str, Record]
 ) -> dict[str, frozenset[str]]:
     """The mentions that a box is tied to, by the name of its region."""
     ties: dict[str, set[str]] = defaultdict(set)
     for relation in _results(annotation, "relation"):
         ends = {relation.take(key, str, "the name of a region") for key in ("from_id", "to_id")}
-        box, mention = ends & in_picture.keys(), ends & in_text.keys()
+        box, mention = ends & in_image.keys(), ends & in_text.keys()
         if len(box) != 1 or len(mention) != 1:
             raise relation.bad(
                 f"a relation of {shown(sorted(ends))}",
@@ -288,15 +288,16 @@ def _with_boxes(name: str, mention: Mention, rectangles: Sequence[_Rectangle]) -
     return replace(mention, boxes_xyxy=tuple(boxes))
 
 
-def _image_size(data: Record, in_picture: Iterator[Record]) -> tuple[int, int] | None:
+def _image_size(data: Record, in_image: Iterator[Record]) -> tuple[int, int] | None:
     """(width, height) in pixels: what the task says, else what its boxes say; None where neither
-    does."""
+    does.
+    """
     size = data.fields.get("image_size")
     if size is not None:
         if not isinstance(size, list) or len(size) != 2 or not all(map(_is_pixels, size)):
             raise data.bad(f"image_size {shown(size)}", f"two numbers, each {_PIXELS}")
         return size[0], size[1]
-    for region in in_picture:
+    for region in in_image:
         width, height = (region.fields.get(f"original_{side}") for side in ("width", "height"))
         if not _is_pixels(width) or not _is_pixels(height):
             found = f"original_width {shown(width)}, original_height {shown(height)}"

@@ -20,7 +20,7 @@ from utils.printable import shown
 
 
 def read_answers(path: Path, report: ReadReport) -> list[Narration]:
-    """One narration a line, named by its picture's file, or by the line where it has no picture.
+    """One narration a line, named by its image's file, or by the line where it has no image.
 
     A line without mentions is a text alone.
 

@@ -24,7 +24,7 @@ _TEXT = """\
     <Text name="text" value="$text"/>
   </View>
 """
-_PICTURE = """\
+_IMAGE = """\
   <View style="flex: 1">
     <RectangleLabels name="box" toName="image" value="$chains" canRotate="false"/>
     <Image name="image" value="$image" zoom="true" zoomControl="true" rotateControl="false"/>
@@ -32,44 +32,44 @@ _PICTURE = """\
 """
 
 
-def picture_name(narration: Narration) -> str | None:
-    """The name of the picture's file; None of a text alone."""
+def image_name(narration: Narration) -> str | None:
+    """The name of the image's file; None of a text alone."""
     if narration.image_path is not None:
         return narration.image_path.name
     return f"{narration.id}.jpg" if narration.image_size is not None else None
 
 
-def has_pictures(narrations: Sequence[Narration]) -> bool:
-    """Whether the narrations have pictures, as a project of Label Studio has them in all its tasks.
+def has_images(narrations: Sequence[Narration]) -> bool:
+    """Whether the narrations have images, as a project of Label Studio has them in all its tasks.
 
     Raises:
         InputError: some have one and others none.
     """
-    pictured = [n for n in narrations if picture_name(n) is not None]
-    if pictured and len(pictured) < len(narrations):
-        alone = next(n for n in narrations if picture_name(n) is None)
+    imaged = [n for n in narrations if image_name(n) is not None]
+    if imaged and len(imaged) < len(narrations):
+        alone = next(n for n in narrations if image_name(n) is None)
         raise InputError(
-            f"{len(pictured)} of {len(narrations)} narrations have a picture, {alone.id} has none; "
+            f"{len(imaged)} of {len(narrations)} narrations have a picture, {alone.id} has none; "
             "expected all or none, as a project of Label Studio has one kind of task: make two"
         )
-    return bool(pictured)
+    return bool(imaged)
 
 
-def labelling_config(*, pictured: bool) -> str:
+def labelling_config(*, imaged: bool) -> str:
     """The labelling configuration of the tasks, as XML.
 
     Args:
-        pictured: whether the tasks have pictures.
+        pictured: whether the tasks have images.
     """
-    parts = _PICTURE + _TEXT if pictured else _TEXT
+    parts = _IMAGE + _TEXT if imaged else _TEXT
     return f'<View style="display: flex; gap: 1em">\n{parts}</View>\n'
 
 
-def task_of(narration: Narration, address_of_pictures: str, model_version: str) -> dict[str, Any]:
+def task_of(narration: Narration, address_of_images: str, model_version: str) -> dict[str, Any]:
     """A narration as a task, what is known of its mentions as a prediction to correct.
 
     Args:
-        address_of_pictures: what comes before the name of a picture's file in its address.
+        address_of_pictures: what comes before the name of an image's file in its address.
         model_version: what made the prediction.
     """
     chains = _chain_names(narration)
@@ -78,15 +78,15 @@ def task_of(narration: Narration, address_of_pictures: str, model_version: str) 
         "text": narration.text,
         "chains": _labels(narration, chains),
     }
-    name = picture_name(narration)
+    name = image_name(narration)
     if name is not None:
-        data["image"] = address_of_pictures + quote(name)
+        data["image"] = address_of_images + quote(name)
     if narration.image_size is not None:
         data["image_size"] = list(narration.image_size)
     if not narration.mentions:
         return {"data": data}
     result = [_text_region(index, narration, chain) for index, chain in enumerate(chains)]
-    result += _picture_regions(narration, chains)
+    result += _image_regions(narration, chains)
     return {"data": data, "predictions": [{"model_version": model_version, "result": result}]}
 
 
@@ -132,7 +132,7 @@ def _text_region(index: int, narration: Narration, chain: str) -> dict[str, Any]
     }
 
 
-def _picture_regions(narration: Narration, chains: Sequence[str]) -> list[dict[str, Any]]:
+def _image_regions(narration: Narration, chains: Sequence[str]) -> list[dict[str, Any]]:
     """The boxes of every chain, and relations where its mentions have not all the same boxes."""
     sharing: dict[str, dict[tuple[Box, ...], list[int]]] = {}
     for index, (mention, chain) in enumerate(zip(narration.mentions, chains, strict=True)):

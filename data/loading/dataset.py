@@ -49,7 +49,7 @@ class Source:
 
     Attributes:
         narrations: in the order of their files.
-        store: the regions of their pictures; None where there are none to read.
+        store: the regions of their images; None where there are none to read.
         texts: the narrations cut into word-pieces, where that was done already.
         traced: how many have a mouse trace that is read.
     """
@@ -79,7 +79,7 @@ class NarrationDataset(Dataset[Example]):
 
     Args:
         narrations: what to read, in order.
-        store: their pictures' regions; None to read texts alone.
+        store: their images' regions; None to read texts alone.
         word_pieces: the text encoder's tokenizer.
         max_mentions: the most mentions of a narration.
         masking: None where no masked words are to be predicted.

@@ -5,7 +5,7 @@ A prepared split is a folder of its own in the cache:
 - `about.json`: what it was made from, and what the reading said;
 - `narrations`: each narration as JSON;
 - `word_pieces` and `mentions`: each text as the encoder reads it;
-- `regions/`: where the pictures' regions stand, their boxes and labels; the features stay in the
+- `regions/`: where the images' regions stand, their boxes and labels; the features stay in the
   files that they were read from.
 
 Its name is a hash of what it was made from: where a file, the tokenizer or a setting is another

@@ -345,7 +345,8 @@ def say_left_out(
 
 def say_unreachable(data: TrainingData, word_pieces: WordPieces, config: Config) -> None:
     """Say how many gold mentions the model can never find; all texts are cut for it, so on one
-    rank."""
+    rank.
+    """
     if not is_main():
         return
     narrations = [*data.labelled.narrations, *data.held_out.narrations]

@@ -11,7 +11,7 @@ _ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 def frame_files(folder: Path, video_id: str) -> dict[int, Path]:
-    """The picture of each frame of a video; of several, which differ in their last number, the
+    """The image of each frame of a video; of several, which differ in their last number, the
     first.
 
     Args:

@@ -13,19 +13,19 @@ from utils.errors import InputError
 from utils.printable import shown
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
-# Of a picture's sides; of one that is longer nothing would be left at the size a detector sees.
+# Of an image's sides; of one that is longer nothing would be left at the size a detector sees.
 _MOST_TIMES_AS_LONG = 50
 
 
-class Picture(NamedTuple):
-    """A picture's file, and the id that it is known by."""
+class ImageFile(NamedTuple):
+    """An image's file, and the id that it is known by."""
 
     image_id: str
     path: Path
 
 
-def find_pictures(folder: Path) -> list[Picture]:
-    """The pictures in a folder, in the order of their ids, which are their names without ending.
+def find_images(folder: Path) -> list[ImageFile]:
+    """The images in a folder, in the order of their ids, which are their names without ending.
 
     Raises:
         DataError: there are none, a name is not fit to be an id, or two have one id.
@@ -34,36 +34,36 @@ def find_pictures(folder: Path) -> list[Picture]:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}") from error
-    pictures: dict[str, Picture] = {}
+    images: dict[str, ImageFile] = {}
     for path in paths:
         image_id = read_id(path.stem)
         if image_id is None:
             raise DataError(f"{folder}: {shown(path.name)} is not fit to be an image id")
-        if image_id in pictures:
-            raise DataError(f"{folder}: {path.name} and {pictures[image_id].path.name} have one id")
-        pictures[image_id] = Picture(image_id, path)
-    if not pictures:
+        if image_id in images:
+            raise DataError(f"{folder}: {path.name} and {images[image_id].path.name} have one id")
+        images[image_id] = ImageFile(image_id, path)
+    if not images:
         raise DataError(f"{folder} has no pictures, expected files {', '.join(_ENDINGS)}")
-    return [pictures[image_id] for image_id in sorted(pictures)]
+    return [images[image_id] for image_id in sorted(images)]
 
 
-def listed_pictures(
-    pictures: Sequence[Picture], path: Path, skip: Callable[[BadRecord], None] | None = None
-) -> list[Picture]:
-    """Those of the pictures whose ids a JSON list holds, as numbers or as text.
+def listed_images(
+    images: Sequence[ImageFile], path: Path, skip: Callable[[BadRecord], None] | None = None
+) -> list[ImageFile]:
+    """Those of the images whose ids a JSON list holds, as numbers or as text.
 
     Args:
-        skip: is told of each id without a picture, which is then left out.
+        skip: is told of each id without an image, which is then left out.
 
     Raises:
-        DataError: the file cannot be read or is no list of ids, or none has a picture.
-        BadRecord: an id has no picture, and such are not skipped.
+        DataError: the file cannot be read or is no list of ids, or none has an image.
+        BadRecord: an id has no image, and such are not skipped.
     """
     content = read_json(path)
     ids = list(map(read_id, content)) if isinstance(content, list) else [None]
     if None in ids:
         raise DataError(f"{path} holds {shown(content)}, expected a list of image ids")
-    by_id = {picture.image_id: picture for picture in pictures}
+    by_id = {image.image_id: image for image in images}
     for image_id in sorted(set(ids) - set(by_id)):
         problem = bad_record(path, image_id, "no picture of this name", "one")
         if skip is None:
@@ -75,33 +75,33 @@ def listed_pictures(
     return listed
 
 
-def read_picture(picture: Picture) -> Image.Image:
-    """What is in a picture, in RGB, as it is stored.
+def read_image(image: ImageFile) -> Image.Image:
+    """What is in an image, in RGB, as it is stored.
 
     Raises:
         BadRecord: it cannot be read.
     """
-    image_id, path = picture
+    image_id, path = image
     try:
-        with Image.open(path) as image:
-            return _checked(image).convert("RGB")
+        with Image.open(path) as opened:
+            return _checked(opened).convert("RGB")
     except Exception as error:
-        # A broken picture ends in nearly any kind of error.
+        # A broken image ends in nearly any kind of error.
         raise bad_record(path, image_id, f"what cannot be read ({error})", "a picture") from error
 
 
-def size_of(picture: Picture) -> tuple[int, int]:
+def size_of(image: ImageFile) -> tuple[int, int]:
     """(width, height) as the header says; zeros where it cannot be read."""
     try:
-        with Image.open(picture.path) as image:
-            return image.size
+        with Image.open(image.path) as opened:
+            return opened.size
     except Exception:
         # What is wrong with it is said where it is read.
         return 0, 0
 
 
-def open_picture(source: Path | str | Image.Image) -> Image.Image:
-    """A picture in RGB, turned upright where a camera noted that it lies.
+def open_image(source: Path | str | Image.Image) -> Image.Image:
+    """An image in RGB, turned upright where a camera noted that it lies.
 
     Raises:
         InputError: it cannot be read.
@@ -111,23 +111,23 @@ def open_picture(source: Path | str | Image.Image) -> Image.Image:
             return _upright(source)
         with Image.open(source) as opened:
             return _upright(opened)
-    # A broken picture ends in nearly any kind of error.
+    # A broken image ends in nearly any kind of error.
     except Exception as error:
         name = "the picture" if isinstance(source, Image.Image) else source
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{name} cannot be read as a picture: {reason}") from error
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    return ImageOps.exif_transpose(_checked(picture)).convert("RGB")
+def _upright(image: Image.Image) -> Image.Image:
+    return ImageOps.exif_transpose(_checked(image)).convert("RGB")
 
 
-def _checked(picture: Image.Image) -> Image.Image:
-    shorter, longer = sorted(picture.size)
+def _checked(image: Image.Image) -> Image.Image:
+    shorter, longer = sorted(image.size)
     if not 0 < longer <= _MOST_TIMES_AS_LONG * shorter:
         raise ValueError(
             "it has {} x {} pixels, expected sides of at most {} times each other".format(
-                *picture.size, _MOST_TIMES_AS_LONG
+                *image.size, _MOST_TIMES_AS_LONG
             )
         )
-    return picture
+    return image

@@ -1,6 +1,7 @@
-"""Frames of videos: of files that ffmpeg reads, or of folders of pictures.
+"""Frames of videos: of files that ffmpeg reads, or of folders of images.
 
-Frames of a file are counted from 0; `data/media/frame_files.py` says how those of a folder are named.
+Frames of a file are counted from 0; `data/media/frame_files.py` says how those of a folder are
+named.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from data.files import BadRecord, DataError, bad_record, read_id
 from data.media.frame_files import frame_files
-from data.media.images import Picture, read_picture
+from data.media.images import ImageFile, read_image
 from utils.printable import shown
 
 _ENDINGS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv")
@@ -71,7 +72,7 @@ def every_nth(video: Video, step: int) -> Iterator[Frame]:
     """
     if video.path.is_dir():
         numbers = sorted(_frame_files(video))[::step]
-        frames = _pictured(video, numbers)
+        frames = _imaged(video, numbers)
     else:
         frames = _decoded(video, step)
     return _of_one_size(video, frames)
@@ -85,7 +86,7 @@ def frames_of(video: Video, numbers: Collection[int]) -> Iterator[Frame]:
     """
     wanted = sorted(set(numbers))
     if video.path.is_dir():
-        frames = _pictured(video, wanted)
+        frames = _imaged(video, wanted)
     else:
         frames = _numbered(video, wanted)
     return _of_one_size(video, frames)
@@ -153,14 +154,14 @@ def _upright(frame: av.VideoFrame) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), quarters))
 
 
-def _pictured(video: Video, numbers: list[int]) -> Iterator[Frame]:
+def _imaged(video: Video, numbers: list[int]) -> Iterator[Frame]:
     """The frames of a folder."""
     files = _frame_files(video)
     for number in numbers:
         if number not in files:
             raise bad_record(video.path, video.image_id, f"no frame {number}", "it")
-        picture = read_picture(Picture(f"frame {number}", files[number]))
-        yield Frame(number, np.array(picture))
+        image = read_image(ImageFile(f"frame {number}", files[number]))
+        yield Frame(number, np.array(image))
 
 
 def _frame_files(video: Video) -> dict[int, Path]:

@@ -1,4 +1,4 @@
-"""Mentions that a pipeline found, kept in a file beside the data: `<data root>/mentions/<split>.json`."""
+"""Mentions that a pipeline found, kept beside the data in `<data root>/mentions/<split>.json`."""
 
 from __future__ import annotations
 

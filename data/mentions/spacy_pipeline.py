@@ -1,7 +1,7 @@
 """Mentions of texts that nobody has marked: found by a spaCy pipeline once, kept in a file.
 
 A pipeline with a span categorizer gives the spans of its group, which may be nested; any other its
-noun chunks, without those that only name a place in the picture. Training never runs a pipeline: it
+noun chunks, without those that only name a place in the image. Training never runs a pipeline: it
 reads the file that `prepare.py mentions` writes, `<data root>/mentions/<split>.json`.
 
 spaCy is imported where it is needed, so that all else works without it.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PIPELINE = "en_core_web_sm"
 
-# Noun chunks that name the picture or a place in it, not a thing that is seen: as they are here or
+# Noun chunks that name the image or a place in it, not a thing that is seen: as they are here or
 # after one of the determiners below. A span categorizer is not held to the list, as it has learned
 # from its gold mentions what counts ("the photo" is a mention in VD-Ref).
 PLACE_WORDS = frozenset(

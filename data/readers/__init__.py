@@ -97,7 +97,7 @@ def read_narrations(
 
 
 def open_regions(dataset: str, data_root: Path, split: str, **options: Any) -> RegionStore | None:
-    """Open the regions of a split's pictures.
+    """Open the regions of a split's images.
 
     Args:
         options: of `RegionStore.read_files`.
@@ -108,7 +108,7 @@ def open_regions(dataset: str, data_root: Path, split: str, **options: Any) -> R
 
     Raises:
         DataError: there is no such data set or split; some of the files are missing, or broken.
-        BadRecord: a picture's detections are wrong.
+        BadRecord: an image's detections are wrong.
     """
     read: Callable[..., RegionStore | None] | None
     read = getattr(_reader_of(dataset, split), "open_regions", None)

@@ -1,7 +1,7 @@
 """The captions of the published release: `flk30k_LN.json` and `flk30k_LN_label.h5`.
 
-The first holds the words by number and the pictures, the second the captions as numbers of words,
-[captions, words], 0 for padding, and for each picture its first and last caption, counted from 1.
+The first holds the words by number and the images, the second the captions as numbers of words,
+[captions, words], 0 for padding, and for each image its first and last caption, counted from 1.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _WORD_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def caption_files(data_root: Path) -> tuple[Path, Path]:
-    """The words and pictures, and the captions."""
+    """The words and images, and the captions."""
     return data_root / "flk30k_LN.json", data_root / "flk30k_LN_label.h5"
 
 
 def read_first_captions(
     data_root: Path, image_ids: Iterable[str], report: ReadReport
 ) -> dict[str, tuple[str, ...]]:
-    """The words of the first caption of each picture that has one."""
+    """The words of the first caption of each image that has one."""
     index_path, labels_path = caption_files(data_root)
-    vocabulary, places, pictures = _read_caption_index(index_path, report)
-    caption_count, spans = _read_caption_spans(labels_path, pictures)
+    vocabulary, places, images = _read_caption_index(index_path, report)
+    caption_count, spans = _read_caption_spans(labels_path, images)
     first_rows = {}
     for image_id in image_ids:
         start, end = spans[places[image_id]].tolist() if image_id in places else (1, 0)
@@ -59,11 +59,12 @@ def _read_caption_index(
     path: Path, report: ReadReport
 ) -> tuple[dict[int, str], dict[str, int], int]:
     """The words by number, for each image id its place in the labels, and how many places there
-    are."""
+    are.
+    """
     index = read_json(path)
     words = index.get("ix_to_word") if isinstance(index, dict) else None
-    images = index.get("images") if isinstance(index, dict) else None
-    if not isinstance(words, dict) or not isinstance(images, list):
+    listed = index.get("images") if isinstance(index, dict) else None
+    if not isinstance(words, dict) or not isinstance(listed, list):
         raise DataError(f"{path} holds {shown(index)}, expected ix_to_word and images")
     vocabulary = {}
     for number, word in words.items():
@@ -72,18 +73,18 @@ def _read_caption_index(
             raise DataError(f"{path}: ix_to_word holds {found}, expected a word by its number")
         vocabulary[int(number)] = word
     places: dict[str, int] = {}
-    for place, image in enumerate(images):
+    for place, image in enumerate(listed):
         image_id = read_id(image.get("id")) if isinstance(image, dict) else None
         if image_id is None or image_id in places:
             expected = "an object with an id that no earlier one has"
             report.refuse(bad_record(path, f"images {place}", shown(image), expected))
         else:
             places[image_id] = place
-    return vocabulary, places, len(images)
+    return vocabulary, places, len(listed)
 
 
-def _read_caption_spans(path: Path, pictures: int) -> tuple[int, np.ndarray]:
-    """How many captions there are, and the first and last [pictures, 2] int64 of each picture."""
+def _read_caption_spans(path: Path, images: int) -> tuple[int, np.ndarray]:
+    """How many captions there are, and the first and last [images, 2] int64 of each image."""
     names = ("labels", "label_start_ix", "label_end_ix")
     try:
         with open_hdf5(path) as file:
@@ -96,10 +97,10 @@ def _read_caption_spans(path: Path, pictures: int) -> tuple[int, np.ndarray]:
         raise DataError(
             f"{path} cannot be read as HDF5 with {', '.join(names)}: {error}"
         ) from error
-    if len(shapes[0]) != 2 or shapes[1:] != [(pictures,)] * 2:
+    if len(shapes[0]) != 2 or shapes[1:] != [(images,)] * 2:
         raise DataError(
             f"{path}: {', '.join(names)} have shapes {shapes}, expected [captions, words] and "
-            f"twice [{pictures} pictures]"
+            f"twice [{images} pictures]"
         )
     if any(kind.kind not in "iu" for kind in types):
         raise DataError(f"{path}: {', '.join(names)} are {types}, expected whole numbers")

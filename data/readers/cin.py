@@ -3,19 +3,19 @@
 In the data root:
 
 - `cin_annotations/testval_annotations.json`, the labelled narrations of `val` and `test`, and
-  `val_image_ids.json` and `test_image_ids.json`, which list their pictures;
+  `val_image_ids.json` and `test_image_ids.json`, which list their images;
 - `cin_annotations/mention_kinds.json`, optional and not in the release: for an image id the subset
   each mention belongs to, in the order of `query`, null for none;
 - `flk30k_LN.json` and `flk30k_LN_label.h5`, the captions of `train`, as numbers of words; or, where
   neither is there, the JSON Lines files of Localized Narratives, captions and traces in one (see
   `data/readers/localized_narratives.py`);
-- `faster_rcnn_image_features/`, the regions of each split (see `data/regions/store.py`); the pictures of
-  `train` are those of its index;
+- `faster_rcnn_image_features/`, the regions of each split (see `data/regions/store.py`); the images
+  of `train` are those of its index;
 - `truth/train_annotations.json`, optional and not in the release: annotations of `train`, in the
   form of the labelled ones, of whoever made the captions and knows;
 - `flk30k_LN_trace_box/<id>.npy` and `flickr30k-images/<id>.jpg`, both optional.
 
-A narration has the id of its picture. Where the picture is not in the region store of its split,
+A narration has the id of its image. Where the image is not in the region store of its split,
 `image_id` is None.
 """
 
@@ -96,7 +96,7 @@ def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | N
 
     Raises:
         DataError: some of the files are missing, or broken.
-        BadRecord: a picture's detections are wrong, and such are not skipped.
+        BadRecord: an image's detections are wrong, and such are not skipped.
     """
     folder = _region_folder(data_root)
     files = find_region_files(folder, split)
@@ -127,7 +127,7 @@ def files(data_root: Path, split: str) -> list[Path]:
     """The files and folders that the unlabelled split is read from, there or not."""
     regions = names_of_region_files(_region_folder(data_root), split)
     captions = _narratives_in_place_of_captions(data_root) or caption_files(data_root)
-    beside = [trace_folder(data_root), _picture_folder(data_root)]
+    beside = [trace_folder(data_root), _image_folder(data_root)]
     return [*itertools.chain.from_iterable(regions), *captions, *beside]
 
 
@@ -178,7 +178,7 @@ def expected_files(data_root: Path) -> list[ExpectedFiles]:
         ),
         ExpectedFiles(
             "pictures",
-            (_picture_folder(data_root),),
+            (_image_folder(data_root),),
             "Flickr30k: its project page",
             "nothing in a training; sizes come from the annotations and the regions",
         ),
@@ -196,7 +196,7 @@ def trace_folder(data_root: Path) -> Path:
     return data_root / "flk30k_LN_trace_box"
 
 
-def _picture_folder(data_root: Path) -> Path:
+def _image_folder(data_root: Path) -> Path:
     return data_root / "flickr30k-images"
 
 
@@ -206,11 +206,11 @@ def _region_folder(data_root: Path) -> Path:
 
 @dataclass(frozen=True)
 class _Beside:
-    """What lies beside the texts of a split, by image id: regions, traces, pictures."""
+    """What lies beside the texts of a split, by image id: regions, traces, images."""
 
     with_regions: dict[str, None]
     traces: dict[str, tuple[Path, int | None]]  # the file, and where in it the trace begins
-    pictures: dict[str, Path]
+    images: dict[str, Path]
 
     @staticmethod
     def of(data_root: Path, split: str) -> _Beside:
@@ -221,7 +221,7 @@ class _Beside:
         return _Beside(
             with_regions={key: None for index in indices for key in read_image_rows(index)},
             traces={image_id: (path, None) for image_id, path in traces.items()},
-            pictures=_files_by_id(_picture_folder(data_root), ".jpg"),
+            images=_files_by_id(_image_folder(data_root), ".jpg"),
         )
 
     def narration(
@@ -240,7 +240,7 @@ class _Beside:
             mentions=tuple(mentions),
             image_id=image_id if image_id in self.with_regions else None,
             image_size=image_size,
-            image_path=self.pictures.get(image_id),
+            image_path=self.images.get(image_id),
             trace_path=trace_path,
             trace_offset=trace_offset,
             words=tuple(words),
@@ -343,15 +343,15 @@ def _labelled(record: Record, kinds: Record | None, beside: _Beside) -> Narratio
     text = record.take("captions", str, "the text of the narration")
     if not is_text(text) or not text.strip():
         raise record.bad(f"captions {shown(text)}", "a text that is not blank")
-    image_size = _image_size(record, beside.pictures.get(record.name))
+    image_size = _image_size(record, beside.images.get(record.name))
     mentions = sorted(_mentions(record, text, kinds), key=attrgetter("start"))
     return beside.narration(record.name, text, text.split(), image_size, mentions)
 
 
-def _image_size(record: Record, picture: Path | None) -> tuple[int, int] | None:
-    """(width, height) in pixels; None of a text without a picture."""
+def _image_size(record: Record, image: Path | None) -> tuple[int, int] | None:
+    """(width, height) in pixels; None of a text without an image."""
     if record.fields.keys().isdisjoint(_SIZES):
-        return _picture_size(record.name, picture)
+        return _size_of_file(record.name, image)
     width, height = (_pixels(record, key) for key in _SIZES)
     return width, height
 
@@ -430,7 +430,7 @@ def _chain(record: Record, index: int, chain: Any) -> str:
 
 
 def _boxes(record: Record, index: int, boxes: Any) -> tuple[Box, ...]:
-    """A mention's boxes, relative to the picture."""
+    """A mention's boxes, relative to the image."""
     if not isinstance(boxes, list):
         raise record.bad(f"target_bboxes {index} {shown(boxes)}", "a list of boxes")
     relative = []
@@ -474,7 +474,7 @@ def _count_both_splits(annotations: list[Any]) -> tuple[int, int]:
 
 
 def _read_unlabelled(data_root: Path, beside: _Beside, report: ReadReport) -> list[Narration]:
-    """The pictures of the region index, each with its first caption."""
+    """The images of the region index, each with its first caption."""
     index = region_files(_region_folder(data_root), UNLABELLED_SPLIT).index
     if not beside.with_regions and not index.exists():
         raise DataError(f"{index} is missing; it lists the unlabelled pictures")
@@ -489,7 +489,7 @@ def _read_unlabelled(data_root: Path, beside: _Beside, report: ReadReport) -> li
             continue
         words = captions[image_id]
         try:
-            image_size = _picture_size(image_id, beside.pictures.get(image_id))
+            image_size = _size_of_file(image_id, beside.images.get(image_id))
         except BadRecord as problem:
             report.refuse(problem)
             continue
@@ -508,7 +508,7 @@ def _narratives_in_place_of_captions(data_root: Path) -> list[Path]:
 def _read_first_narratives(
     paths: Iterable[Path], image_ids: Container[str], report: ReadReport
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[Path, int | None]]]:
-    """The words of each picture's first narrative, and where its trace is."""
+    """The words of each image's first narrative, and where its trace is."""
     captions: dict[str, tuple[str, ...]] = {}
     traces: dict[str, tuple[Path, int | None]] = {}
     further = 0
@@ -522,13 +522,13 @@ def _read_first_narratives(
     return captions, traces
 
 
-def _picture_size(image_id: str, path: Path | None) -> tuple[int, int] | None:
-    """(width, height) in pixels as the picture's header has it; None without a picture."""
+def _size_of_file(image_id: str, path: Path | None) -> tuple[int, int] | None:
+    """(width, height) in pixels as the image's header has it; None without an image."""
     if path is None:
         return None
     try:
-        with Image.open(path) as picture:
-            return picture.size
+        with Image.open(path) as image:
+            return image.size
     except Exception as error:
-        # A broken picture ends in nearly any kind of error.
+        # A broken image ends in nearly any kind of error.
         raise bad_record(path, image_id, f"no picture ({error})", "a JPEG file") from error

@@ -1,9 +1,9 @@
 """Localized Narratives as they are published: JSON Lines files, one narrative a line.
 
-A narrative has `dataset_id` and `image_id`, which name its picture, `caption`, `timed_caption`
+A narrative has `dataset_id` and `image_id`, which name its image, `caption`, `timed_caption`
 (`utterance`, `start_time` and `end_time`: a stretch of the caption, and the seconds from the start
 of the recording in which it was spoken) and `traces` (segments of points `x`, `y`, `t`: where the
-mouse was, relative to the picture, and when). The other keys are not read.
+mouse was, relative to the image, and when). The other keys are not read.
 
 The words of a narrative are what stands between white space in its caption. A word's box is that
 of exactly the points between its start and its end, both inclusive. The utterances are found in the
@@ -25,22 +25,22 @@ from data.readers.json_lines import each_json_line, parse_json_line
 from data.readers.report import ReadReport, Record
 from utils.printable import shown
 
-# The mouse may leave the picture, but not by more than its size: that is another unit.
-FARTHEST = 1.5  # from the middle of the picture, in its sizes
+# The mouse may leave the image, but not by more than its size: that is another unit.
+FARTHEST = 1.5  # from the middle of the image, in its sizes
 
 _LONGEST = 1e9  # seconds, far beyond any recording
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Narrative:
-    """What somebody said over a picture, and where the mouse was meanwhile.
+    """What somebody said over an image, and where the mouse was meanwhile.
 
     Attributes:
-        image_id: of its picture.
-        collection: the pictures that it is one of.
+        image_id: of its image.
+        collection: the images that it is one of.
         words: of the caption.
         word_boxes: [words, 5] float32: for each word the box (x1, y1, x2, y2) that the mouse went
-            over, relative to the picture and clipped to it, and its area; zeros where there was no
+            over, relative to the image and clipped to it, and its area; zeros where there was no
             point.
         path: its file.
         offset: the byte that its line begins at.
@@ -65,11 +65,11 @@ def read_narratives(
     """The narratives of files, in their order.
 
     Args:
-        image_ids: of the pictures whose narratives are wanted; of all by default.
+        image_ids: of the images whose narratives are wanted; of all by default.
 
     Raises:
         DataError: a file is missing or cannot be read.
-        BadRecord: a record is wrong, or has a picture id that is of another collection in an
+        BadRecord: a record is wrong, or has an image id that is of another collection in an
             earlier one, and the report does not skip such.
     """
     collections: dict[str, str] = {}
@@ -113,7 +113,7 @@ def read_word_boxes(path: Path, offset: int) -> np.ndarray:
 
 
 def _named(record: Record) -> tuple[Record, str]:
-    """The record, named by its picture too, and the picture's id."""
+    """The record, named by its image too, and the image's id."""
     image_id = read_id(record.fields.get("image_id"))
     if image_id is None:
         found = f"image_id {shown(record.fields.get('image_id'))}"

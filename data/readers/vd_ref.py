@@ -1,4 +1,4 @@
-"""VD-Ref: dialogues about pictures, with the chains of their noun phrases and pronouns.
+"""VD-Ref: dialogues about images, with the chains of their noun phrases and pronouns.
 
 `<split>.jsonlines` in the data root, one dialogue a line: `id`, `dialog` (turns of an `author` and
 a `text` of tokens), `text_ref` (mentions: `sentence_id`, `cluster_id`, `span`, and `start` and
@@ -7,7 +7,7 @@ chain).
 
 A narration is the tokens of all turns, joined by single spaces; its sentences are the turns that
 are not empty, the authors their speakers ("Caption:" is Caption). Where a span is there more than
-once, the first mention is kept. The boxes are not read: they are in pixels of pictures whose sizes
+once, the first mention is kept. The boxes are not read: they are in pixels of images whose sizes
 do not come with the data.
 """
 

@@ -1,5 +1,6 @@
-"""What a detector found in pictures: `<split>_detection_dict.json`, image id -> `bboxes`
-(x1, y1, x2, y2 in pixels), `classes`, and `attrs`, which may be missing."""
+"""What a detector found in images: `<split>_detection_dict.json`, image id -> `bboxes`
+(x1, y1, x2, y2 in pixels), `classes`, and `attrs`, which may be missing.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +13,17 @@ import numpy as np
 from data.files import DataError, bad_record, is_text, read_id, read_json
 from utils.printable import shown
 
-LARGEST_COORDINATE = 1e7  # pixels; no picture is that large
+LARGEST_COORDINATE = 1e7  # pixels; no image is that large
 NO_ATTRIBUTE = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What the detector says of one picture; labels and attributes are numbers of words."""
+    """What the detector says of one image; labels and attributes are numbers of words."""
 
     boxes_xyxy: np.ndarray  # [regions, 4] float32, pixels
     labels: np.ndarray  # [regions] int32
-    attributes: np.ndarray  # [regions] int32, all NO_ATTRIBUTE where the picture has none
+    attributes: np.ndarray  # [regions] int32, all NO_ATTRIBUTE where the image has none
 
 
 NO_DETECTIONS = Detections(
@@ -31,7 +32,7 @@ NO_DETECTIONS = Detections(
 
 
 class Wrong(NamedTuple):
-    """Why something is not the detections of a picture."""
+    """Why something is not the detections of an image."""
 
     found: str
     expected: str
@@ -40,8 +41,8 @@ class Wrong(NamedTuple):
 def read_detections(path: Path, words: dict[str, int]) -> dict[str, Detections | Wrong]:
     """Detections by image id, or what is wrong with them.
 
-    Each picture becomes arrays as soon as it is parsed: as lists of Python numbers the detections
-    of thirty thousand pictures would fill gigabytes.
+    Each image becomes arrays as soon as it is parsed: as lists of Python numbers the detections
+    of thirty thousand images would fill gigabytes.
 
     Args:
         words: collects the labels and attributes, each with its number.
@@ -55,19 +56,19 @@ def read_detections(path: Path, words: dict[str, int]) -> dict[str, Detections |
     if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
         raise DataError(f"{path} holds {shown(pairs)}, expected an object of image ids")
     detections: dict[str, Detections | Wrong] = {}
-    for key, picture in pairs:
+    for key, image in pairs:
         if read_id(key) is None:
             raise DataError(f"{path} holds the key {shown(key)}, expected an image id")
         if key in detections:
             raise bad_record(path, key, "its detections twice", "once")
-        if not isinstance(picture, Detections | Wrong):
-            picture = Wrong(shown(picture), "an object with bboxes and classes")
-        detections[key] = picture
+        if not isinstance(image, Detections | Wrong):
+            image = Wrong(shown(image), "an object with bboxes and classes")
+        detections[key] = image
     return detections
 
 
 def parse_detections(fields: dict[str, Any], words: dict[str, int]) -> Detections | Wrong:
-    """One picture's detections as arrays, or what is wrong with them."""
+    """One image's detections as arrays, or what is wrong with them."""
     boxes = _parse_boxes(fields["bboxes"])
     if boxes is None:
         return Wrong(

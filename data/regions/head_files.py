@@ -1,9 +1,9 @@
-"""Heads as region files: one picture a dialogue, one region for each head of its video.
+"""Heads as region files: one image a dialogue, one region for each head of its video.
 
 They are the published files of regions (`data/regions/writer.py`), so that whatever reads regions
 reads heads. The detections of a dialogue say besides where its regions come from: `size`, [width,
 height] of the frames in pixels; `looked_at`, the numbers of all frames that were looked at;
-`frames`, the number of the frame of each region; `crops`, its picture's file in the folder `crops`
+`frames`, the number of the frame of each region; `crops`, its image's file in the folder `crops`
 beside the files, null where nothing was seen; and `tracks`, of each region the tracks it was joined
 from, each a list of [frame, x1, y1, x2, y2].
 """
@@ -42,7 +42,7 @@ class HeadRegion:
 
     Attributes:
         frame: number of the frame that it is described in.
-        crop: the file of its picture, in the folder `crops`; None where nothing was seen.
+        crop: the file of its image, in the folder `crops`; None where nothing was seen.
         tracks: what was seen of its person, in as many tracks as were joined.
     """
 

@@ -1,14 +1,14 @@
-"""Where the regions of a split's pictures stand: the published files, checked against each other.
+"""Where the regions of a split's images stand: the published files, checked against each other.
 
 Three files a split, side by side in one folder:
 
-- `<split>_features_compress.hdf5`: `features` [regions of all pictures, feature size], and
-  `pos_bboxes` [pictures, 2], the first row of each picture and the row after its last;
+- `<split>_features_compress.hdf5`: `features` [regions of all images, feature size], and
+  `pos_bboxes` [images, 2], the first row of each image and the row after its last;
 - `<split>_imgid2idx.pkl`: image id -> row of `pos_bboxes`;
 - `<split>_detection_dict.json`: image id -> `bboxes`, `classes` and `attrs`.
 
 Or as many such threes as there are shards, `<split>-00000-of-00008_features_compress.hdf5` and so
-on, each with pictures of its own.
+on, each with images of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from data.regions.detections import (
 )
 from utils.printable import shown
 
-# How far a box may reach over the picture before it is of another scale, as a share of its side.
+# How far a box may reach over the image before it is of another scale, as a share of its side.
 _SCALE_TOLERANCE = 0.02
 _WORDS = "words.json"
 
@@ -99,19 +99,19 @@ def names_of_region_files(folder: Path, split: str) -> list[RegionFiles]:
 
 @dataclass(frozen=True, eq=False)
 class RegionIndex:
-    """The pictures of a region store: where their features stand, their boxes and labels.
+    """The images of a region store: where their features stand, their boxes and labels.
 
-    The regions of picture p are the rows from `offsets[p]` to `offsets[p + 1]` of what is kept for
+    The regions of image p are the rows from `offsets[p]` to `offsets[p + 1]` of what is kept for
     each region. Everything but `words` may be mapped from files (`open`): then it takes no memory
     but for what is read, and processes share that.
     """
 
-    image_ids: np.ndarray  # [pictures] bytes, UTF-8
-    order: np.ndarray  # [pictures] int64, the pictures in the order of their ids
-    files: np.ndarray  # [pictures] int32, which of the store's files has the features
-    first_rows: np.ndarray  # [pictures] int64, of the features in that file
-    offsets: np.ndarray  # [pictures + 1] int64
-    extents: np.ndarray  # [pictures, 2] float32, largest x2 and y2 in pixels, at least 1
+    image_ids: np.ndarray  # [images] bytes, UTF-8
+    order: np.ndarray  # [images] int64, the images in the order of their ids
+    files: np.ndarray  # [images] int32, which of the store's files has the features
+    first_rows: np.ndarray  # [images] int64, of the features in that file
+    offsets: np.ndarray  # [images + 1] int64
+    extents: np.ndarray  # [images, 2] float32, largest x2 and y2 in pixels, at least 1
     boxes_xyxy: np.ndarray  # [rows, 4] float32, pixels
     labels: np.ndarray  # [rows] int32, numbers of words
     attributes: np.ndarray  # [rows] int32, numbers of words; NO_ATTRIBUTE where there are none
@@ -128,7 +128,7 @@ class RegionIndex:
         return RegionIndex, tuple(getattr(self, f.name) for f in fields(self))
 
     def place_of(self, image_id: object) -> int | None:
-        """The picture's place; None where there is none of this id."""
+        """The image's place; None where there is none of this id."""
         key = image_id.encode("utf-8", "surrogatepass") if isinstance(image_id, str) else b""
         if not 0 < len(key) <= self.image_ids.dtype.itemsize:
             return None
@@ -164,13 +164,13 @@ class RegionIndex:
         return index
 
     def check(self, place: int, files: int) -> None:
-        """Refuse what is wrong with a picture of an index that is mapped.
+        """Refuse what is wrong with an image of an index that is mapped.
 
         Args:
             files: how many files of features there are.
 
         Raises:
-            DataError: something is, and the picture is not safe to read.
+            DataError: something is, and the image is not safe to read.
         """
         if self.folder is None:
             return
@@ -180,21 +180,21 @@ class RegionIndex:
         right = right and np.isfinite(self.boxes_xyxy[rows]).all()
         right = right and (self.extents[place] >= 1).all()
         for numbers, least in ((self.labels, 0), (self.attributes, NO_ATTRIBUTE)):
-            of_picture = numbers[rows]
-            right = right and ((of_picture >= least) & (of_picture < len(self.words))).all()
+            of_image = numbers[rows]
+            right = right and ((of_image >= least) & (of_image < len(self.words))).all()
         if not right:
             raise DataError(f"{self.folder}: picture {place} is not what was written")
 
     def _check_shapes(self) -> None:
-        """Refuse arrays that do not fit together, and an order of pictures that there are not."""
-        pictures, rows = len(self.image_ids), len(self.boxes_xyxy)
+        """Refuse arrays that do not fit together, and an order of images that there are not."""
+        images, rows = len(self.image_ids), len(self.boxes_xyxy)
         expected = {
-            "image_ids": ("S", (pictures,)),
-            "order": ("i", (pictures,)),
-            "files": ("i", (pictures,)),
-            "first_rows": ("i", (pictures,)),
-            "offsets": ("i", (pictures + 1,)),
-            "extents": ("f", (pictures, 2)),
+            "image_ids": ("S", (images,)),
+            "order": ("i", (images,)),
+            "files": ("i", (images,)),
+            "first_rows": ("i", (images,)),
+            "offsets": ("i", (images + 1,)),
+            "extents": ("f", (images, 2)),
             "boxes_xyxy": ("f", (rows, 4)),
             "labels": ("i", (rows,)),
             "attributes": ("i", (rows,)),
@@ -206,8 +206,8 @@ class RegionIndex:
                     f"{self.folder / name}.npy is {array.dtype}, {array.shape}, expected {shape} "
                     f"of the kind {kind}"
                 )
-        if pictures and not 0 <= self.order.min() <= self.order.max() < pictures:
-            raise DataError(f"{self.folder / 'order'}.npy is no order of {pictures} pictures")
+        if images and not 0 <= self.order.min() <= self.order.max() < images:
+            raise DataError(f"{self.folder / 'order'}.npy is no order of {images} pictures")
 
 
 _ARRAYS = tuple(f.name for f in fields(RegionIndex) if f.type == "np.ndarray")
@@ -222,9 +222,9 @@ class ReadIndex(NamedTuple):
     """What reading the files of a store found.
 
     Attributes:
-        index: of all its pictures.
+        index: of all its images.
         feature_size: how many numbers describe a region.
-        skipped: what is wrong with each picture that is read as one without regions.
+        skipped: what is wrong with each image that is read as one without regions.
     """
 
     index: RegionIndex
@@ -243,12 +243,12 @@ def read_region_index(
 
     Raises:
         DataError: a file is missing or broken, or the files do not fit together.
-        BadRecord: a picture's rows or detections are wrong, and such are not skipped.
+        BadRecord: an image's rows or detections are wrong, and such are not skipped.
     """
     words: dict[str, int] = {}
     places: dict[str, int] = {}
     skipped: list[str] = []
-    file_numbers, first_rows, pictures = [], [], []
+    file_numbers, first_rows, images = [], [], []
     feature_size = 0
     for number, of_shard in enumerate(files):
         rows = read_image_rows(of_shard.index)
@@ -270,34 +270,34 @@ def read_region_index(
                 if image_id in misplaced:
                     raise misplaced[image_id]
                 known_size = image_sizes.get(image_id)
-                picture = _checked(of_shard, image_id, found, end - start, known_size)
+                image = _checked(of_shard, image_id, found, end - start, known_size)
             except BadRecord as problem:
                 if not skip_bad_records:
                     raise
                 skipped.append(str(problem))
-                picture = NO_DETECTIONS
-            pictures.append(picture)
+                image = NO_DETECTIONS
+            images.append(image)
         first_rows.append(spans[:, 0])
         file_numbers.append(np.full(len(rows), number, dtype=np.int32))
-    index = _joined(pictures, tuple(words), max_regions, list(places), file_numbers, first_rows)
+    index = _joined(images, tuple(words), max_regions, list(places), file_numbers, first_rows)
     return ReadIndex(index, feature_size, skipped)
 
 
 def _joined(
-    pictures: list[Detections],
+    images: list[Detections],
     words: tuple[str, ...],
     max_regions: int,
     image_ids: list[str],
     file_numbers: list[np.ndarray],
     first_rows: list[np.ndarray],
 ) -> RegionIndex:
-    kept = [min(len(picture.boxes_xyxy), max_regions) for picture in pictures]
-    extents = [picture.boxes_xyxy[:, 2:].max(axis=0, initial=1.0) for picture in pictures]
+    kept = [min(len(image.boxes_xyxy), max_regions) for image in images]
+    extents = [image.boxes_xyxy[:, 2:].max(axis=0, initial=1.0) for image in images]
     ids = np.asarray([image_id.encode() for image_id in image_ids], dtype=np.bytes_)
 
     def rows(name: str) -> np.ndarray:
         empty = getattr(NO_DETECTIONS, name)
-        return np.concatenate([empty, *(getattr(p, name)[:max_regions] for p in pictures)])
+        return np.concatenate([empty, *(getattr(p, name)[:max_regions] for p in images)])
 
     return RegionIndex(
         image_ids=ids,
@@ -316,8 +316,9 @@ def _joined(
 def _row_spans(
     files: RegionFiles, rows: dict[str, int]
 ) -> tuple[np.ndarray, dict[str, BadRecord], int]:
-    """The first row of each picture and the one after its last, [pictures, 2] int64, zeros where
-    these are wrong; what is wrong, by image id; and the feature size."""
+    """The first row of each image and the one after its last, [images, 2] int64, zeros where
+    these are wrong; what is wrong, by image id; and the feature size.
+    """
     (count, feature_size), published = _read_layout(files.features)
     # Python's numbers, which have no largest one.
     of_rows = published.tolist()
@@ -343,17 +344,17 @@ def _row_spans(
 def _checked(
     files: RegionFiles,
     image_id: str,
-    picture: Detections | Wrong | None,
+    image: Detections | Wrong | None,
     count: int,
     size: tuple[int, int] | None,
 ) -> Detections:
-    """The detections of a picture, known to be as many as its features, and inside it."""
+    """The detections of an image, known to be as many as its features, and inside it."""
     bad = functools.partial(bad_record, files.detections, image_id)
-    if picture is None:
+    if image is None:
         raise bad("nothing", f"its regions: it is in {files.index}")
-    if isinstance(picture, Wrong):
-        raise bad(picture.found, picture.expected)
-    boxes = picture.boxes_xyxy
+    if isinstance(image, Wrong):
+        raise bad(image.found, image.expected)
+    boxes = image.boxes_xyxy
     if len(boxes) != count:
         raise bad(f"{len(boxes)} regions", f"{count}, as many as in {files.features}")
     if size is not None:
@@ -363,11 +364,11 @@ def _checked(
             raise bad(
                 f"boxes up to x {x:g} and y {y:g}", f"boxes inside its {width} x {height} pixels"
             )
-    return picture
+    return image
 
 
 def _read_layout(path: Path) -> tuple[tuple[int, int], np.ndarray]:
-    """The shape of the features, and pos_bboxes [pictures, 2], whole numbers of any type."""
+    """The shape of the features, and pos_bboxes [images, 2], whole numbers of any type."""
     try:
         with open_hdf5(path) as file:
             shape, dtype = file["features"].shape, file["features"].dtype

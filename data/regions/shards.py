@@ -24,11 +24,11 @@ from utils.errors import InputError
 from utils.files import write_text
 from utils.printable import shown
 
-PICTURES_PER_SHARD = 1000
+IMAGES_PER_SHARD = 1000
 
 
 class Source(Protocol):
-    """What regions are found in: a picture, or a video, whose heads are those of one picture."""
+    """What regions are found in: an image, or a video, whose heads are those of one image."""
 
     @property
     def image_id(self) -> str:
@@ -39,39 +39,39 @@ AnySource = TypeVar("AnySource", bound=Source)
 
 
 class Shard(NamedTuple, Generic[AnySource]):
-    """A part of a split: the name of its files, and its pictures."""
+    """A part of a split: the name of its files, and its images."""
 
     name: str
-    pictures: Sequence[AnySource]
+    images: Sequence[AnySource]
 
 
 def open_shards(
     folder: Path,
     split: str,
-    pictures: Sequence[AnySource],
+    images: Sequence[AnySource],
     shards: int | None,
     settings: dict[str, Any],
-    per_shard: int = PICTURES_PER_SHARD,
+    per_shard: int = IMAGES_PER_SHARD,
 ) -> tuple[list[Shard[AnySource]], list[Shard[AnySource]]]:
     """All shards of a split, and those of them that are this rank's to write.
 
     A shard that is there already is not written again; ranks share the others.
 
     Args:
-        shards: how many; None for as many as hold `per_shard` pictures each.
+        shards: how many; None for as many as hold `per_shard` images each.
         settings: what the files depend on. They are kept beside the shards, so that what was begun
             with other ones is not gone on with.
 
     Raises:
-        InputError: there are no pictures or fewer than shards, or the folder holds other regions of
+        InputError: there are no images or fewer than shards, or the folder holds other regions of
             the split.
     """
-    if not pictures:
+    if not images:
         raise InputError(f"there is nothing to find regions of {split} in")
-    count = shards or math.ceil(len(pictures) / per_shard)
-    if count > len(pictures):
-        raise InputError(f"--shards {count}: there are {len(pictures)} pictures")
-    ids = hashlib.sha256(json.dumps([picture.image_id for picture in pictures]).encode())
+    count = shards or math.ceil(len(images) / per_shard)
+    if count > len(images):
+        raise InputError(f"--shards {count}: there are {len(images)} pictures")
+    ids = hashlib.sha256(json.dumps([image.image_id for image in images]).encode())
     made_of = {**settings, "shards": count, "pictures": ids.hexdigest()}
     about = _about(folder, split)
     found = _read_about(about)
@@ -90,10 +90,10 @@ def open_shards(
             f"{folder} holds regions of {split} that were made otherwise: {'; '.join(different)}; "
             "another --out is needed"
         )
-    bounds = [len(pictures) * number // count for number in range(count + 1)]
+    bounds = [len(images) * number // count for number in range(count + 1)]
     names = [shard_name(split, number, count) if count > 1 else split for number in range(count)]
     every = [
-        Shard(name, pictures[begin:end])
+        Shard(name, images[begin:end])
         for name, begin, end in zip(names, bounds[:-1], bounds[1:], strict=True)
     ]
     if is_main():

@@ -1,4 +1,4 @@
-"""The region store: what a detector found in the pictures of a split, read a picture at a time."""
+"""The region store: what a detector found in the images of a split, read an image at a time."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from data.regions.index import (
 )
 from utils.printable import shown
 
-_CHUNK_CACHE_BYTES = 16 * 2**20  # the default holds less than the regions of two pictures
-MAX_REGIONS = 100  # of a picture, in the published release
+_CHUNK_CACHE_BYTES = 16 * 2**20  # the default holds less than the regions of two images
+MAX_REGIONS = 100  # of an image, in the published release
 
 
 class RegionStore:
-    """The regions of a split's pictures, read one picture at a time.
+    """The regions of a split's images, read one image at a time.
 
     Features stay in their files, each of which is opened by the process that reads, at its first
-    picture: a store may be handed to workers, forked or spawned, before or after it was read from.
+    image: a store may be handed to workers, forked or spawned, before or after it was read from.
 
     Args:
         features_paths: the HDF5 files, in the order that the index counts them in.
-        index: of all pictures.
+        index: of all images.
         feature_size: how many numbers describe a region.
-        skipped: what is wrong with each picture that is read as one without regions.
-        skip_bad_records: read a picture whose features turn out wrong as one without regions too,
+        skipped: what is wrong with each image that is read as one without regions.
+        skip_bad_records: read an image whose features turn out wrong as one without regions too,
             and say so once in each process.
         made_of: what the regions were made by, where that was written down.
     """
@@ -75,16 +75,16 @@ class RegionStore:
         """The store of some files: of a split's, or of all its shards'.
 
         Args:
-            max_regions: the most regions of a picture; the first ones are kept.
-            image_sizes: (width, height) of pictures in pixels, where they are known: boxes that
-                reach far over them are wrong, as those of a scaled picture are.
-            skip_bad_records: read a picture whose rows, detections or features are wrong as one
+            max_regions: the most regions of an image; the first ones are kept.
+            image_sizes: (width, height) of images in pixels, where they are known: boxes that
+                reach far over them are wrong, as those of a scaled image are.
+            skip_bad_records: read an image whose rows, detections or features are wrong as one
                 without regions, instead of ending at the first.
             made_of: what the regions were made by, where that was written down.
 
         Raises:
             DataError: a file is missing or broken, or the files do not fit together.
-            BadRecord: a picture's rows or detections are wrong.
+            BadRecord: an image's rows or detections are wrong.
         """
         index, feature_size, skipped = read_region_index(
             files,
@@ -111,7 +111,7 @@ class RegionStore:
         return {**self.__dict__, "_open_files": {}, "_process": 0, "_said": set()}
 
     def __len__(self) -> int:
-        """How many pictures there are."""
+        """How many images there are."""
         return len(self.index)
 
     def __contains__(self, image_id: object) -> bool:
@@ -119,19 +119,19 @@ class RegionStore:
 
     @property
     def image_ids(self) -> tuple[str, ...]:
-        """The ids of the pictures, in the order of their files."""
+        """The ids of the images, in the order of their files."""
         return tuple(image_id.decode() for image_id in self.index.image_ids.tolist())
 
     def read(self, image_id: str, image_size: tuple[int, int] | None) -> Regions:
-        """The regions of one picture, its boxes relative to it and clipped to it.
+        """The regions of one image, its boxes relative to it and clipped to it.
 
         Args:
-            image_size: (width, height) in pixels; where None, the picture is taken to end where its
+            image_size: (width, height) in pixels; where None, the image is taken to end where its
                 regions do.
 
         Raises:
-            DataError: there is no such picture, or its features cannot be read.
-            BadRecord: its features are not finite, and such pictures are not skipped.
+            DataError: there is no such image, or its features cannot be read.
+            BadRecord: its features are not finite, and such images are not skipped.
         """
         index = self.index
         place = index.place_of(image_id)
@@ -204,15 +204,15 @@ class RegionStore:
 
 
 class GivenRegions:
-    """The regions of pictures that are in memory, read as those of a `RegionStore` are.
+    """The regions of images that are in memory, read as those of a `RegionStore` are.
 
     Args:
-        by_image: regions by the ids of their pictures.
+        by_image: regions by the ids of their images.
     """
 
     def __init__(self, by_image: Mapping[str, Regions]) -> None:
         self._by_image = by_image
 
     def read(self, image_id: str, image_size: tuple[int, int] | None) -> Regions:
-        """The regions of one picture, whatever its size."""
+        """The regions of one image, whatever its size."""
         return self._by_image[image_id]

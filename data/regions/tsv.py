@@ -1,4 +1,4 @@
-"""Regions in the TSV files of bottom-up attention: a picture a line, arrays in base64.
+"""Regions in the TSV files of bottom-up attention: an image a line, arrays in base64.
 
 Two kinds are known by their number of columns. The first has no labels, so that each of its regions
 is called an object; the second has them as numbers of lines in vocabularies:
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from data.files import BadRecord, DataError, bad_record, read_id
-from data.regions.writer import PictureRegions
+from data.regions.writer import ImageRegions
 from utils.printable import shown
 
 _WITHOUT_LABELS = ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features")
@@ -53,8 +53,8 @@ def read_region_tsv(
     objects: Sequence[str] | None,
     attributes: Sequence[str] | None,
     skip: Callable[[BadRecord], None] | None = None,
-) -> Iterator[PictureRegions]:
-    """The regions of each picture, one after the other; boxes and features as they stand there.
+) -> Iterator[ImageRegions]:
+    """The regions of each image, one after the other; boxes and features as they stand there.
 
     Args:
         objects: the words of objects_id; None where the file has no labels.
@@ -84,7 +84,7 @@ def _parse(
     line: str,
     objects: Sequence[str] | None,
     attributes: Sequence[str] | None,
-) -> PictureRegions:
+) -> ImageRegions:
     values = line.rstrip("\r\n").split("\t")
     record = f"line {number}"
     if len(values) not in _COLUMNS:
@@ -118,7 +118,7 @@ def _parse(
     features = numbers("features", "<f4")
     if not (features.size and np.isfinite(features).all()):
         raise bad_record(path, record, "features that are not all finite", "finite numbers")
-    return PictureRegions(
+    return ImageRegions(
         image_id,
         boxes,
         words("objects_id", objects) if has_labels else [_UNNAMED] * int(count),

@@ -21,8 +21,8 @@ from utils.printable import shown
 ROWS_PER_CHUNK = 32  # of the features as they are written: 256 KiB at 2048 numbers of 32 bits
 
 
-class PictureRegions(NamedTuple):
-    """The regions of one picture, as `write_region_store` takes them.
+class ImageRegions(NamedTuple):
+    """The regions of one image, as `write_region_store` takes them.
 
     Attributes:
         image_id: text, or a whole number.
@@ -30,7 +30,7 @@ class PictureRegions(NamedTuple):
         classes: the detector's label of each region.
         attributes: one for each region; None where the detector gives none.
         features: [regions, feature size].
-        about: further fields of the picture in the detections, which no region store reads, if any.
+        about: further fields of the image in the detections, which no region store reads, if any.
     """
 
     image_id: str | int
@@ -44,21 +44,21 @@ class PictureRegions(NamedTuple):
 def write_region_store(
     folder: Path,
     split: str,
-    pictures: Iterable[PictureRegions],
+    images: Iterable[ImageRegions],
     precision: type[np.floating] = np.float32,
 ) -> None:
-    """Write the regions of a split's pictures, one after the other, in the published files.
+    """Write the regions of a split's images, one after the other, in the published files.
 
-    Where a picture is wrong, none of the three files is touched.
+    Where an image is wrong, none of the three files is touched.
 
     Args:
         folder: where the files go; made where it is missing.
         split: or the name of a shard (`shard_name`).
-        pictures: at least one; each with features of the same size.
+        images: at least one; each with features of the same size.
         precision: of the features, np.float32 as published or np.float16 for half the space.
 
     Raises:
-        DataError: a picture's arrays do not fit together, an id is not fit or appears twice, or a
+        DataError: an image's arrays do not fit together, an id is not fit or appears twice, or a
             feature is too large for the precision.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,18 +69,18 @@ def write_region_store(
         replaced_when_whole(detections_path) as detections,
         replaced_when_whole(features_path) as features,
     ):
-        image_ids = _write_features_and_detections(features, detections, pictures, precision)
+        image_ids = _write_features_and_detections(features, detections, images, precision)
         rows = {published_id(image_id): row for row, image_id in enumerate(image_ids)}
         index.write_bytes(pickle.dumps(rows, protocol=4))
 
 
-def pictures_of(store: RegionStore) -> Iterator[PictureRegions]:
+def images_of(store: RegionStore) -> Iterator[ImageRegions]:
     """What a store holds, in the order of its files, to be written anew."""
     index = store.index
     for place, image_id in enumerate(store.image_ids):
         regions = store.read(image_id, None)
         first = index.offsets[place]
-        yield PictureRegions(
+        yield ImageRegions(
             image_id,
             index.boxes_xyxy[first : first + len(regions)],
             regions.labels,
@@ -92,10 +92,10 @@ def pictures_of(store: RegionStore) -> Iterator[PictureRegions]:
 def _write_features_and_detections(
     features_path: Path,
     detections_path: Path,
-    pictures: Iterable[PictureRegions],
+    images: Iterable[ImageRegions],
     precision: type[np.floating],
 ) -> list[str]:
-    """Write both files, one picture at a time; return the image ids in their order."""
+    """Write both files, one image at a time; return the image ids in their order."""
     starts = [0]
     image_ids: dict[str, None] = {}
     with (
@@ -103,8 +103,8 @@ def _write_features_and_detections(
         detections_path.open("w", encoding="utf-8") as detections,
     ):
         dataset: h5py.Dataset | None = None
-        for picture in pictures:
-            image_id, entry, features = _checked(picture, precision)
+        for image in images:
+            image_id, entry, features = _checked(image, precision)
             if image_id in image_ids:
                 raise DataError(f"{image_id} is there twice")
             if dataset is None:
@@ -138,10 +138,10 @@ def _new_features(file: h5py.File, feature_size: int, precision: type[np.floatin
 
 
 def _checked(
-    picture: PictureRegions, precision: type[np.floating]
+    image: ImageRegions, precision: type[np.floating]
 ) -> tuple[str, dict[str, Any], np.ndarray]:
-    """A picture's id, its entry of the detections, and its features [regions, size]."""
-    given_id, boxes, classes, attributes, features, about = picture
+    """An image's id, its entry of the detections, and its features [regions, size]."""
+    given_id, boxes, classes, attributes, features, about = image
     image_id = read_id(given_id)
     if image_id is None:
         raise DataError(f"{shown(given_id)} is not fit to be an image id")

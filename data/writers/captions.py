@@ -22,12 +22,12 @@ class WrittenCaptions:
     """How much was written.
 
     Attributes:
-        pictures: that have captions, and a trace of the first one.
-        captions: of all pictures.
+        images: that have captions, and a trace of the first one.
+        captions: of all images.
         words: different ones.
     """
 
-    pictures: int
+    images: int
     captions: int
     words: int
 
@@ -35,8 +35,8 @@ class WrittenCaptions:
 def write_captions(data_root: Path, narratives: Iterable[Narrative]) -> WrittenCaptions:
     """Write narratives as the captions of the unlabelled split, and the traces of its words.
 
-    A picture's captions are kept in their order, the pictures in the order of their first captions.
-    The published files have one trace a picture: that of its first caption.
+    An image's captions are kept in their order, the images in the order of their first captions.
+    The published files have one trace an image: that of its first caption.
 
     Args:
         data_root: the folder for the files, without traces yet; made where it is missing.
@@ -62,7 +62,7 @@ def write_captions(data_root: Path, narratives: Iterable[Narrative]) -> WrittenC
         "images": [{"id": published_id(key), "split": UNLABELLED_SPLIT} for key in captions],
     }
     index_path.write_text(json.dumps(index) + "\n", encoding="utf-8")
-    counts = np.array([len(of_picture) for of_picture in captions.values()])
+    counts = np.array([len(of_image) for of_image in captions.values()])
     ends = counts.cumsum()
     with h5py.File(labels_path, "w") as file:
         labels = file.create_dataset("labels", (len(in_order), max(map(len, in_order))), np.uint32)

@@ -25,8 +25,8 @@ def describer_by_regions(extractor: RegionExtractor) -> Describer:
     """The networks that describe regions: a trunk, or the detector's own head."""
 
     def describe(frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
-        pictures = [torch.from_numpy(frame).permute(2, 0, 1) for frame in frames]
-        return extractor.describe(pictures, [torch.from_numpy(each) for each in boxes])
+        images = [torch.from_numpy(frame).permute(2, 0, 1) for frame in frames]
+        return extractor.describe(images, [torch.from_numpy(each) for each in boxes])
 
     return describe
 
@@ -109,7 +109,7 @@ def _by_transformers(name: str, device: torch.device) -> Callable[[list[Image.Im
             return model.get_image_features(**inputs)
         outputs = model(**inputs)
         pooled = getattr(outputs, "pooler_output", None)
-        # Convolutional ones pool to a picture of one pixel.
+        # Convolutional ones pool to an image of one pixel.
         return outputs.last_hidden_state.mean(dim=1) if pooled is None else pooled.flatten(1)
 
     return encode

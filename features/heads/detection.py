@@ -51,9 +51,9 @@ class HeadFinder:
         Args:
             frames: each [height, width, 3] uint8.
         """
-        pictures = [torch.from_numpy(frame).permute(2, 0, 1) for frame in frames]
+        images = [torch.from_numpy(frame).permute(2, 0, 1) for frame in frames]
         found = []
-        for each in self.network([picture.to(self.device) / 255 for picture in pictures]):
+        for each in self.network([image.to(self.device) / 255 for image in images]):
             boxes, scores = each["boxes"], each["scores"]
             kept = torch.isin(each["labels"], self._classes) & (scores >= _LEAST_SCORE)
             kept &= (boxes[:, 2:] - boxes[:, :2]).amin(dim=1) >= _LEAST_SIDE

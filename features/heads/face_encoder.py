@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class FaceEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for given, made in zip(_CHANNELS, _CHANNELS[1:]):
+        for given, made in itertools.pairwise(_CHANNELS):
             convolution = nn.Conv2d(given, made, 3, stride=2, padding=1, bias=False)
             layers += [convolution, nn.BatchNorm2d(made), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers)

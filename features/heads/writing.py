@@ -13,7 +13,7 @@ from PIL import Image
 from data.files import BadRecord
 from data.regions.head_files import CROPS, LABEL, Box, Track
 from data.regions.shards import Shard
-from data.regions.writer import PictureRegions, write_region_store
+from data.regions.writer import ImageRegions, write_region_store
 from utils.files import replaced_when_whole
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def write_heads(
     done: Callable[[], None],
     refuse: Callable[[BadRecord], None],
 ) -> None:
-    """Write the heads of a shard's videos, whole or not at all, and their pictures.
+    """Write the heads of a shard's videos, whole or not at all, and their images.
 
     Args:
         look: finds the heads of a video.
@@ -71,8 +71,8 @@ def write_heads(
         DataError: none can be read.
     """
 
-    def regions() -> Iterator[PictureRegions]:
-        for video in shard.pictures:
+    def regions() -> Iterator[ImageRegions]:
+        for video in shard.images:
             try:
                 seen = look(video)
             except BadRecord as problem:
@@ -84,7 +84,7 @@ def write_heads(
     write_region_store(folder, shard.name, regions())
 
 
-def _regions_of(folder: Path, video_id: str, seen: SeenVideo) -> PictureRegions:
+def _regions_of(folder: Path, video_id: str, seen: SeenVideo) -> ImageRegions:
     count = len(seen.heads)
     crops = [
         None if head.pixels is None else f"{video_id}_{head.frame}_{n}.jpg"
@@ -104,7 +104,7 @@ def _regions_of(folder: Path, video_id: str, seen: SeenVideo) -> PictureRegions:
             for head in seen.heads
         ],
     }
-    return PictureRegions(
+    return ImageRegions(
         video_id,
         np.array([head.box_xyxy for head in seen.heads], dtype=np.float64).reshape(count, 4),
         [LABEL] * count,

@@ -66,7 +66,7 @@ SORTS: dict[str, tuple[str, ...]] = {
     "extra_chains": (),
 }
 LINK_SORTS = ("missed_links", "wrong_links")
-# Mentions whose box is wrong, of the kinds of mentions; metrics/error_analysis/box_errors.py finds them.
+# Mentions whose box is wrong, of the kinds of mentions; box_errors.py finds them.
 WRONG_BOXES = "wrong_boxes"
 
 
@@ -129,7 +129,8 @@ class Errors:
 
     def to_json(self) -> dict[str, Any]:
         """`{sort: {"of": n, "wrong": n, "kinds": {kind: {"of", "wrong"}}}}`; "undetected" too of
-        links, no "kinds" where there are none."""
+        links, no "kinds" where there are none.
+        """
         content = {}
         for sort, kinds in SORTS.items():
             content[sort] = self._count_to_json(sort)

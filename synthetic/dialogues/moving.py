@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 144, 192
 FRAMES = 32
 _MARGIN = 10
 _RADII = {1: (24, 32), 2: (19, 26), 3: (15, 19), 4: (13, 16)}  # by how many there are
-_ABSENCE = 6  # frames that somebody is hidden or out of the picture, about
+_ABSENCE = 6  # frames that somebody is hidden or out of the image, about
 
 _DRIFT, _LEAVE, _HIDE, _CROSS = "drift", "leave", "hide", "cross"
 

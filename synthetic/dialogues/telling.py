@@ -1,13 +1,14 @@
 """Two viewers talk about who is seen in a generated video, in Chinese.
 
 One comments and the other replies. Who a mention means is known: the people of the video, several
-of them, or somebody who is not in it. In part of the dialogues the picture decides it: two people
+of them, or somebody who is not in it. In part of the dialogues the image decides it: two people
 are introduced by a name, or by a mark that either a man or a woman can have, and one of them is
 spoken of again by how they look otherwise.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -21,7 +22,7 @@ from synthetic.dialogues.people import (
 
 # Kinds of mentions that how people look decides: in this video alone, or in every one in which who
 # bears the name is seen.
-PICTURE, KNOWN_FACE = "picture", "known face"
+IMAGE, KNOWN_FACE = "picture", "known face"
 SPEAKERS = ("A", "B")
 
 Who = frozenset[int] | str
@@ -249,7 +250,7 @@ def _two_pronoun(cast: _Cast) -> tuple[Turn, Turn] | None:
         return None
     cast.random.shuffle(phrases)
     named = [bool(cast.people[n].name) for n in (meant, other)]
-    kind = KNOWN_FACE if any(named) else PICTURE
+    kind = KNOWN_FACE if any(named) else IMAGE
     again = cast.pronoun(meant, kind)
     if cast.people[meant].gender != cast.people[other].gender:
         noun = _mention(meant, "那个" + cast.pick(_NOUNS[cast.people[meant].gender]), kind)
@@ -369,5 +370,5 @@ def _laid_out(turns: tuple[Turn, Turn]) -> Told:
             lay(part)
         ends.append(len(characters))
     mentions.sort(key=lambda mention: (mention.first, -mention.last))
-    first, second = (tuple(characters[begin:end]) for begin, end in zip(ends, ends[1:]))
+    first, second = (tuple(characters[begin:end]) for begin, end in itertools.pairwise(ends))
     return Told((first, second), tuple(mentions))

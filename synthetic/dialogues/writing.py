@@ -86,14 +86,14 @@ class Sample:
 def write_dialogues(
     folder: Path, seed: int, dialogues: int, faces: int, processes: int
 ) -> Iterator[int]:
-    """Draw, tell and write dialogues, and pictures of other people to train a detector on.
+    """Draw, tell and write dialogues, and images of other people to train a detector on.
 
     Args:
         folder: an empty folder.
         seed: of everybody's looks and of all dialogues; dialogue n of a seed is the same however
             many there are.
         dialogues: how many.
-        faces: how many further videos the pictures for detectors are taken from.
+        faces: how many further videos the images for detectors are taken from.
         processes: how many draw side by side; the files do not depend on it.
 
     Yields:
@@ -102,7 +102,7 @@ def write_dialogues(
     for name in ("frames", "videos", "faces/pictures"):
         (folder / name).mkdir(parents=True)
     samples: list[Sample] = []
-    pictures: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
     # One thread each: more would wait for each other.
     with ProcessPoolExecutor(processes, initializer=threadpool_limits, initargs=(1,)) as pool:
         jobs = [(folder, seed, number) for number in range(dialogues)]
@@ -110,8 +110,8 @@ def write_dialogues(
             samples.append(sample)
             yield len(samples)
         jobs = [(folder, seed, number) for number in range(faces)]
-        for number, of_video in enumerate(pool.map(_make_pictures, jobs, chunksize=4), start=1):
-            pictures += of_video
+        for number, of_video in enumerate(pool.map(_make_images, jobs, chunksize=4), start=1):
+            images += of_video
             yield dialogues + number
     splits = _splits(samples)
     _write_lines(folder / "all_textual_and_visual_annotations.jsonl", [s.record for s in samples])
@@ -119,9 +119,9 @@ def write_dialogues(
     titles = [{"video_id": s.record["doc_key"], "title": s.title} for s in samples]
     _write_lines(folder / "video_titles.jsonl", titles)
     _write_lines(folder / "truth.jsonl", [s.truth for s in samples])
-    write_text(folder / "faces" / "heads.json", json.dumps(_labelled_boxes(pictures, False)))
-    write_text(folder / "faces" / "faces.json", json.dumps(_labelled_boxes(pictures, True)))
-    write_text(folder / "README", _readme(seed, samples, splits, pictures))
+    write_text(folder / "faces" / "heads.json", json.dumps(_labelled_boxes(images, False)))
+    write_text(folder / "faces" / "faces.json", json.dumps(_labelled_boxes(images, True)))
+    write_text(folder / "README", _readme(seed, samples, splits, images))
 
 
 def _make_sample(job: tuple[Path, int, int]) -> Sample:
@@ -153,7 +153,7 @@ def _make_sample(job: tuple[Path, int, int]) -> Sample:
     )
 
 
-def _make_pictures(job: tuple[Path, int, int]) -> list[dict[str, Any]]:
+def _make_images(job: tuple[Path, int, int]) -> list[dict[str, Any]]:
     """Draw one more video and write some frames of it; return what is to be found in them."""
     folder, seed, number = job
     random = Random(f"{seed}/faces/{number}")
@@ -162,15 +162,15 @@ def _make_pictures(job: tuple[Path, int, int]) -> list[dict[str, Any]]:
         for n in range(random.choices(*_COUNTS)[0])
     )
     video = _draw(people, random)
-    pictures = []
+    images = []
     for place in range(_LABELLED_FRAMES):
         frame = FRAMES * place // _LABELLED_FRAMES + number % (FRAMES // _LABELLED_FRAMES)
         name = f"{number}_{frame}.jpg"
         drawn = video.frames[frame]
         Image.fromarray(drawn.pixels).save(folder / "faces" / "pictures" / name, quality=92)
         heads = [_truth_of(h, people, frame) for h in drawn.heads if h.visible >= _HALF]
-        pictures.append({"file_name": name, "heads": heads})
-    return pictures
+        images.append({"file_name": name, "heads": heads})
+    return images
 
 
 def told_cast(seed: int, number: int) -> tuple[Random, tuple[Person, ...], Told]:
@@ -323,19 +323,19 @@ def _splits(samples: Sequence[Sample]) -> list[dict[str, str]]:
     return lines
 
 
-def _labelled_boxes(pictures: Sequence[dict[str, Any]], tell_whose: bool) -> dict[str, Any]:
+def _labelled_boxes(images: Sequence[dict[str, Any]], tell_whose: bool) -> dict[str, Any]:
     """Heads in COCO's form; where it is told whose they are, that is the attribute."""
-    heads = [(n, head) for n, picture in enumerate(pictures) for head in picture["heads"]]
+    heads = [(n, head) for n, image in enumerate(images) for head in image["heads"]]
     annotations = []
-    for number, (picture, head) in enumerate(heads, start=1):
+    for number, (image, head) in enumerate(heads, start=1):
         x1, y1, x2, y2 = head["bbox"]
-        box = {"image_id": picture, "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1]}
+        box = {"image_id": image, "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1]}
         whose = {"attribute": head["person"]} if tell_whose else {}
         annotations.append({"id": number, **box, **whose})
     return {
         "images": [
-            {"id": number, "file_name": picture["file_name"], "width": WIDTH, "height": HEIGHT}
-            for number, picture in enumerate(pictures)
+            {"id": number, "file_name": image["file_name"], "width": WIDTH, "height": HEIGHT}
+            for number, image in enumerate(images)
         ],
         "categories": [{"id": 1, "name": "head"}],
         "annotations": annotations,
@@ -346,7 +346,7 @@ def _readme(
     seed: int,
     samples: Sequence[Sample],
     splits: Sequence[dict[str, str]],
-    pictures: Sequence[dict[str, Any]],
+    images: Sequence[dict[str, Any]],
 ) -> str:
     """What the folder holds, and the counts of it."""
     records = [sample.record for sample in samples]
@@ -367,7 +367,7 @@ def _readme(
         f"{len(samples)} dialogues, {sum(map(_mentions, records))} mentions, "
         f"{sum(len(r['clusters']) for r in records)} chains, "
         f"{sum(len(r['visual_annotations']) for r in records)} head boxes, "
-        f"{len(pictures)} pictures of other people",
+        f"{len(images)} pictures of other people",
         "mentions that looks decide: "
         + ", ".join(f"{count} by {kind}" for kind, count in sorted(kinds.items())),
     ]

@@ -4,9 +4,9 @@ Scenes of people, animals and things are drawn (`scenes.py`, `drawing.py`), told
 referents are known (`narrating.py`, `tracing.py`), and looked at by a detector that makes mistakes
 (`detecting.py`); `writing.py` puts it all into files that the ordinary readers read.
 
-The picture matters: people and things are introduced without what tells them apart, and later
+The image matters: people and things are introduced without what tells them apart, and later
 spoken of by exactly that ("the man in the red shirt", "he is waving"). The pronouns that only the
-picture decides are marked, so that they can be scored apart.
+image decides are marked, so that they can be scored apart.
 """
 
 from synthetic.world.writing import SPLITS, write_world

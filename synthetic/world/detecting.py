@@ -1,4 +1,4 @@
-"""What an object detector would find in a drawn picture: regions with features, and with faults.
+"""What an object detector would find in a drawn image: regions with features, and with faults.
 
 Features are computed from the pixels of each region's box alone. Their projection is the same in
 every world, so that what is learned in one holds in another.
@@ -12,7 +12,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from data.regions.writer import PictureRegions
+from data.regions.writer import ImageRegions
 from synthetic.world.drawing import (
     SETTING,
     Drawing,
@@ -51,7 +51,7 @@ _BACKGROUND = ("shadow", "line", "leg", "head", "arm", "ground", "wall", "traffi
 _COLOUR_WORDS = ("red", "blue", "green", "yellow", "black", "white", "brown", "pink", "gray")
 
 
-def detect(drawing: Drawing, image_id: int, random: Random) -> PictureRegions:
+def detect(drawing: Drawing, image_id: int, random: Random) -> ImageRegions:
     """The regions that a detector finds, the surest first.
 
     Args:
@@ -76,7 +76,7 @@ def detect(drawing: Drawing, image_id: int, random: Random) -> PictureRegions:
         attributes.append(random.choice(_COLOUR_WORDS))
     order = list(range(len(boxes)))
     random.shuffle(order)
-    return PictureRegions(
+    return ImageRegions(
         image_id,
         np.array([boxes[i] for i in order], dtype=np.float64),
         [labels[i] for i in order],
@@ -161,7 +161,7 @@ def _name(drawing: Drawing, thing: tuple[int, str], random: Random) -> tuple[str
 
 
 def _shifted(box: PixelBox, random: Random) -> PixelBox:
-    """The box with each of its edges moved a little, inside the picture and not empty."""
+    """The box with each of its edges moved a little, inside the image and not empty."""
     x1, y1, x2, y2 = box
     width, height = x2 - x1, y2 - y1
     left, right = (round(x + random.gauss(0, _SHIFT * width)) for x in (x1, x2))

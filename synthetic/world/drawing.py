@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -190,7 +191,8 @@ def _draw_setting(scene: Scene, draw: ImageDraw.ImageDraw, random: Random) -> di
     """Sky, what lies beyond, and ground, as three bands; returns the boxes of sky and ground."""
     ground, beyond = SETTINGS[scene.setting]
     edges = (0, HORIZON - random.randint(12, 40), HORIZON + random.randint(-6, 10), HEIGHT)
-    for name, top, bottom in zip(("sky", beyond, ground), edges, edges[1:]):
+    bands = zip(("sky", beyond, ground), itertools.pairwise(edges), strict=True)
+    for name, (top, bottom) in bands:
         colour = _shade(random.choice(_SETTING_COLOURS[name]), random)
         box = (0, top * _OVERSAMPLING, WIDTH * _OVERSAMPLING, bottom * _OVERSAMPLING)
         draw.rectangle(box, fill=colour)

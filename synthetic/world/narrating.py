@@ -1,7 +1,7 @@
 """Tells what a drawn scene shows, in words whose referents are known.
 
 The narrator is truthful. It leaves out, when it introduces people and things, what it later tells
-them apart by, so that for many mentions the picture alone decides which of them is meant.
+them apart by, so that for many mentions the image alone decides which of them is meant.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from synthetic.world.scenes import (
 )
 
 # A pronoun whose referent no text-only rule can tell better than by chance.
-PICTURE = "picture"
+IMAGE = "picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ToldMention:
         chain: number of its chain.
         boxes: in pixels, (x1, y1, x2, y2); empty where nothing drawn is meant.
         kind: PICTURE, or None.
-        rivals: where the picture decides, the chains that the text would allow, its own among them.
+        rivals: where the image decides, the chains that the text would allow, its own among them.
     """
 
     start: int
@@ -52,7 +52,8 @@ class ToldMention:
 @dataclass(frozen=True, slots=True)
 class Told:
     """A narration: its text and its mentions in text order, the outer of two that start together
-    first."""
+    first.
+    """
 
     text: str
     mentions: tuple[ToldMention, ...]
@@ -206,7 +207,7 @@ class _Narrator:
         return [*(["body"] if entity.colours else []), "size", "place"]
 
     def telling(self, index: int, rivals: Sequence[int]) -> list[str]:
-        """Attributes that the picture shows of one entity alone, and that nobody spoke of yet."""
+        """Attributes that the image shows of one entity alone, and that nobody spoke of yet."""
         kinds = {self.entities[i].kind for i in rivals}
         found = []
         for attribute in self.attributes(index):
@@ -306,7 +307,7 @@ class _Narrator:
         """New entities; of those of one kind only enough is said to know which is which.
 
         Who is the only one of a kind is known by it. Several of a kind are introduced each by what
-        the picture shows of it alone, or together as a group: else nothing, not even the picture,
+        the image shows of it alone, or together as a group: else nothing, not even the image,
         could tell later which of the mentions means whom.
 
         Returns:
@@ -348,8 +349,8 @@ class _Narrator:
         self.stop()
         return True
 
-    def picture_pronoun(self, rivals: Sequence[int]) -> int | None:
-        """A sentence about one of several, by a pronoun that fits all; the picture decides.
+    def image_pronoun(self, rivals: Sequence[int]) -> int | None:
+        """A sentence about one of several, by a pronoun that fits all; the image decides.
 
         Returns:
             Whom it is about; None where nothing tells at least two of them from the others: were
@@ -370,18 +371,18 @@ class _Narrator:
                 self.say("with")
                 self.speak_of_part(self.part_phrase(index, "hat", "a"), index, "hat")
             self.say(",")
-            self._picture_mention(word, index, rivals)
+            self._image_mention(word, index, rivals)
             self.say(self.random.choice(("can be seen", "is there", "looks at us")))
         else:
-            self._picture_mention(word, index, rivals)
+            self._image_mention(word, index, rivals)
             self.hesitate()
             self.predicate(index, attribute)
         return index
 
-    def _picture_mention(self, word: str, index: int, rivals: Sequence[int]) -> None:
+    def _image_mention(self, word: str, index: int, rivals: Sequence[int]) -> None:
         start = self.start()
         self.say(word)
-        self.mark(start, index, [self.box(index)], rivals, PICTURE)
+        self.mark(start, index, [self.box(index)], rivals, IMAGE)
 
     def follow_up(self, index: int) -> None:
         """More of the one that was just spoken of, by a pronoun or by a possessive."""
@@ -457,7 +458,7 @@ class _Narrator:
         if not new:
             return
         same = [i for i in self.introduced if self.entities[i].kind == self.entities[index].kind]
-        if len(same) > 1 or self.introduced[-1] == index and self.random.random() < 0.6:
+        if len(same) > 1 or (self.introduced[-1] == index and self.random.random() < 0.6):
             self.speak_of(self.pronoun(index), index)
         else:
             self.speak_of(f"the {self.name(index)}", index)
@@ -486,8 +487,8 @@ class _Narrator:
             self.the_other(others[0])
 
     def about_unnamed(self, rivals: Sequence[int]) -> None:
-        """A sentence by a pronoun that only the picture decides, and what follows from it."""
-        index = self.picture_pronoun(rivals)
+        """A sentence by a pronoun that only the image decides, and what follows from it."""
+        index = self.image_pronoun(rivals)
         if index is None:
             return
         if self.random.random() < 0.25:

@@ -1,7 +1,7 @@
-"""What a generated picture shows: people, animals and things, their colours, and where they are.
+"""What a generated image shows: people, animals and things, their colours, and where they are.
 
 A scene is the truth from which both the drawing and the narration are made. Lengths are pixels of
-a picture of WIDTH x HEIGHT; y grows downwards.
+an image of WIDTH x HEIGHT; y grows downwards.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _colours(kind: str, random: Random) -> dict[str, str]:
         return {}
     if not is_person(kind):
         return {"body": random.choice(ANIMAL_COLOURS if kind in ANIMALS else COLOURS)}
-    # Neighbouring parts differ, so that each can be told from the next in the picture.
+    # Neighbouring parts differ, so that each can be told from the next in the image.
     shirt, below = random.sample(COLOURS, k=2)
     colours = {"shirt": shirt, clothes_below(kind): below}
     if random.random() < 0.5:

@@ -20,7 +20,7 @@ def trace(told: Told, random: Random) -> np.ndarray:
         random: decides the lag and how the mouse wanders.
 
     Returns:
-        [words, 5] float32: x1, y1, x2, y2 and the area, relative to the picture.
+        [words, 5] float32: x1, y1, x2, y2 and the area, relative to the image.
     """
     lag = random.randint(_SHORTEST_LAG, _LONGEST_LAG)
     starts = np.cumsum([0] + [len(word) + 1 for word in told.text.split()])[:-1]

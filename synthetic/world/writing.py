@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from data.regions.writer import PictureRegions, write_region_store
+from data.regions.writer import ImageRegions, write_region_store
 from synthetic.world.detecting import detect, true_name
 from synthetic.world.drawing import (
     Drawing,
@@ -44,12 +44,12 @@ _TOKEN = re.compile(r"[a-z']+|[.,]")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """One picture of the world with all that is written of it."""
+    """One image of the world with all that is written of it."""
 
     image_id: int
     split: str
     told: Told
-    regions: PictureRegions
+    regions: ImageRegions
     trace: np.ndarray
     things: tuple[tuple[str, str | None, PixelBox], ...]  # label, colour and box
 
@@ -59,7 +59,7 @@ def write_world(folder: Path, seed: int, sizes: dict[str, int], processes: int) 
 
     Args:
         folder: an empty folder.
-        seed: of the whole world; picture n of a seed is the same whatever the sizes of the splits
+        seed: of the whole world; image n of a seed is the same whatever the sizes of the splits
             after it.
         sizes: how many narrations each split has.
         processes: how many draw side by side; the files do not depend on it.
@@ -109,7 +109,7 @@ def tokenised(told: Told) -> Told:
 
 
 def _make_sample(job: tuple[Path, int, int, str]) -> Sample:
-    """Draw and narrate one picture; its image and its trace are written at once."""
+    """Draw and narrate one image; its image and its trace are written at once."""
     folder, seed, number, split = job
     random, drawing, told = _told_scene(seed, number)
     image_id = _FIRST_ID + number
@@ -189,7 +189,7 @@ def _labelled_boxes(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _percent(box: tuple[int, int, int, int]) -> list[float]:
-    """(x1, y1, x2, y2) in pixels as x, y, width and height in percent of the picture."""
+    """(x1, y1, x2, y2) in pixels as x, y, width and height in percent of the image."""
     x1, y1, x2, y2 = box
     across, down = 100 / WIDTH, 100 / HEIGHT
     values = (x1 * across, y1 * down, (x2 - x1) * across, (y2 - y1) * down)
@@ -197,7 +197,7 @@ def _percent(box: tuple[int, int, int, int]) -> list[float]:
 
 
 def _write_captions(folder: Path, samples: Sequence[Sample]) -> None:
-    """`flk30k_LN.json` and `flk30k_LN_label.h5`: one caption a picture, of all splits."""
+    """`flk30k_LN.json` and `flk30k_LN_label.h5`: one caption an image, of all splits."""
     captions = [tokenised(sample.told).text.split() for sample in samples]
     words = sorted({word for caption in captions for word in caption})
     number_of = {word: number for number, word in enumerate(words, start=1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from dataclasses import replace
@@ -63,7 +64,7 @@ def test_every_row_adds_to_the_one_before_it(tmp_path: Path) -> None:
     configs = [ablation.portable(ablation.config_of(run, of)) for run in runs]
     added = [
         {name for name, value in row.items() if value != before[name]}
-        for before, row in zip(configs, configs[1:])
+        for before, row in itertools.pairwise(configs)
     ]
     assert added == [
         {"use_unlabelled", "mlm_probability", "image_text_weight"},
@@ -208,7 +209,7 @@ def test_means_and_deviations(tmp_path: Path) -> None:
     assert "30.0 ± 14.1" in format_section("cin", results, ROWS["cin"])
 
 
-def test_the_plot_is_a_picture_with_a_dot_for_each_run(tmp_path: Path) -> None:
+def test_the_plot_is_an_image_with_a_dot_for_each_run(tmp_path: Path) -> None:
     of = settings(tmp_path)
     runs = [ablation.Run(row, seed, 1e-4) for row in CUMULATIVE for seed in range(3)]
     drawn = ElementTree.fromstring(draw({"cin": [result(run, of) for run in runs]}, ROWS))
@@ -238,8 +239,8 @@ def test_a_failing_command_ends_with_its_last_lines(tmp_path: Path) -> None:
 
 
 def test_regions_without_labels_keep_all_else(tmp_path: Path) -> None:
-    picture = cin_files.DEFAULT_REGIONS["val"]["101"]
-    regions = {"val": {"101": picture}, "test": {"201": picture}, "train": {"301": picture}}
+    image = cin_files.DEFAULT_REGIONS["val"]["101"]
+    regions = {"val": {"101": image}, "test": {"201": image}, "train": {"301": image}}
     cin_files.write_cin_folder(tmp_path, regions=regions)
     folder = tmp_path / "faster_rcnn_image_features"
     before = json.loads((folder / "val_detection_dict.json").read_text())["101"]

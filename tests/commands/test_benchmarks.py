@@ -124,7 +124,7 @@ def test_a_benchmark_of_the_model_measures(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what workers hold")
 def test_the_benchmark_of_loading_measures(tmp_path: Path) -> None:
-    figures = loading.measure(tmp_path, pictures=7, workers=0, epochs=2)
+    figures = loading.measure(tmp_path, images=7, workers=0, epochs=2)
     assert figures["file_gb"] > 7 * 100 * 2048 * 4 / 1e9
     assert figures["item_ms"] > 0 and figures["items_per_second"] > 0
 

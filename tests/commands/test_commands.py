@@ -70,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("commands")
     ids = {"val": [str(100 + n) for n in range(12)], "test": ["201", "2010", "202"]}
     captions = [str(number) for number in range(301, 306)]
-    picture = cin_files.DEFAULT_REGIONS["val"]["101"]
+    image = cin_files.DEFAULT_REGIONS["val"]["101"]
     cin_files.write_cin_folder(
         folder / "data",
         annotations=[
@@ -80,7 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
         captions=dict.fromkeys(captions, [CAPTION]),
         regions={
-            split: dict.fromkeys(of_split, picture)
+            split: dict.fromkeys(of_split, image)
             for split, of_split in {**ids, "train": captions}.items()
         },
         feature_size=tiny.FEATURE_SIZE,
@@ -101,8 +101,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(folder: Path, *options: str, name: str) -> Path:
     """Train in the folder; returns the last checkpoint."""
     training.main(
-        ["--model_config", str(folder / "config.json"), "--data-root", str(folder / "data")]
-        + ["--device", "cpu", "--batch", "4", "--save_name", str(folder / "saved" / name), *options]
+        [
+            "--model_config",
+            str(folder / "config.json"),
+            "--data-root",
+            str(folder / "data"),
+            "--device",
+            "cpu",
+            "--batch",
+            "4",
+            "--save_name",
+            str(folder / "saved" / name),
+            *options,
+        ]
     )
     return folder / "saved" / name / "models.pt"
 
@@ -116,8 +127,19 @@ def evaluated(folder: Path, checkpoint: Path, *options: str) -> dict:
     """Run test_coref.py; returns the scores that it writes."""
     scores = folder / "scores.json"
     test_coref.main(
-        ["--bbox-reg", "--use-phrase-mask", "--device", "cpu", "--save_name", str(checkpoint)]
-        + ["--output", str(folder / "coref"), "--json", str(scores), *options]
+        [
+            "--bbox-reg",
+            "--use-phrase-mask",
+            "--device",
+            "cpu",
+            "--save_name",
+            str(checkpoint),
+            "--output",
+            str(folder / "coref"),
+            "--json",
+            str(scores),
+            *options,
+        ]
     )
     return json.loads(scores.read_text())
 
@@ -328,8 +350,16 @@ def test_scores_do_not_depend_on_the_batch(folder: Path, checkpoint: Path, batch
 def test_grounding_scores_stand_beside_the_oracle(folder: Path, checkpoint: Path) -> None:
     written = folder / "grounding.json"
     test_grounding.main(
-        ["--save_name", str(checkpoint), "--json", str(written), "--split", "test"]
-        + ["--output", str(folder / "boxes")]
+        [
+            "--save_name",
+            str(checkpoint),
+            "--json",
+            str(written),
+            "--split",
+            "test",
+            "--output",
+            str(folder / "boxes"),
+        ]
     )
     scores = json.loads(written.read_text())
     boxes = json.loads((folder / "boxes" / "grounding" / "test.json").read_text())
@@ -422,7 +452,7 @@ def test_labels_outside_the_share_are_not_read(folder: Path, tmp_path: Path) -> 
     path = folder / "data" / "cin_annotations" / "testval_annotations.json"
     content = path.read_text()
     records = json.loads(content)
-    labelled = [n for n in read_narrations("cin", folder / "data", "val").narrations]
+    labelled = list(read_narrations("cin", folder / "data", "val").narrations)
     kept = {narration.id for narration in keep_labels(labelled, 0.5)}
     for record in records:
         if record["image"] not in kept:
@@ -551,7 +581,7 @@ def test_broken_traces_are_named_and_not_read_where_they_are_not_used(
     assert "1 traces are left out, the first because" in printed and "302.npy" in printed
 
 
-def test_traces_of_pictures_without_regions_are_refused(traced: Path) -> None:
+def test_traces_of_images_without_regions_are_refused(traced: Path) -> None:
     with pytest.raises(InputError, match="--traces needs regions"):
         train(traced, "--use-ssl", "--traces", "--no-regions", name="refused")
 
@@ -567,8 +597,18 @@ def test_traces_that_are_not_there_are_said_to_be_missing(folder: Path) -> None:
 def word_vectors(folder: Path) -> Path:
     """A folder of word vectors that `tools/train_sense2vec.py` made of the texts."""
     train_sense2vec.main(
-        ["--dataset", "cin", "--data-root", str(folder / "data"), "--split", "val"]
-        + ["--size", "6", "--out", str(folder / "s2v_old")]
+        [
+            "--dataset",
+            "cin",
+            "--data-root",
+            str(folder / "data"),
+            "--split",
+            "val",
+            "--size",
+            "6",
+            "--out",
+            str(folder / "s2v_old"),
+        ]
     )
     return folder / "s2v_old"
 
@@ -611,8 +651,20 @@ def test_other_word_vectors_than_the_models_are_refused(
 ) -> None:
     for size, said in (("5", "have 5 numbers, the model takes 6"), ("6", "other vectors")):
         train_sense2vec.main(
-            ["--dataset", "cin", "--data-root", str(folder / "data"), "--split", "val"]
-            + ["--size", size, "--window", "1", "--out", str(tmp_path / size)]
+            [
+                "--dataset",
+                "cin",
+                "--data-root",
+                str(folder / "data"),
+                "--split",
+                "val",
+                "--size",
+                size,
+                "--window",
+                "1",
+                "--out",
+                str(tmp_path / size),
+            ]
         )
         with pytest.raises(InputError, match=said):
             evaluated(folder, with_word_vectors, "--sense2vec", str(tmp_path / size))
@@ -704,13 +756,13 @@ def test_the_test_commands_take_a_precision(
 
 def test_labels_of_the_same_word_pieces_are_told_from_others(checkpoint: Path) -> None:
     """Upper case is none of an uncased tokenizer's."""
-    pictures = {"1": ("dog", "Dog", "ball"), "2": ("man", "tree", "dog"), "3": ("ball", "man")}
+    images = {"1": ("dog", "Dog", "ball"), "2": ("man", "tree", "dog"), "3": ("ball", "man")}
 
     class Store:
         feature_size = tiny.FEATURE_SIZE
 
         def read(self, image_id: str, image_size: object) -> Regions:
-            labels = pictures[image_id]
+            labels = images[image_id]
             boxes = np.tile(np.array([0.1, 0.1, 0.9, 0.9], np.float32), (len(labels), 1))
             features = np.ones((len(labels), tiny.FEATURE_SIZE), np.float32)
             return Regions(boxes, labels, (), features)
@@ -718,7 +770,7 @@ def test_labels_of_the_same_word_pieces_are_told_from_others(checkpoint: Path) -
     narrations = [
         Narration(image_id, "a man and the dog", (Mention(0, 5, "a man"), Mention(10, 17, "dog")),
                   image_id=image_id)
-        for image_id in pictures
+        for image_id in images
     ]  # fmt: skip
     resolver = Resolver.from_checkpoint(checkpoint, torch.device("cpu"))
     one_by_one = resolver.resolve(narrations, Store(), batch=1)

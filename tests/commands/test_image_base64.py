@@ -1,4 +1,4 @@
-"""Pictures as base64 are the pictures."""
+"""Pictures as base64 are the images."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from data.files import DataError
 from tools import image_convert_base64
 
 
-def _write_pictures(folder: Path) -> dict[str, np.ndarray]:
+def _write_images(folder: Path) -> dict[str, np.ndarray]:
     folder.mkdir()
-    pictures = {}
+    images = {}
     for place, name in enumerate(("7_0_1_C1.png", "8_30_1_C1C2.png")):
         pixels = np.full((4, 6 + place, 3), 90 * place, dtype=np.uint8)
         Image.fromarray(pixels).save(folder / name)
-        pictures[name.removesuffix(".png")] = pixels
-    return pictures
+        images[name.removesuffix(".png")] = pixels
+    return images
 
 
-def test_each_line_is_the_id_and_the_picture(tmp_path: Path) -> None:
-    pictures = _write_pictures(tmp_path / "heads")
+def test_each_line_is_the_id_and_the_image(tmp_path: Path) -> None:
+    images = _write_images(tmp_path / "heads")
     out = tmp_path / "out.tsv"
     image_convert_base64.main(["--pictures", str(tmp_path / "heads"), "--out", str(out)])
     lines = [line.split("\t") for line in out.read_text().splitlines()]
-    assert [image_id for image_id, _ in lines] == list(pictures)
+    assert [image_id for image_id, _ in lines] == list(images)
     for image_id, content in lines:
         # Chinese-CLIP decodes with the other alphabet of base64, which reads this one too.
         decoded = Image.open(io.BytesIO(base64.urlsafe_b64decode(content)))
-        assert np.array_equal(np.asarray(decoded), pictures[image_id])
+        assert np.array_equal(np.asarray(decoded), images[image_id])
 
 
-def test_a_broken_picture_leaves_no_file(tmp_path: Path) -> None:
-    _write_pictures(tmp_path / "heads")
+def test_a_broken_image_leaves_no_file(tmp_path: Path) -> None:
+    _write_images(tmp_path / "heads")
     (tmp_path / "heads" / "9.png").write_bytes(b"no picture")
     out = tmp_path / "out.tsv"
     with pytest.raises(DataError, match="9.png"):

@@ -1,4 +1,4 @@
-"""The command for texts and pictures of one's own."""
+"""The command for texts and images of one's own."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from utils.errors import InputError
 TEXT = "a man in a red shirt and a dog; he has the dog on his ball."
 
 
-def extract(pictures: Sequence[Image.Image]) -> list[Regions]:
-    return [tiny.regions(picture.width, seed=1) for picture in pictures]
+def extract(images: Sequence[Image.Image]) -> list[Regions]:
+    return [tiny.regions(image.width, seed=1) for image in images]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two checkpoints, one that finds mentions and one that does not, and a picture."""
+    """Two checkpoints, one that finds mentions and one that does not, and an image."""
     folder = tmp_path_factory.mktemp("predict")
     detecting = tiny.resolver(mention_detection=True, max_mention_pieces=8)
     tiny.write_checkpoint(folder / "models.pt", detecting)
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Runs the command, on pictures too; gives the answers."""
+    """Runs the command, on images too; gives the answers."""
     monkeypatch.setattr(predict, "make_extractor", lambda options, made_of: extract)
 
     def answers(*options: object, checkpoint: str = "models.pt") -> list[dict]:
@@ -66,9 +66,9 @@ def write_lines(path: Path, *lines: object) -> Path:
 def test_the_command_says_what_the_resolver_says(run, folder: Path) -> None:
     resolver = Resolver.from_checkpoint(folder / "models.pt", "cpu", region_extractor=extract)
     assert run("--text", TEXT) == [resolver(None, TEXT)[0].to_dict()]
-    picture = folder / "picture.png"
-    (answer,) = run("--text", TEXT, "--image", picture)
-    assert answer == {"image": str(picture), **resolver(picture, TEXT)[0].to_dict()}
+    image = folder / "picture.png"
+    (answer,) = run("--text", TEXT, "--image", image)
+    assert answer == {"image": str(image), **resolver(image, TEXT)[0].to_dict()}
     assert answer["mentions"] and answer["image_size"] == [6, 4]
     assert run("--text", "")[0]["mentions"] == []
 
@@ -182,7 +182,7 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path / "detector.pt"
 
 
-def test_a_picture_without_a_detector_is_refused() -> None:
+def test_an_image_without_a_detector_is_refused() -> None:
     with pytest.raises(InputError, match="--detector-weights"):
         predict.make_extractor(asked(), None)
 
@@ -212,10 +212,10 @@ def test_regions_are_found_by_the_detector_of_the_options(
     extractor = predict.make_extractor(asked(weights, trunk_weights="detector"), None)
     assert "models.pt does not say what made the regions" in capsys.readouterr().err
     noise = np.random.default_rng(0).integers(255, size=(48, 64, 3), dtype=np.uint8)
-    pictures = [Image.fromarray(noise), Image.fromarray(noise[:, :30])]
-    together = extractor(pictures)
-    for found, picture in zip(together, pictures, strict=True):
-        (alone,) = extractor([picture])
+    images = [Image.fromarray(noise), Image.fromarray(noise[:, :30])]
+    together = extractor(images)
+    for found, image in zip(together, images, strict=True):
+        (alone,) = extractor([image])
         np.testing.assert_allclose(found.boxes_xyxy, alone.boxes_xyxy, atol=1e-5)
         np.testing.assert_allclose(found.features, alone.features, atol=1e-4)
         assert len(found) and {*found.labels} <= {"dog", "man"}

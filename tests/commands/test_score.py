@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +149,7 @@ def test_what_cannot_be_scored_ends_in_one_line(tmp_path: Path, capsys) -> None:
         ("x.conll", "x.conll", "line 1"),
     ):
         with pytest.raises(SystemExit) as end:
-            run_command(lambda: main([str(tmp_path / gold), str(tmp_path / system)]))
+            run_command(partial(main, [str(tmp_path / gold), str(tmp_path / system)]))
         assert end.value.code == 1
         captured = capsys.readouterr()
         assert not captured.out

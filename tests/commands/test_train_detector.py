@@ -19,7 +19,7 @@ from features.detectors import load_detector, new_detector
 from features.labelled_boxes import read_labelled_boxes
 from features.region_extraction import RegionExtractor
 from prepare import main as prepare
-from tools.train_detector import LabelledPictures, losses_of, main, measure
+from tools.train_detector import LabelledImages, losses_of, main, measure
 from utils.errors import InputError
 
 CPU = torch.device("cpu")
@@ -52,17 +52,17 @@ def labelled(folder: Path, count: int = 6) -> Path:
 def test_boxes_are_read_as_they_are_written(tmp_path: Path) -> None:
     path = labelled(tmp_path, 1)
     content = json.loads(path.read_text())
-    (picture,) = read_labelled_boxes(path)
-    assert (picture.image_id, picture.file_name) == ("0", "0.png")
-    assert picture.labels == ("pole", "box")
-    for box, given in zip(picture.boxes_xyxy.tolist(), content["annotations"], strict=True):
+    (image,) = read_labelled_boxes(path)
+    assert (image.image_id, image.file_name) == ("0", "0.png")
+    assert image.labels == ("pole", "box")
+    for box, given in zip(image.boxes_xyxy.tolist(), content["annotations"], strict=True):
         x, y, width, height = given["bbox"]
         assert box == [x, y, x + width, y + height]
     del content["annotations"][0]["attribute"]
     content["annotations"][1]["bbox"][3] = 0
     path.write_text(json.dumps(content))
-    (picture,) = read_labelled_boxes(path)
-    assert picture.attributes == ("",) and len(picture.boxes_xyxy) == 1
+    (image,) = read_labelled_boxes(path)
+    assert image.attributes == ("",) and len(image.boxes_xyxy) == 1
 
 
 WRONG: dict[str, tuple[tuple[Any, ...], Any]] = {
@@ -92,9 +92,9 @@ def test_wrong_boxes_are_named(tmp_path: Path, message: str) -> None:
         read_labelled_boxes(path)
 
 
-def test_a_mirrored_picture_keeps_its_boxes(tmp_path: Path) -> None:
-    pictures = read_labelled_boxes(labelled(tmp_path, 1))
-    dataset = LabelledPictures(tmp_path, pictures, new_detector(LABELS, [*COLOURS], SIZE[::-1]))
+def test_a_mirrored_image_keeps_its_boxes(tmp_path: Path) -> None:
+    images = read_labelled_boxes(labelled(tmp_path, 1))
+    dataset = LabelledImages(tmp_path, images, new_detector(LABELS, [*COLOURS], SIZE[::-1]))
     torch.manual_seed(0)
     seen = set()
     for _ in range(20):
@@ -110,10 +110,10 @@ def test_a_mirrored_picture_keeps_its_boxes(tmp_path: Path) -> None:
 
 
 def test_attributes_are_learned_where_there_are_some(tmp_path: Path) -> None:
-    pictures = read_labelled_boxes(labelled(tmp_path, 2))
+    images = read_labelled_boxes(labelled(tmp_path, 2))
     detector = new_detector(LABELS, [*COLOURS], SIZE[::-1])
     detector.network.train()
-    given, targets = zip(*LabelledPictures(tmp_path, pictures, detector), strict=True)
+    given, targets = zip(*LabelledImages(tmp_path, images, detector), strict=True)
     named = losses_of(detector, given, targets)
     assert set(named) == {
         "loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_attribute",
@@ -134,10 +134,10 @@ def test_it_finds_what_it_was_trained_on(
     main([*options, "--steps", "50"])
     assert "2 labels, 2 attributes" in (said := capsys.readouterr().out)
     assert "2 pictures that were held out" in said
-    pictures = read_labelled_boxes(boxes)
+    images = read_labelled_boxes(boxes)
     detector = load_detector("its own", str(out), None, 0)
     assert detector.labels == ("", "box", "pole")
-    scores = measure(RegionExtractor(detector, None, CPU), tmp_path, pictures)
+    scores = measure(RegionExtractor(detector, None, CPU), tmp_path, images)
     # Untrained, it finds next to nothing.
     assert scores["found"] > 60 and scores["right attributes of those found"] > 80
     where = ["--pictures", str(tmp_path), "--split", "val", "--out", str(tmp_path / "regions")]
@@ -156,8 +156,8 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:
         main([*options, "--held-out", "1"])
     with pytest.raises(InputError, match="boxes of 2 pictures, too few"):
         main([*options, "--held-out", "0.9"])
-    for picture in tmp_path.glob("*.png"):
-        picture.write_bytes(b"no picture")
+    for image in tmp_path.glob("*.png"):
+        image.write_bytes(b"no picture")
     with pytest.raises(BadRecord, match="what cannot be read"):
         main([*options, "--steps", "1", "--batch", "1", "--device", "cpu"])
     assert not out.exists()

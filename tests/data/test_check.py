@@ -45,7 +45,7 @@ def write_found(folder: Path) -> None:
 def whole(tmp_path: Path) -> Path:
     """A folder with everything that a CIN folder can hold."""
     folder = cin_files.write_cin_folder(tmp_path / "data", feature_size=tiny.FEATURE_SIZE)
-    cin_files.write_picture(folder, "301", cin_files.WIDTH, cin_files.HEIGHT)
+    cin_files.write_image(folder, "301", cin_files.WIDTH, cin_files.HEIGHT)
     cin_files.write_trace(folder, "301", np.zeros((5, 5)))
     write_found(folder)
     return folder
@@ -176,8 +176,21 @@ def test_what_is_missing_is_said_and_a_training_starts_without_it(
     config = whole.parent / "config.json"
     config.write_text(json.dumps(values))
     training.main(
-        ["--model_config", str(config), "--dataset", "cin", "--data-root", str(whole), *options]
-        + ["--device", "cpu", "--batch", "2", "--save_name", str(whole.parent / "saved")]
+        [
+            "--model_config",
+            str(config),
+            "--dataset",
+            "cin",
+            "--data-root",
+            str(whole),
+            *options,
+            "--device",
+            "cpu",
+            "--batch",
+            "2",
+            "--save_name",
+            str(whole.parent / "saved"),
+        ]
     )
     assert (whole.parent / "saved" / "models.pt").exists()
 

@@ -150,7 +150,7 @@ def test_every_distinct_label_is_in_the_batch_once() -> None:
             assert tokenizer.decode(ids).replace(" ", "") == region.label.replace(" ", "")
 
 
-def test_a_picture_without_any_region_stands_beside_one_that_is_not_there() -> None:
+def test_an_image_without_any_region_stands_beside_one_that_is_not_there() -> None:
     examples = tiny.examples()
     empty = dataclasses.replace(examples[1], regions=tiny.regions(0, 0))
     batch = tiny.batch([empty, examples[2]])
@@ -202,7 +202,7 @@ def test_endless_batches_have_every_narration_once_an_epoch_and_shuffle_each() -
 @pytest.mark.parametrize("accumulation", [1, 3])
 def test_no_step_has_a_narration_twice(size: int, accumulation: int) -> None:
     stream = EndlessBatches(size, 6 // accumulation, seed=0, accumulation=accumulation)
-    for step in itertools.islice(zip(*[iter(stream)] * accumulation), 60):
+    for step in itertools.islice(zip(*[iter(stream)] * accumulation, strict=True), 60):
         assert len({place for batch in step for _, place in batch}) == 6
 
 

@@ -137,7 +137,7 @@ def live_folder(folder: Path) -> Path:
         cin_files.MentionNote("He", 0, [[10, 20, 30, 40]]),
     ]
     bad_id = {**cin_files.annotation("1", "test", text, mentions), "image": f"7{live}"}
-    bad_label = cin_files.PictureNote([[0, 0, 1, 1]], [live])
+    bad_label = cin_files.ImageNote([[0, 0, 1, 1]], [live])
     cin_files.write_cin_folder(
         folder,
         annotations=[cin_files.annotation("201", "test", text, mentions)],

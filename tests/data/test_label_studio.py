@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import main as training
 from data.files import BadRecord, DataError
 from data.label_studio.annotations import read_annotations
-from data.label_studio.tasks import has_pictures, labelling_config, task_of
+from data.label_studio.tasks import has_images, labelling_config, task_of
 from data.narration import Box, Mention, Narration
 from data.percent_boxes import percent_box, relative_box
 from data.readers import read_narrations
@@ -96,21 +96,21 @@ relative_boxes = (
 
 @st.composite
 def narrations(draw: st.DrawFn) -> list[Narration]:
-    pictured = draw(st.booleans())
+    imaged = draw(st.booleans())
     made = []
     for number in range(draw(st.integers(1, 3))):
         text = draw(texts)
         place = st.integers(0, len(text))
-        boxes = st.lists(relative_boxes, max_size=2).map(tuple) if pictured else st.just(())
+        boxes = st.lists(relative_boxes, max_size=2).map(tuple) if imaged else st.just(())
         # Few boxes and chains, so that mentions share them.
-        of_picture = st.sampled_from([(), *draw(st.lists(boxes, max_size=2))])
+        of_image = st.sampled_from([(), *draw(st.lists(boxes, max_size=2))])
         spans = draw(st.lists(st.tuples(place, place).map(sorted), max_size=6))
         mentions = [
-            Mention(start, end, text[start:end], draw(st.sampled_from("1ab🐕")), draw(of_picture))
+            Mention(start, end, text[start:end], draw(st.sampled_from("1ab🐕")), draw(of_image))
             for start, end in sorted(spans, key=lambda span: span[0])
             if text[start:end].strip()
         ]
-        size = draw(st.tuples(st.integers(1, 999), st.integers(1, 999))) if pictured else None
+        size = draw(st.tuples(st.integers(1, 999), st.integers(1, 999))) if imaged else None
         made.append(Narration(f"id {number}", text, tuple(mentions), image_size=size))
     return made
 
@@ -219,7 +219,7 @@ def test_what_a_project_has_beside_is_not_read(tmp_path: Path) -> None:
     assert report.counts["boxes of chains without a mention, left out"] == 1
 
 
-def test_the_size_of_a_picture_is_that_of_its_boxes(tmp_path: Path) -> None:
+def test_the_size_of_an_image_is_that_of_its_boxes(tmp_path: Path) -> None:
     (task,) = exported([NARRATION])
     del task["data"]["image_size"]
     assert read(tmp_path / "export.json", [task])[0] == [NARRATION]
@@ -308,11 +308,11 @@ def test_labels_are_never_overwritten(tmp_path: Path) -> None:
         write_labelled(tmp_path / "other", {"val": [NARRATION], "test": [NARRATION]})
 
 
-def test_a_project_has_pictures_throughout_or_none() -> None:
+def test_a_project_has_images_throughout_or_none() -> None:
     alone = Narration("1", "He sings.")
-    assert has_pictures([NARRATION]) and not has_pictures([alone])
+    assert has_images([NARRATION]) and not has_images([alone])
     with pytest.raises(InputError, match="1 of 2 narrations have a picture, 1 has none"):
-        has_pictures([NARRATION, alone])
+        has_images([NARRATION, alone])
 
 
 def run(*arguments: object) -> None:
@@ -333,7 +333,7 @@ def accept(project: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """30 generated narrations with their pictures and regions."""
+    """30 generated narrations with their images and regions."""
     folder = tmp_path_factory.mktemp("generated") / "world"
     sizes = ["--train", "1", "--val", "30", "--test", "2", "--processes", "1"]
     make_sample.main(["--out", str(folder), *sizes])
@@ -350,14 +350,26 @@ def train(folder: Path, data_root: Path, *options: str) -> Resolver:
     }
     (folder / "config.json").write_text(json.dumps(values))
     training.main(
-        ["--model_config", str(folder / "config.json"), "--data-root", str(data_root)]
-        + ["--use-ssl", "--no-unlabelled", "--device", "cpu", "--batch", "4"]
-        + ["--save_name", str(folder / "saved"), *options]
+        [
+            "--model_config",
+            str(folder / "config.json"),
+            "--data-root",
+            str(data_root),
+            "--use-ssl",
+            "--no-unlabelled",
+            "--device",
+            "cpu",
+            "--batch",
+            "4",
+            "--save_name",
+            str(folder / "saved"),
+            *options,
+        ]
     )
     return Resolver.from_checkpoint(folder / "saved" / "models.pt", "cpu")
 
 
-def test_labels_of_pictures_are_trained_on(world: Path, tmp_path: Path) -> None:
+def test_labels_of_images_are_trained_on(world: Path, tmp_path: Path) -> None:
     for split in ("val", "test"):
         given = ["--dataset", "cin", "--data-root", world, "--split", split]
         run("export", *given, "--address", ADDRESS, "--out", tmp_path / split)
@@ -372,7 +384,7 @@ def test_labels_of_pictures_are_trained_on(world: Path, tmp_path: Path) -> None:
             places = [(m.start, m.end, m.chain, m.boxes_xyxy) for m in original.mentions]
             assert [(m.start, m.end, m.chain, m.boxes_xyxy) for m in narration.mentions] == places
             assert (narration.id, narration.text) == (original.id, original.text)
-    # What `prepare.py regions` makes of the pictures.
+    # What `prepare.py regions` makes of the images.
     folder = "faster_rcnn_image_features"
     shutil.copytree(world / folder, labelled / folder)
     model = train(tmp_path, labelled, "--grounding", "--bbox-reg")
@@ -395,7 +407,7 @@ def test_answers_of_a_model_are_corrected_and_trained_on(world: Path, tmp_path: 
     train(tmp_path, tmp_path / "labelled", "--no-regions")
 
 
-def test_answers_with_pictures_have_the_box_of_each_chain(tmp_path: Path) -> None:
+def test_answers_with_images_have_the_box_of_each_chain(tmp_path: Path) -> None:
     chains = [{"mentions": [0, 2], "box_xyxy": list(MAN)}, {"mentions": [1], "box_xyxy": None}]
     spans = [{"start": m.start, "end": m.end} for m in NARRATION.mentions[:3]]
     answer = {"text": TEXT, "image": "a b/101 ü.jpg", "image_size": [200, 100]}
@@ -480,14 +492,14 @@ def label_studio_python() -> Path:
 
 @pytest.mark.parametrize("pictured", [True, False])
 def test_label_studio_takes_what_is_exported(
-    label_studio_python: Path, tmp_path: Path, pictured: bool
+    label_studio_python: Path, tmp_path: Path, imaged: bool
 ) -> None:
     """By the checks that it makes itself of a configuration, of tasks and of predictions."""
     without = Narration("2", TEXT, tuple(mention(m.phrase, m.chain) for m in NARRATION.mentions))
-    narrations = [NARRATION if pictured else without, Narration("3", "He.", image_size=(5, 5))]
-    if not pictured:
+    narrations = [NARRATION if imaged else without, Narration("3", "He.", image_size=(5, 5))]
+    if not imaged:
         narrations[1] = Narration("3", "He.")
-    config = labelling_config(pictured=pictured)
+    config = labelling_config(imaged=imaged)
     (tmp_path / "config.xml").write_text(config)
     (tmp_path / "tasks.json").write_text(
         json.dumps([task_of(narration, ADDRESS, "model") for narration in narrations])

@@ -390,8 +390,8 @@ def write_data(folder: Path, labelled: Sequence[Narration]) -> Path:
     captions = {str(900 + n): [caption.text] for n, caption in enumerate(unseen)}
     captions = {key: [" ".join(text.split()[:16])] for key, (text,) in captions.items()}
     cin_files.write_captions(folder, captions)
-    pictures = dict.fromkeys(captions, cin_files.DEFAULT_REGIONS["train"]["301"])
-    cin_files.write_regions(folder, "train", pictures)
+    images = dict.fromkeys(captions, cin_files.DEFAULT_REGIONS["train"]["301"])
+    cin_files.write_regions(folder, "train", images)
     return folder
 
 

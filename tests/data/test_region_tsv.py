@@ -14,7 +14,7 @@ from data.regions.index import find_region_files
 from data.regions.store import RegionStore
 from data.regions.tsv import read_region_tsv, read_vocabulary
 from prepare import main as prepare
-from tests.data.test_regions import real_pictures
+from tests.data.test_regions import real_images
 from utils.errors import InputError
 
 BOXES = np.array([[0, 1, 20, 30], [5, 5, 6, 6]], dtype="<f4")
@@ -42,12 +42,16 @@ def with_labels(**changes: str) -> dict[str, str]:
     """The columns of a record of the other kind."""
     confidence = encoded(np.ones(2, dtype="<f4"))
     return {
-        **{"image_id": "7", "image_h": "30", "image_w": "40"},
+        "image_id": "7",
+        "image_h": "30",
+        "image_w": "40",
         "objects_id": encoded(np.array([1, 0])),
         "objects_conf": confidence,
         "attrs_id": encoded(np.array([0, 0])),
         "attrs_conf": confidence,
-        **{"num_boxes": "2", "boxes": encoded(BOXES), "features": encoded(FEATURES)},
+        "num_boxes": "2",
+        "boxes": encoded(BOXES),
+        "features": encoded(FEATURES),
         **changes,
     }
 
@@ -67,7 +71,7 @@ def test_the_released_features_come_bit_for_bit(real_data: Path, tmp_path: Path)
     ]
     options = ["--split", "train", "--out", str(tmp_path), *vocabularies]
     prepare(["regions", "--tsv", str(source / "train2014_obj36.tsv"), *options])
-    expected = real_pictures(source)
+    expected = real_images(source)
     with RegionStore.read_files(find_region_files(tmp_path, "train")) as store:
         assert store.image_ids == tuple(expected)
         for image_id, (given, size) in expected.items():

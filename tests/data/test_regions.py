@@ -25,14 +25,14 @@ from data.regions.index import (
 )
 from data.regions.store import RegionStore
 from data.regions.writer import (
-    PictureRegions,
-    pictures_of,
+    ImageRegions,
+    images_of,
     write_region_store,
 )
 from prepare import main as prepare
 from tests.support.cin_files import (
     DEFAULT_REGIONS,
-    PictureNote,
+    ImageNote,
     write_cin_folder,
     write_regions,
 )
@@ -42,13 +42,13 @@ SIZE = (200, 100)
 FOLDER = "faster_rcnn_image_features"
 
 
-def written(folder: Path, pictures: dict[str, PictureNote] | None = None) -> RegionFiles:
+def written(folder: Path, images: dict[str, ImageNote] | None = None) -> RegionFiles:
     """The three files of a `val` store, in the published formats."""
-    write_regions(folder, "val", DEFAULT_REGIONS["val"] if pictures is None else pictures)
+    write_regions(folder, "val", DEFAULT_REGIONS["val"] if images is None else images)
     return region_files(folder / FOLDER, "val")
 
 
-def test_a_picture_has_its_rows_of_the_file(tmp_path: Path) -> None:
+def test_an_image_has_its_rows_of_the_file(tmp_path: Path) -> None:
     features_path, *others = written(tmp_path)
     with (
         h5py.File(features_path) as file,
@@ -66,12 +66,12 @@ def test_a_picture_has_its_rows_of_the_file(tmp_path: Path) -> None:
 
 
 def test_boxes_become_relative_and_are_clipped(tmp_path: Path) -> None:
-    note = PictureNote([[20, 20, 80, 60], [-5, 50, 150, 120]], ["man", "dog"])
+    note = ImageNote([[20, 20, 80, 60], [-5, 50, 150, 120]], ["man", "dog"])
     with RegionStore.read_files([written(tmp_path, {"101": note})]) as store:
         boxes = store.read("101", SIZE).boxes_xyxy
         assert boxes.dtype == np.float32
         assert boxes == pytest.approx(np.array([[0.1, 0.2, 0.4, 0.6], [0, 0.5, 0.75, 1]]))
-        # Without a size the picture ends at 150 and 120.
+        # Without a size the image ends at 150 and 120.
         boxes = store.read("101", None).boxes_xyxy
         assert boxes[1] == pytest.approx(np.array([0, 50 / 120, 1, 1]))
 
@@ -95,15 +95,15 @@ def test_the_first_regions_are_kept_and_all_tell_the_size(tmp_path: Path) -> Non
         assert (first.labels, first.attributes) == (every.labels[:2], every.attributes[:2])
 
 
-def test_a_picture_may_have_no_regions(tmp_path: Path) -> None:
-    pictures = {"101": PictureNote([], []), **DEFAULT_REGIONS["train"]}
-    with RegionStore.read_files([written(tmp_path, pictures)]) as store:
+def test_an_image_may_have_no_regions(tmp_path: Path) -> None:
+    images = {"101": ImageNote([], []), **DEFAULT_REGIONS["train"]}
+    with RegionStore.read_files([written(tmp_path, images)]) as store:
         assert len(store.read("101", None)) == 0
         assert store.read("101", SIZE).features.shape == (0, 8)
         assert len(store.read("301", None)) == 3
 
 
-def test_reading_a_picture_does_not_read_the_file(tmp_path: Path) -> None:
+def test_reading_an_image_does_not_read_the_file(tmp_path: Path) -> None:
     features_path, *others = written(tmp_path)
     rows = 10**9
     with h5py.File(features_path, "w") as file:
@@ -166,7 +166,7 @@ def test_a_closed_store_opens_again(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_picture_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_an_image_that_is_not_there_is_named(tmp_path: Path) -> None:
     with (
         RegionStore.read_files([written(tmp_path)]) as store,
         pytest.raises(DataError, match="'103'"),
@@ -185,7 +185,7 @@ def test_features_that_are_not_finite_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_picture_of_features_that_are_not_finite_can_be_read_without_regions(
+def test_an_image_of_features_that_are_not_finite_can_be_read_without_regions(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
 ) -> None:
     paths = written(tmp_path)
@@ -198,7 +198,7 @@ def test_a_picture_of_features_that_are_not_finite_can_be_read_without_regions(
         assert said.count("\n") == 1 and "the features of 102" in said
         elsewhere = pickle.loads(pickle.dumps(store)).read("102", SIZE)
         assert capsys.readouterr().err == said
-        assert [p.image_id for p in pictures_of(store) if len(p.boxes_xyxy)] == ["101"]
+        assert [p.image_id for p in images_of(store) if len(p.boxes_xyxy)] == ["101"]
         assert len(store.read("101", SIZE)) == 3
     for regions in (first, again, elsewhere):
         assert len(regions) == len(regions.boxes_xyxy) == 0
@@ -206,7 +206,7 @@ def test_a_picture_of_features_that_are_not_finite_can_be_read_without_regions(
 
 
 @pytest.mark.parametrize("rows", [[3, 6], [3, 2], [-1, 2], [2**62, 2**63]])
-def test_a_picture_of_wrong_rows_can_be_read_without_regions(
+def test_an_image_of_wrong_rows_can_be_read_without_regions(
     tmp_path: Path, rows: list[int]
 ) -> None:
     paths = written(tmp_path)
@@ -303,7 +303,7 @@ def test_bad_detections_are_named(tmp_path: Path, kind: str) -> None:
     assert str(raised.value).isprintable()
 
 
-def test_boxes_of_another_scale_than_the_picture_are_named(tmp_path: Path) -> None:
+def test_boxes_of_another_scale_than_the_image_are_named(tmp_path: Path) -> None:
     paths = written(tmp_path)
     largest = json.loads(paths[2].read_text())["102"]["bboxes"]
     width, height = (int(max(box[axis] for box in largest)) for axis in (2, 3))
@@ -319,7 +319,7 @@ def test_boxes_of_another_scale_than_the_picture_are_named(tmp_path: Path) -> No
     assert not store.read("102", sizes["102"]).labels
 
 
-def test_a_picture_of_bad_detections_can_be_read_without_regions(tmp_path: Path) -> None:
+def test_an_image_of_bad_detections_can_be_read_without_regions(tmp_path: Path) -> None:
     paths = written(tmp_path)
     whole = RegionStore.read_files([paths])
     detections = json.loads(paths[2].read_text())
@@ -419,12 +419,12 @@ def test_an_id_twice_in_an_index_is_refused(tmp_path: Path) -> None:
         read_image_rows(path)
 
 
-def picture(
+def image(
     image_id: str | int = "7", count: int = 3, seed: int = 0, feature_size: int = 5
-) -> PictureRegions:
+) -> ImageRegions:
     generator = np.random.default_rng(seed)
     corners = generator.uniform(0, 300, (count, 2, 2)).astype(np.float32)
-    return PictureRegions(
+    return ImageRegions(
         image_id=image_id,
         boxes_xyxy=np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1),
         classes=[f"thing {index % 2}" for index in range(count)],
@@ -434,12 +434,12 @@ def picture(
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    pictures = [picture(900 + count, count, seed=count) for count in (3, 0, 70, 2)]
-    write_region_store(tmp_path / "new", "train", iter(pictures))
+    images = [image(900 + count, count, seed=count) for count in (3, 0, 70, 2)]
+    write_region_store(tmp_path / "new", "train", iter(images))
     size = (300, 300)
     with RegionStore.read_files([region_files(tmp_path / "new", "train")]) as store:
         assert store.image_ids == ("903", "900", "970", "902")
-        for given in pictures:
+        for given in images:
             regions = store.read(str(given.image_id), size)
             assert np.array_equal(regions.features, given.features)
             assert np.allclose(regions.boxes_xyxy * 300, given.boxes_xyxy, rtol=1e-6)
@@ -449,7 +449,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 def test_ids_are_written_as_the_release_has_them(tmp_path: Path) -> None:
     ids = ["17", "017", "name", "٣", "9" * 30]
-    write_region_store(tmp_path, "val", [picture(image_id) for image_id in ids])
+    write_region_store(tmp_path, "val", [image(image_id) for image_id in ids])
     _, index_path, detections_path = region_files(tmp_path, "val")
     written_ids = [17, *ids[1:]]
     assert pickle.loads(index_path.read_bytes()) == {i: row for row, i in enumerate(written_ids)}
@@ -458,10 +458,10 @@ def test_ids_are_written_as_the_release_has_them(tmp_path: Path) -> None:
 
 
 def test_shards_hold_what_the_whole_holds(tmp_path: Path) -> None:
-    pictures = [picture(900 + count, count, seed=count) for count in (3, 0, 70, 2, 5)]
-    write_region_store(tmp_path / "whole", "train", pictures)
+    images = [image(900 + count, count, seed=count) for count in (3, 0, 70, 2, 5)]
+    write_region_store(tmp_path / "whole", "train", images)
     for number in range(2):
-        write_region_store(tmp_path / "parts", shard_name("train", number, 2), pictures[number::2])
+        write_region_store(tmp_path / "parts", shard_name("train", number, 2), images[number::2])
     found = [find_region_files(tmp_path / name, "train") for name in ("whole", "parts")]
     assert list(map(len, found)) == [1, 2]
     with RegionStore.read_files(found[0]) as whole, RegionStore.read_files(found[1]) as parts:
@@ -478,35 +478,35 @@ def test_shards_hold_what_the_whole_holds(tmp_path: Path) -> None:
 
 def test_shards_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     first, second = (shard_name("val", number, 2) for number in range(2))
-    write_region_store(tmp_path, first, [picture("1")])
+    write_region_store(tmp_path, first, [image("1")])
     with pytest.raises(DataError, match="missing: .*val-00001-of-00002"):
         find_region_files(tmp_path, "val")
-    write_region_store(tmp_path, second, [picture("1")])
+    write_region_store(tmp_path, second, [image("1")])
     with pytest.raises(DataError, match="00001-of-00002.* holds 1, which an earlier shard has"):
         RegionStore.read_files(find_region_files(tmp_path, "val"))
-    write_region_store(tmp_path, second, [picture("2", feature_size=6)])
+    write_region_store(tmp_path, second, [image("2", feature_size=6)])
     with pytest.raises(DataError, match="features of 6 numbers, expected 5"):
         RegionStore.read_files(find_region_files(tmp_path, "val"))
-    write_region_store(tmp_path, "val", [picture("2")])
+    write_region_store(tmp_path, "val", [image("2")])
     with pytest.raises(DataError, match="in 2 shards and in one piece"):
         find_region_files(tmp_path, "val")
 
 
 def test_half_precision_takes_half_the_space_and_rounds(tmp_path: Path) -> None:
-    pictures = [picture(number, 64, seed=number, feature_size=256) for number in range(4)]
-    write_region_store(tmp_path / "whole", "val", pictures)
+    images = [image(number, 64, seed=number, feature_size=256) for number in range(4)]
+    write_region_store(tmp_path / "whole", "val", images)
     with RegionStore.read_files([region_files(tmp_path / "whole", "val")]) as whole:
-        write_region_store(tmp_path / "half", "val", pictures_of(whole), np.float16)
+        write_region_store(tmp_path / "half", "val", images_of(whole), np.float16)
     files = [region_files(tmp_path / name, "val") for name in ("whole", "half")]
     sizes = [of_store.features.stat().st_size for of_store in files]
     assert sizes[1] < 0.6 * sizes[0]
     assert files[0].detections.read_text() == files[1].detections.read_text()
     with RegionStore.read_files(files[1:]) as half:
-        for given in pictures:
+        for given in images:
             features = half.read(str(given.image_id), SIZE).features
             assert features.dtype == np.float32
             assert np.array_equal(features, given.features.astype(np.float16).astype(np.float32))
-    too_large = [picture()._replace(features=np.full((3, 5), 1e5))]
+    too_large = [image()._replace(features=np.full((3, 5), 1e5))]
     with pytest.raises(DataError, match="a feature of 7 is larger than 65504"):
         write_region_store(tmp_path / "other", "val", too_large, np.float16)
 
@@ -537,25 +537,25 @@ def test_the_command_writes_regions_anew(
             prepare([*command, *wrong])
 
 
-WRONG_PICTURES: dict[str, Callable[[], list[PictureRegions]]] = {
+WRONG_IMAGES: dict[str, Callable[[], list[ImageRegions]]] = {
     "none": list,
-    "id": lambda: [picture(), picture("a/b")],
-    "id twice": lambda: [picture(7), picture("7")],
-    "feature size": lambda: [picture(), picture("8", feature_size=6)],
-    "fewer features": lambda: [picture(), picture("8")._replace(features=np.zeros((2, 5)))],
-    "fewer classes": lambda: [picture(), picture("8")._replace(classes=["a"])],
-    "NaN": lambda: [picture(), picture("8")._replace(features=np.full((3, 5), np.nan))],
-    "box": lambda: [picture(), picture("8")._replace(boxes_xyxy=np.full((3, 4), np.nan))],
+    "id": lambda: [image(), image("a/b")],
+    "id twice": lambda: [image(7), image("7")],
+    "feature size": lambda: [image(), image("8", feature_size=6)],
+    "fewer features": lambda: [image(), image("8")._replace(features=np.zeros((2, 5)))],
+    "fewer classes": lambda: [image(), image("8")._replace(classes=["a"])],
+    "NaN": lambda: [image(), image("8")._replace(features=np.full((3, 5), np.nan))],
+    "box": lambda: [image(), image("8")._replace(boxes_xyxy=np.full((3, 4), np.nan))],
 }
 
 
-@pytest.mark.parametrize("kind", WRONG_PICTURES)
-def test_a_wrong_picture_leaves_what_was_there(tmp_path: Path, kind: str) -> None:
-    write_region_store(tmp_path, "val", [picture("1")])
+@pytest.mark.parametrize("kind", WRONG_IMAGES)
+def test_a_wrong_image_leaves_what_was_there(tmp_path: Path, kind: str) -> None:
+    write_region_store(tmp_path, "val", [image("1")])
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     assert set(before) == set(region_files(tmp_path, "val"))
     with pytest.raises(DataError):
-        write_region_store(tmp_path, "val", WRONG_PICTURES[kind]())
+        write_region_store(tmp_path, "val", WRONG_IMAGES[kind]())
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -564,11 +564,11 @@ def first_names(path: Path) -> list[str]:
     return [line.split(",")[0].strip() for line in path.read_text().splitlines()]
 
 
-def real_pictures(folder: Path) -> dict[str, tuple[PictureRegions, tuple[int, int]]]:
-    """Regions and (width, height) of the pictures in the bottom-up-attention file."""
+def real_images(folder: Path) -> dict[str, tuple[ImageRegions, tuple[int, int]]]:
+    """Regions and (width, height) of the images in the bottom-up-attention file."""
     objects = first_names(folder / "vocab" / "objects_vocab.txt")
     attributes = first_names(folder / "vocab" / "attributes_vocab.txt")
-    pictures = {}
+    images = {}
     with (folder / "train2014_obj36.tsv").open() as file:
         csv.field_size_limit(2**24)
         for row in csv.reader(file, delimiter="\t"):
@@ -577,30 +577,30 @@ def real_pictures(folder: Path) -> dict[str, tuple[PictureRegions, tuple[int, in
             def numbers(field: str, kind: str, regions: int = int(count)) -> np.ndarray:
                 return np.frombuffer(base64.b64decode(field), kind).reshape(regions, -1)
 
-            regions = PictureRegions(
+            regions = ImageRegions(
                 image_id,
                 numbers(boxes, "<f4"),
                 [objects[number] for number in numbers(object_ids, "<i8").ravel()],
                 [attributes[number] for number in numbers(attribute_ids, "<i8").ravel()],
                 numbers(features, "<f4"),
             )
-            pictures[image_id] = (regions, (int(width), int(height)))
-    return pictures
+            images[image_id] = (regions, (int(width), int(height)))
+    return images
 
 
 def test_real_region_features_are_read_back_unchanged(real_data: Path, tmp_path: Path) -> None:
-    pictures = real_pictures(real_data / "bua_features")
-    assert len(pictures) == 10
-    write_region_store(tmp_path, "train", (regions for regions, _ in pictures.values()))
+    images = real_images(real_data / "bua_features")
+    assert len(images) == 10
+    write_region_store(tmp_path, "train", (regions for regions, _ in images.values()))
     with RegionStore.read_files([region_files(tmp_path, "train")]) as store:
-        assert store.image_ids == tuple(pictures)
+        assert store.image_ids == tuple(images)
         assert store.feature_size == 2048
-        for image_id, (given, (width, height)) in pictures.items():
+        for image_id, (given, (width, height)) in images.items():
             regions = store.read(image_id, (width, height))
             assert len(regions) == 36
             assert regions.features.tobytes() == given.features.tobytes()
             pixels = regions.boxes_xyxy * np.array([width, height] * 2, dtype=np.float32)
-            # No box of the detector reaches over its picture, so clipping changes none.
+            # No box of the detector reaches over its image, so clipping changes none.
             assert pixels == pytest.approx(given.boxes_xyxy, rel=1e-6, abs=1e-4)
             assert regions.labels == tuple(given.classes)
             assert regions.attributes == tuple(given.attributes or ())

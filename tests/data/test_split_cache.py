@@ -26,11 +26,11 @@ from data.narration import Narration, Sentence
 from data.regions.index import region_files
 from data.regions.store import RegionStore
 from tests.support import tiny
-from tests.support.cin_files import PictureNote, write_regions
+from tests.support.cin_files import ImageNote, write_regions
 
 IMAGES = {
-    "man": PictureNote([[20, 20, 80, 60], [5, 50, 150, 120]], ["man", "dog"], ["tall", "red"]),
-    "women": PictureNote([[0, 0, 10, 10]], ["woman"]),
+    "man": ImageNote([[20, 20, 80, 60], [5, 50, 150, 120]], ["man", "dog"], ["tall", "red"]),
+    "women": ImageNote([[0, 0, 10, 10]], ["woman"]),
 }
 
 

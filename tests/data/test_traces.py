@@ -92,7 +92,7 @@ def test_words_that_do_not_spell_the_text_are_named(words: list[str], said: str)
         word_places(narrated("a man, he", [], words))
 
 
-def test_a_trace_box_is_around_those_of_the_words_and_within_the_picture() -> None:
+def test_a_trace_box_is_around_those_of_the_words_and_within_the_image() -> None:
     narration = narrated("a man he it", ["a man", "he", "it"])
     boxes = [[0.4, 0.1, 0.5, 0.6, 0], [-0.2, 0.2, 0.3, 1.4, 0], [0] * 5, [0.7, 0.7, 0.7, 0.7, 0]]
     traces = mention_traces(narration, np.array(boxes, dtype=np.float32), [0, 1, 2])

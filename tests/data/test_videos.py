@@ -56,7 +56,7 @@ def test_frames_by_their_numbers(videos: Path, name: str) -> None:
         list(frames_of(video, [3, 12]))
 
 
-def test_of_several_pictures_of_a_frame_the_first_is_it(videos: Path) -> None:
+def test_of_several_images_of_a_frame_the_first_is_it(videos: Path) -> None:
     Image.fromarray(shades()[9]).save(videos / "folder" / "folder_3_0.png")
     (frame,) = frames_of(find_videos(videos)["folder"], [3])
     assert frame.pixels.mean() == 180

@@ -259,8 +259,8 @@ def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with captions to train word vectors on, and without labelled narrations."""
     root = tmp_path_factory.mktemp("captions")
     cin_files.write_captions(root, CAPTIONS)
-    picture = cin_files.DEFAULT_REGIONS["train"]["301"]
-    cin_files.write_regions(root, "train", dict.fromkeys(CAPTIONS, picture))
+    image = cin_files.DEFAULT_REGIONS["train"]["301"]
+    cin_files.write_regions(root, "train", dict.fromkeys(CAPTIONS, image))
     return root
 
 

@@ -22,7 +22,7 @@ from data.readers import open_regions, read_frames, read_narrations
 from data.readers.tiktalk.heads import HeadBox
 from data.readers.tiktalk.regions import match_heads
 from data.regions.head_files import HeadRegion, VideoHeads
-from data.regions.writer import PictureRegions, write_region_store
+from data.regions.writer import ImageRegions, write_region_store
 from evaluation.head_alignment import (
     choose_head_threshold,
     each_alone,
@@ -70,7 +70,7 @@ def box(label: str, frame: int, corners: tuple[float, ...]) -> HeadBox:
 def write_heads(folder: Path, split: str, boxes: dict[str, list[tuple[float, ...]]]) -> None:
     """The heads of dialogues, each seen in frame 0."""
     random = np.random.default_rng(0)
-    pictures = []
+    images = []
     for name, of_one in boxes.items():
         about = {
             "size": [160, 120],
@@ -82,8 +82,8 @@ def write_heads(folder: Path, split: str, boxes: dict[str, list[tuple[float, ...
         features = random.normal(size=(len(of_one), tiny.FEATURE_SIZE)).astype(np.float32)
         corners = np.array(of_one, dtype=np.float64).reshape(-1, 4)
         labels = ["head"] * len(of_one)
-        pictures.append(PictureRegions(name, corners, labels, None, features, about))
-    write_region_store(folder, split, pictures)
+        images.append(ImageRegions(name, corners, labels, None, features, about))
+    write_region_store(folder, split, images)
 
 
 def test_a_box_is_shown_by_the_region_that_overlaps_it_in_its_frame() -> None:
@@ -172,7 +172,7 @@ def test_the_projection_of_a_mean_is_the_mean_of_the_projections() -> None:
     torch.testing.assert_close(of_means[0, 0], projected[0, [0, 2]].mean(dim=0))
 
 
-def test_a_mention_is_aligned_whatever_its_picture_shows() -> None:
+def test_a_mention_is_aligned_whatever_its_image_shows() -> None:
     """Else the heads of its own dialogue would be known among all others."""
     model = tiny.tiny_model(alignment="mention")
     first, second, third = tiny.examples()

@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root of 10 labelled and 3 test narrations, and a configuration."""
     folder = tmp_path_factory.mktemp("found")
     ids = {"val": [str(100 + n) for n in range(10)], "test": ["201", "202", "203"]}
-    picture = cin_files.DEFAULT_REGIONS["val"]["101"]
+    image = cin_files.DEFAULT_REGIONS["val"]["101"]
     cin_files.write_cin_folder(
         folder / "data",
         annotations=[
@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for split, of_split in ids.items()
             for image_id in of_split
         ],
-        regions={split: dict.fromkeys(of_split, picture) for split, of_split in ids.items()},
+        regions={split: dict.fromkeys(of_split, image) for split, of_split in ids.items()},
         feature_size=tiny.FEATURE_SIZE,
     )
     values = {
@@ -73,9 +73,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(folder: Path, *options: str, name: str) -> Path:
     training.main(
-        ["--model_config", str(folder / "config.json"), "--data-root", str(folder / "data")]
-        + ["--device", "cpu", "--batch", "4", "--save_name", str(folder / "saved" / name)]
-        + ["--use-ssl", "--no-unlabelled", "--grounding", *options]
+        [
+            "--model_config",
+            str(folder / "config.json"),
+            "--data-root",
+            str(folder / "data"),
+            "--device",
+            "cpu",
+            "--batch",
+            "4",
+            "--save_name",
+            str(folder / "saved" / name),
+            "--use-ssl",
+            "--no-unlabelled",
+            "--grounding",
+            *options,
+        ]
     )
     return folder / "saved" / name / "models.pt"
 
@@ -89,8 +102,17 @@ def run(command, folder: Path, checkpoint: Path, *options: str) -> dict:
     """Run a test command on the test split; returns the scores that it writes."""
     scores = folder / "scores.json"
     command.main(
-        ["--device", "cpu", "--save_name", str(checkpoint), "--json", str(scores), *options]
-        + ["--output", str(folder / "coref")]
+        [
+            "--device",
+            "cpu",
+            "--save_name",
+            str(checkpoint),
+            "--json",
+            str(scores),
+            *options,
+            "--output",
+            str(folder / "coref"),
+        ]
     )
     return json.loads(scores.read_text())
 
@@ -269,8 +291,20 @@ def test_texts_without_gold_mentions_are_resolved(
         feature_size=tiny.FEATURE_SIZE,
     )
     test_coref.main(
-        ["--save_name", str(checkpoint), "--data-root", str(tmp_path), "--split", "train"]
-        + ["--mentions", "predicted", "--device", "cpu", "--output", str(tmp_path / "coref")]
+        [
+            "--save_name",
+            str(checkpoint),
+            "--data-root",
+            str(tmp_path),
+            "--split",
+            "train",
+            "--mentions",
+            "predicted",
+            "--device",
+            "cpu",
+            "--output",
+            str(tmp_path / "coref"),
+        ]
     )
     assert "train has no gold chains: nothing to score" in capsys.readouterr().out
     assert len(list((tmp_path / "coref" / "modelrefs" / "train-predicted").iterdir())) == 2

@@ -203,7 +203,7 @@ def test_a_stopped_run_goes_on(
         heads(dialogues, tmp_path / "out", *ANNOTATED, "--shards", "2")
 
 
-def test_videos_without_heads_are_pictures_without_regions(
+def test_videos_without_heads_are_images_without_regions(
     dialogues: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody(_: HeadFinder, frames: Sequence[np.ndarray]) -> list[Found]:
@@ -365,7 +365,7 @@ def test_only_sure_heads_are_found() -> None:
         "scores": torch.tensor([0.9, 0.9, 0.4, 0.9]),
     }
     finder = HeadFinder(detector, ["head", "face"], CPU)
-    finder.network = lambda pictures: [answer for _ in pictures]
+    finder.network = lambda images: [answer for _ in images]
     (found,) = finder([np.zeros((64, 48, 3), np.uint8)])
     assert found.boxes_xyxy.tolist() == [[0, 0, 20, 20]] and found.scores == pytest.approx([0.9])
 

@@ -1,4 +1,4 @@
-"""From pictures to region files, by untrained networks of torchvision."""
+"""From images to region files, by untrained networks of torchvision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from torchvision.models import WeightsEnum
 
 from data.files import BadRecord, DataError
-from data.media.images import find_pictures, listed_pictures
+from data.media.images import find_images, listed_images
 from data.regions.index import find_region_files
 from data.regions.store import MAX_REGIONS, RegionStore
 from features.detectors import (
@@ -57,7 +57,7 @@ def untrained() -> RegionExtractor:
 
 
 def shapes(seed: int, size: tuple[int, int] = (80, 60)) -> np.ndarray:
-    """A picture [height, width, 3] uint8 of some coloured rectangles."""
+    """An image [height, width, 3] uint8 of some coloured rectangles."""
     random = np.random.default_rng(seed)
     width, height = size
     pixels = np.full((height, width, 3), random.integers(0, 256, 3), dtype=np.uint8)
@@ -67,18 +67,18 @@ def shapes(seed: int, size: tuple[int, int] = (80, 60)) -> np.ndarray:
     return pixels
 
 
-def picture_folder(folder: Path, count: int = 6) -> Path:
+def image_folder(folder: Path, count: int = 6) -> Path:
     """Pictures of two sizes."""
     folder.mkdir()
     for seed in range(count):
-        picture = Image.fromarray(shapes(seed, (80, 60) if seed % 2 else (50, 70)))
-        picture.save(folder / f"{100 + seed}.png")
+        image = Image.fromarray(shapes(seed, (80, 60) if seed % 2 else (50, 70)))
+        image.save(folder / f"{100 + seed}.png")
     return folder
 
 
-def options_for(pictures: Path, out: Path, *others: str) -> list[str]:
+def options_for(images: Path, out: Path, *others: str) -> list[str]:
     networks = ["--detector", DETECTOR, "--detector-weights", RANDOM, "--trunk-weights", RANDOM]
-    where = ["--pictures", str(pictures), "--split", "train", "--out", str(out)]
+    where = ["--pictures", str(images), "--split", "train", "--out", str(out)]
     return ["regions", *where, *networks, "--size", "64", "--device", "cpu", *others]
 
 
@@ -88,18 +88,18 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def at_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A folder of pictures, and what one process made of it in three shards."""
+    """A folder of images, and what one process made of it in three shards."""
     folder = tmp_path_factory.mktemp("regions")
-    pictures = picture_folder(folder / "pictures")
-    prepare(options_for(pictures, folder / "out", "--shards", "3"))
-    return pictures, folder / "out"
+    images = image_folder(folder / "pictures")
+    prepare(options_for(images, folder / "out", "--shards", "3"))
+    return images, folder / "out"
 
 
-def test_pictures_together_are_as_each_alone() -> None:
-    pictures = [torch.from_numpy(shapes(seed)).permute(2, 0, 1) for seed in range(3)]
-    together = untrained()(["0", "1", "2"], pictures)
-    for name, picture, of_batch in zip("012", pictures, together, strict=True):
-        (alone,) = untrained()([name], [picture])
+def test_images_together_are_as_each_alone() -> None:
+    images = [torch.from_numpy(shapes(seed)).permute(2, 0, 1) for seed in range(3)]
+    together = untrained()(["0", "1", "2"], images)
+    for name, image, of_batch in zip("012", images, together, strict=True):
+        (alone,) = untrained()([name], [image])
         assert of_batch.image_id == alone.image_id == name
         assert of_batch.classes == alone.classes
         assert of_batch.boxes_xyxy == pytest.approx(alone.boxes_xyxy, abs=1e-3)
@@ -108,7 +108,7 @@ def test_pictures_together_are_as_each_alone() -> None:
 
 @pytest.mark.parametrize("count", [0, 3, MIN_REGIONS, 40, 400])
 @pytest.mark.parametrize("surest", [0.1, 1.0])
-def test_what_is_kept_of_a_picture(count: int, surest: float) -> None:
+def test_what_is_kept_of_an_image(count: int, surest: float) -> None:
     random = torch.Generator().manual_seed(count)
     corners = torch.rand(count, 2, 2, generator=random).mul(300).sort(dim=1).values
     boxes = corners.flatten(1)
@@ -136,8 +136,8 @@ def test_few_regions_are_filled_from_those_that_overlap() -> None:
 
 
 def test_ordinary_readers_read_what_is_written(at_once: tuple[Path, Path]) -> None:
-    pictures, out = at_once
-    paths = {picture.image_id: picture.path for picture in find_pictures(pictures)}
+    images, out = at_once
+    paths = {image.image_id: image.path for image in find_images(images)}
     with RegionStore.read_files(find_region_files(out, "train")) as store:
         assert sorted(store.image_ids) == sorted(paths)
         assert store.feature_size == FEATURE_SIZE
@@ -153,8 +153,8 @@ def test_ordinary_readers_read_what_is_written(at_once: tuple[Path, Path]) -> No
 
 
 def test_ranks_write_what_one_process_does(at_once: tuple[Path, Path], tmp_path: Path) -> None:
-    pictures, out = at_once
-    options = options_for(pictures, tmp_path / "out", "--shards", "3")
+    images, out = at_once
+    options = options_for(images, tmp_path / "out", "--shards", "3")
     done = run([*on_this_host(2), *command("prepare.py", options)])
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("shards: 3, written now: 3") == 1
@@ -163,15 +163,15 @@ def test_ranks_write_what_one_process_does(at_once: tuple[Path, Path], tmp_path:
 
 def test_what_was_stopped_goes_on(at_once: tuple[Path, Path], tmp_path: Path) -> None:
     """At the first shard that is not whole; what is whole is left alone."""
-    pictures = shutil.copytree(at_once[0], tmp_path / "pictures")
-    good = (pictures / "102.png").read_bytes()
-    (pictures / "102.png").write_bytes(good[: len(good) // 2])
-    options = options_for(pictures, tmp_path / "out", "--shards", "3")
+    images = shutil.copytree(at_once[0], tmp_path / "pictures")
+    good = (images / "102.png").read_bytes()
+    (images / "102.png").write_bytes(good[: len(good) // 2])
+    options = options_for(images, tmp_path / "out", "--shards", "3")
     with pytest.raises(BadRecord, match="102.png: 102: found what cannot be read"):
         prepare(options)
     begun = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     assert len(begun) == 4
-    (pictures / "102.png").write_bytes(good)
+    (images / "102.png").write_bytes(good)
     # What a killed process leaves.
     (tmp_path / "out" / ".train-00001-of-00003_features_compress.hdf5.1a2b.tmp").touch()
     prepare([*options, "--workers", "1"])
@@ -179,18 +179,18 @@ def test_what_was_stopped_goes_on(at_once: tuple[Path, Path], tmp_path: Path) ->
     assert {path: path.stat().st_mtime_ns for path in begun} == begun
     with pytest.raises(InputError, match="were made otherwise: seed was 0 and is 1; another --out"):
         prepare([*options, "--seed", "1"])
-    (pictures / "102.png").unlink()
+    (images / "102.png").unlink()
     with pytest.raises(InputError, match="were made otherwise: pictures was"):
         prepare(options)
 
 
-def test_an_unreadable_picture_is_left_out_and_said(
+def test_an_unreadable_image_is_left_out_and_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pictures = picture_folder(tmp_path / "pictures", 2)
-    (pictures / "7.jpg").write_bytes(b"no picture")
-    Image.new("RGB", (300, 2)).save(pictures / "8.png")
-    prepare(options_for(pictures, tmp_path / "out", "--skip-bad-records"))
+    images = image_folder(tmp_path / "pictures", 2)
+    (images / "7.jpg").write_bytes(b"no picture")
+    Image.new("RGB", (300, 2)).save(images / "8.png")
+    prepare(options_for(images, tmp_path / "out", "--skip-bad-records"))
     said = capsys.readouterr()
     assert "7.jpg: 7: found what cannot be read" in said.err
     assert "8.png: 8: found what cannot be read (it has 300 x 2 pixels, expected" in said.err
@@ -199,30 +199,30 @@ def test_an_unreadable_picture_is_left_out_and_said(
         assert sorted(store.image_ids) == ["100", "101"]
 
 
-def test_a_list_says_which_pictures_are_taken(tmp_path: Path) -> None:
-    pictures = find_pictures(picture_folder(tmp_path / "pictures", 3))
+def test_a_list_says_which_images_are_taken(tmp_path: Path) -> None:
+    images = find_images(image_folder(tmp_path / "pictures", 3))
     ids = tmp_path / "ids.json"
     ids.write_text('[102, "100", 7]')
     with pytest.raises(BadRecord, match="ids.json: 7: found no picture"):
-        listed_pictures(pictures, ids)
+        listed_images(images, ids)
     problems: list[BadRecord] = []
-    listed = listed_pictures(pictures, ids, problems.append)
-    assert listed == [pictures[0], pictures[2]] and len(problems) == 1
+    listed = listed_images(images, ids, problems.append)
+    assert listed == [images[0], images[2]] and len(problems) == 1
     for content, message in (('{"100": 0}', "a list of image ids"), ("[7]", "no picture that is")):
         ids.write_text(content)
         with pytest.raises(DataError, match=message):
-            listed_pictures(pictures, ids, problems.append)
+            listed_images(images, ids, problems.append)
 
 
 def test_wrong_folders_and_weights_are_refused(tmp_path: Path) -> None:
-    pictures = picture_folder(tmp_path / "pictures", 1)
+    images = image_folder(tmp_path / "pictures", 1)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="has no pictures"):
-        find_pictures(tmp_path / "empty")
-    shutil.copy(pictures / "100.png", tmp_path / "empty" / "100.jpg")
-    shutil.copy(pictures / "100.png", tmp_path / "empty" / "100.png")
+        find_images(tmp_path / "empty")
+    shutil.copy(images / "100.png", tmp_path / "empty" / "100.jpg")
+    shutil.copy(images / "100.png", tmp_path / "empty" / "100.png")
     with pytest.raises(DataError, match="100.jpg.*have one id|100.png and 100.jpg have one id"):
-        find_pictures(tmp_path / "empty")
+        find_images(tmp_path / "empty")
     (tmp_path / "broken.pt").write_bytes(b"no weights")
     torch.save({"a": torch.zeros(1)}, tmp_path / "others.pt")
     torch.save({"labels": ["", "man"]}, tmp_path / "part.pt")
@@ -240,7 +240,7 @@ def test_wrong_folders_and_weights_are_refused(tmp_path: Path) -> None:
         (["--shards", "2"], "--shards 2: there are 1 pictures"),
     ):
         with pytest.raises(InputError, match=message):
-            prepare(options_for(pictures, tmp_path / "out", *others))
+            prepare(options_for(images, tmp_path / "out", *others))
     assert not (tmp_path / "out").exists()
 
 
@@ -257,9 +257,9 @@ def test_published_weights_are_taken_or_told_of(
     loaded = load_detector(DETECTOR, "COCO_V1", 64, 0)
     assert loaded.labels == expected.detector.labels
     assert loaded.labels[:2] == ("", "person") and "N/A" not in loaded.labels
-    picture = torch.from_numpy(shapes(1)).permute(2, 0, 1)
-    (given,) = expected(["1"], [picture])
-    (found,) = RegionExtractor(loaded, expected.trunk, CPU)(["1"], [picture])
+    image = torch.from_numpy(shapes(1)).permute(2, 0, 1)
+    (given,) = expected(["1"], [image])
+    (found,) = RegionExtractor(loaded, expected.trunk, CPU)(["1"], [image])
     assert found.classes == given.classes
     assert found.features == pytest.approx(given.features, rel=1e-3, abs=1e-4)
 
@@ -278,14 +278,14 @@ def test_a_saved_detector_brings_its_names_and_features(tmp_path: Path) -> None:
     save_detector(path, detector)
     loaded = load_detector("any", str(path), None, seed=5)
     assert (loaded.labels, loaded.attributes) == (LABELS, ATTRIBUTES)
-    picture = torch.from_numpy(shapes(1)).permute(2, 0, 1)
-    (given,) = RegionExtractor(detector, None, CPU)(["1"], [picture])
-    (found,) = RegionExtractor(loaded, load_trunk(OF_DETECTOR, 0), CPU)(["1"], [picture])
+    image = torch.from_numpy(shapes(1)).permute(2, 0, 1)
+    (given,) = RegionExtractor(detector, None, CPU)(["1"], [image])
+    (found,) = RegionExtractor(loaded, load_trunk(OF_DETECTOR, 0), CPU)(["1"], [image])
     assert np.array_equal(found.features, given.features)
     assert np.array_equal(found.boxes_xyxy, given.boxes_xyxy)
     assert found.features.shape == (len(found.boxes_xyxy), FEATURE_SIZE)
     assert set(found.classes) <= {"man", "dog"} and set(found.attributes) <= set(ATTRIBUTES)
-    (by_trunk,) = RegionExtractor(loaded, load_trunk(RANDOM, 0), CPU)(["1"], [picture])
+    (by_trunk,) = RegionExtractor(loaded, load_trunk(RANDOM, 0), CPU)(["1"], [image])
     assert by_trunk.attributes == found.attributes
     assert not np.array_equal(by_trunk.features, found.features)
 

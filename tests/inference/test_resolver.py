@@ -1,4 +1,4 @@
-"""A trained model on pictures and texts of one's own."""
+"""A trained model on images and texts of one's own."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def resolver_of(extractor: RegionFinder | None = None, **values: object) -> Reso
 
 @pytest.fixture(scope="module")
 def resolver() -> Resolver:
-    """Finds mentions, and regions where the picture's size says."""
+    """Finds mentions, and regions where the image's size says."""
     return resolver_of(extract)
 
 
-def extract(pictures: Sequence[Image.Image]) -> list[Regions]:
-    """As many regions as the picture has columns, which the size alone decides."""
-    assert all(picture.mode == "RGB" for picture in pictures)
-    return [tiny.regions(picture.width, seed=picture.height) for picture in pictures]
+def extract(images: Sequence[Image.Image]) -> list[Regions]:
+    """As many regions as the image has columns, which the size alone decides."""
+    assert all(image.mode == "RGB" for image in images)
+    return [tiny.regions(image.width, seed=image.height) for image in images]
 
 
 def assert_same(one: Resolution, other: Resolution) -> None:
@@ -103,7 +103,7 @@ def test_what_has_no_mentions_has_an_empty_answer(resolver: Resolver) -> None:
         assert found.to_dict()["mentions"] == found.to_dict()["chains"] == []
 
 
-def test_boxes_are_of_the_picture(resolver: Resolver) -> None:
+def test_boxes_are_of_the_image(resolver: Resolver) -> None:
     (found,) = resolver(Image.new("RGB", (40, 20)), TEXTS[0], SPANS[0])
     np.testing.assert_allclose(found.boxes_pixels, found.boxes_xyxy * [40, 20, 40, 20], rtol=1e-6)
     assert ((found.boxes_xyxy >= 0) & (found.boxes_xyxy <= 1)).all()
@@ -118,7 +118,7 @@ def test_boxes_are_of_the_picture(resolver: Resolver) -> None:
         assert alone.surest(chain) is None
 
 
-def test_a_picture_that_lies_is_turned(resolver: Resolver, tmp_path: Path) -> None:
+def test_an_image_that_lies_is_turned(resolver: Resolver, tmp_path: Path) -> None:
     lying = Image.new("RGB", (40, 20))
     lying.getexif()[0x0112] = 6
     lying.save(tmp_path / "lying.jpg", exif=lying.getexif())
@@ -214,7 +214,7 @@ def test_the_first_regions_are_read() -> None:
     assert len(of_many.regions_xyxy) == 3
 
 
-def test_pictures_without_what_reads_them_are_refused() -> None:
+def test_images_without_what_reads_them_are_refused() -> None:
     with pytest.raises(InputError, match="takes a region extractor"):
         resolver_of()(Image.new("RGB", (4, 4)), TEXTS[0])
     blind = resolver_of(extract, use_regions=False, grounding=False, box_regression=False)

@@ -164,7 +164,7 @@ def test_permuting_regions_permutes_the_attention_alone(model: CoreferenceModel)
 
 
 def test_other_slots_of_the_label_table_do_not_matter(model: CoreferenceModel) -> None:
-    """A picture's labels mean the same wherever they stand among the labels of the batch."""
+    """An image's labels mean the same wherever they stand among the labels of the batch."""
     batch = tiny.batch(tiny.examples())
     order = torch.randperm(len(batch.label_token_ids), generator=torch.Generator().manual_seed(0))
     place = torch.argsort(order)
@@ -180,7 +180,7 @@ def test_other_slots_of_the_label_table_do_not_matter(model: CoreferenceModel) -
         assert_same(first, real_parts(run(model, moved), moved, row))
 
 
-def test_the_picture_and_the_labels_matter(model: CoreferenceModel) -> None:
+def test_the_image_and_the_labels_matter(model: CoreferenceModel) -> None:
     batch = tiny.batch(tiny.examples()[:1])
     before = run(model, batch)
     for change in (
@@ -199,7 +199,7 @@ def test_region_attention_is_a_distribution_over_real_regions(model: Coreference
     assert attention.transpose(1, 2)[~batch.region_mask].max() == 0
 
 
-def test_boxes_are_finite_and_inside_the_picture_even_of_wild_deltas(
+def test_boxes_are_finite_and_inside_the_image_even_of_wild_deltas(
     model: CoreferenceModel,
 ) -> None:
     batch = tiny.batch(tiny.examples())
@@ -265,7 +265,9 @@ def test_fusion_starts_from_the_layers_after_the_text_layers() -> None:
     whole, _ = build_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=1))
     assert started == 2
     assert len(model.text_encoder.body.encoder.layer) == 2
-    for ours, theirs in zip(model.fusion.layers, whole.text_encoder.body.encoder.layer[2:4]):
+    for ours, theirs in zip(
+        model.fusion.layers, whole.text_encoder.body.encoder.layer[2:4], strict=True
+    ):
         torch.testing.assert_close(ours.self_attention.key.weight, theirs.attention.self.key.weight)
         torch.testing.assert_close(ours.feedforward[2].weight, theirs.output.dense.weight)
 

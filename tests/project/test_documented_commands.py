@@ -36,10 +36,14 @@ _ELSEWHERE = {
     "python -m pytest": "Makefile::test",
     "python experiments/tiktalk.py": "tests/commands/test_tiktalk_commands.py::"
     "test_the_benchmark_trains_and_scores_what_is_not_finished",
-    "python benchmarks/": "tests/commands/test_benchmarks.py::test_a_benchmark_of_the_model_measures",
-    "torchrun --nnodes=2": "tests/training/test_ranks.py::test_two_hosts_train_what_one_host_trains",
-    "srun ": "tests/training/test_ranks.py::test_grounding_scores_do_not_depend_on_the_tasks_of_srun",
-    "OFA-Sys/chinese-clip": "tests/features/test_heads.py::test_encoders_of_transformers_describe_heads",
+    "python benchmarks/": "tests/commands/test_benchmarks.py::"
+    "test_a_benchmark_of_the_model_measures",
+    "torchrun --nnodes=2": "tests/training/test_ranks.py::"
+    "test_two_hosts_train_what_one_host_trains",
+    "srun ": "tests/training/test_ranks.py::"
+    "test_grounding_scores_do_not_depend_on_the_tasks_of_srun",
+    "OFA-Sys/chinese-clip": "tests/features/test_heads.py::"
+    "test_encoders_of_transformers_describe_heads",
     "my_set": "tests/project/test_documented_commands.py::test_the_reader_that_is_shown_reads",
 }
 # What makes a command small; an option that is given again counts.

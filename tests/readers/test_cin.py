@@ -34,7 +34,7 @@ from tests.support.cin_files import (
     write_annotations,
     write_captions,
     write_cin_folder,
-    write_picture,
+    write_image,
     write_regions,
     write_trace,
 )
@@ -121,9 +121,9 @@ def test_white_space_and_case_may_differ_from_the_phrase(tmp_path: Path) -> None
 @pytest.mark.parametrize("ids_as_text", [False, True])
 def test_ids_may_be_numbers_or_text(tmp_path: Path, ids_as_text: bool) -> None:
     write_cin_folder(tmp_path, ids_as_text=ids_as_text)
-    for split, pictures in DEFAULT_REGIONS.items():
+    for split, images in DEFAULT_REGIONS.items():
         narrations = by_id(read(tmp_path, split))
-        assert list(narrations) == list(pictures)
+        assert list(narrations) == list(images)
         assert all(narration.image_id == narration.id for narration in narrations.values())
 
 
@@ -150,11 +150,11 @@ def test_a_long_list_of_skipped_records_is_cut_and_counted(tmp_path: Path) -> No
     assert lines[-1] == "    and 5 more"
 
 
-def test_unlabelled_narrations_are_the_first_captions_of_the_indexed_pictures(
+def test_unlabelled_narrations_are_the_first_captions_of_the_indexed_images(
     tmp_path: Path,
 ) -> None:
     write_cin_folder(tmp_path)
-    # The captions may hold more pictures than the region files.
+    # The captions may hold more images than the region files.
     write_regions(tmp_path, "train", {i: DEFAULT_REGIONS["train"][i] for i in ("303", "301")})
     reading = read(tmp_path, "train")
     texts = {narration.id: narration.text for narration in reading.narrations}
@@ -164,16 +164,16 @@ def test_unlabelled_narrations_are_the_first_captions_of_the_indexed_pictures(
     assert not are_boxes_known(reading.narrations)
 
 
-def test_a_picture_without_a_caption_is_counted(tmp_path: Path) -> None:
+def test_an_image_without_a_caption_is_counted(tmp_path: Path) -> None:
     captions = {**DEFAULT_CAPTIONS, "302": [], "303": [""]}
     report = read(write_cin_folder(tmp_path, captions=captions), "train").report
     assert report.counts["narrations"] == 1
     assert report.counts["pictures without a caption"] == 2
 
 
-def test_the_size_of_an_unlabelled_picture_comes_from_its_header(tmp_path: Path) -> None:
+def test_the_size_of_an_unlabelled_image_comes_from_its_header(tmp_path: Path) -> None:
     write_cin_folder(tmp_path)
-    path = write_picture(tmp_path, "302", 64, 48)
+    path = write_image(tmp_path, "302", 64, 48)
     reading = read(tmp_path, "train")
     assert by_id(reading)["302"].image_size == (64, 48)
     assert by_id(reading)["302"].image_path == path
@@ -182,15 +182,15 @@ def test_the_size_of_an_unlabelled_picture_comes_from_its_header(tmp_path: Path)
     assert reading.report.counts[sizes_guessed] == 2
 
 
-def test_a_truncated_picture_is_a_bad_record(tmp_path: Path) -> None:
-    path = write_picture(write_cin_folder(tmp_path), "302", 64, 48)
+def test_a_truncated_image_is_a_bad_record(tmp_path: Path) -> None:
+    path = write_image(write_cin_folder(tmp_path), "302", 64, 48)
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(BadRecord, match=r"302\.jpg: 302: found no picture"):
         read(tmp_path, "train")
     assert list(by_id(read(tmp_path, "train", skip_bad_records=True))) == ["301", "303"]
 
 
-def test_a_narration_whose_picture_has_no_regions_stands_alone(tmp_path: Path) -> None:
+def test_a_narration_whose_image_has_no_regions_stands_alone(tmp_path: Path) -> None:
     write_cin_folder(tmp_path)
     write_regions(tmp_path, "val", {"102": DEFAULT_REGIONS["val"]["102"]})
     reading = read(tmp_path, "val")
@@ -297,12 +297,12 @@ def test_a_pickled_trace_is_not_unpickled(tmp_path: Path) -> None:
     assert not sprung.exists()
 
 
-def test_a_size_that_is_not_annotated_is_that_of_the_picture(tmp_path: Path) -> None:
+def test_a_size_that_is_not_annotated_is_that_of_the_image(tmp_path: Path) -> None:
     records = default_annotations()
     for record in records:
         del record["img_width"], record["img_height"]
     write_cin_folder(tmp_path, annotations=records)
-    write_picture(tmp_path, "101", 30, 20)
+    write_image(tmp_path, "101", 30, 20)
     sizes = {name: narration.image_size for name, narration in by_id(read(tmp_path, "val")).items()}
     assert sizes == {"101": (30, 20), "102": None}
 
@@ -456,7 +456,7 @@ def test_captions_that_are_not_there_are_a_bad_record(tmp_path: Path, start: int
     assert list(by_id(read(tmp_path, "train", skip_bad_records=True))) == ["301", "302"]
 
 
-def test_an_id_of_two_captioned_pictures_is_a_bad_record(tmp_path: Path) -> None:
+def test_an_id_of_two_captioned_images_is_a_bad_record(tmp_path: Path) -> None:
     path = write_cin_folder(tmp_path) / "flk30k_LN.json"
     index = json.loads(path.read_text())
     index["images"][2]["id"] = "301"
@@ -548,7 +548,7 @@ def test_a_split_without_narrations_is_an_error(tmp_path: Path) -> None:
         read(tmp_path, "test")
 
 
-def test_the_same_captions_whatever_the_order_of_the_pictures(tmp_path: Path) -> None:
+def test_the_same_captions_whatever_the_order_of_the_images(tmp_path: Path) -> None:
     write_cin_folder(tmp_path)
     before = by_id(read(tmp_path, "train"))
     write_captions(tmp_path, dict(reversed(DEFAULT_CAPTIONS.items())))

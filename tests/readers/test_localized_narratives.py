@@ -71,7 +71,7 @@ def read_file(path: Path, *, skip: bool = False) -> list[Narrative]:
 
 
 def points_between(record: dict[str, Any], start: float, end: float) -> list[tuple[float, float]]:
-    """The points of a record between two times, clipped to the picture."""
+    """The points of a record between two times, clipped to the image."""
     points = [point for segment in record["traces"] for point in segment]
     return [
         (min(max(p["x"], 0), 1), min(max(p["y"], 0), 1)) for p in points if start <= p["t"] <= end
@@ -176,7 +176,7 @@ def test_a_broken_record_is_named_or_counted(
 
 
 def data_root(folder: Path) -> Path:
-    """A folder with the regions of the unlabelled pictures 301, 302 and 303."""
+    """A folder with the regions of the unlabelled images 301, 302 and 303."""
     write_regions(folder, "train", DEFAULT_REGIONS["train"])
     return folder
 
@@ -210,7 +210,7 @@ def test_the_written_files_hold_what_the_narratives_do(tmp_path: Path, capsys) -
     assert converted / "flk30k_LN.json" in files_of_split("cin", converted, "train")
 
 
-def test_every_caption_of_a_picture_is_written(tmp_path: Path) -> None:
+def test_every_caption_of_an_image_is_written(tmp_path: Path) -> None:
     """The reader takes the first caption; without the first narratives it is the next one."""
     source = write_narratives(tmp_path / "in" / FILE_NAME, [RECORDS[1], RECORDS[2], RECORDS[0]])
     other = write_narratives(tmp_path / "in" / "more.jsonl", [RECORDS[3]])
@@ -258,7 +258,7 @@ def test_a_file_that_changed_since_is_refused(tmp_path: Path) -> None:
 
 
 def as_image_narrative(record: dict[str, Any], actor: dict[str, Any]) -> dict[str, Any]:
-    """What is told of one actor of a real video, in the form of narratives of pictures."""
+    """What is told of one actor of a real video, in the form of narratives of images."""
     began = actor["recording_start_time_ms_since_epoch"]
     words = actor["time_alignment"]
     caption = actor["caption"]
@@ -296,7 +296,7 @@ def test_real_mouse_traces_become_the_boxes_of_the_points_of_their_words(
         np.testing.assert_allclose(read.word_boxes, expected, rtol=1e-5, atol=1e-6)
         boxed += int(read.word_boxes.any(axis=1).sum())
         words += len(read.words)
-    # Who tells also speaks while the mouse is still or outside of the picture.
+    # Who tells also speaks while the mouse is still or outside of the image.
     assert 0.2 * words < boxed < words
 
 
@@ -304,6 +304,12 @@ def test_where_no_narrative_is_left_it_is_said_why(tmp_path: Path) -> None:
     path = write_narratives(tmp_path / FILE_NAME, [{"image_id": "5"}])
     with pytest.raises(DataError, match=r"no narrative to write\n(.*\n)*.*line 1 \(image_id 5\)"):
         prepare.main(
-            ["captions", "--narratives", str(path), "--out", str(tmp_path / "out")]
-            + ["--skip-bad-records"]
+            [
+                "captions",
+                "--narratives",
+                str(path),
+                "--out",
+                str(tmp_path / "out"),
+                "--skip-bad-records",
+            ]
         )

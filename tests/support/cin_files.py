@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-WIDTH, HEIGHT = 200, 100  # of every annotated picture
+WIDTH, HEIGHT = 200, 100  # of every annotated image
 WORDS_PER_CAPTION = 16  # the width of the caption file
 
 
@@ -30,8 +30,8 @@ class MentionNote(NamedTuple):
     after: int = 0
 
 
-class PictureNote(NamedTuple):
-    """The regions of a picture: boxes (x1, y1, x2, y2) in pixels, a label and an attribute each."""
+class ImageNote(NamedTuple):
+    """The regions of an image: boxes (x1, y1, x2, y2) in pixels, a label and an attribute each."""
 
     boxes_pixels: Sequence[Sequence[float]]
     labels: Sequence[str]
@@ -105,12 +105,12 @@ DEFAULT_CAPTIONS = {
     "303": ["a woman reads"],
 }
 
-_MAN = PictureNote(
+_MAN = ImageNote(
     [[20, 20, 80, 60], [100, 50, 150, 75], [0, 0, 200, 100]],
     ["man", "dog", "grass"],
     ["tall", "brown", "green"],
 )
-_HAT = PictureNote([[40, 0, 60, 10], [40, 0, 80, 100]], ["hat", "traffic light"])
+_HAT = ImageNote([[40, 0, 60, 10], [40, 0, 80, 100]], ["hat", "traffic light"])
 
 DEFAULT_REGIONS = {
     "val": {"101": _MAN, "102": _HAT},
@@ -124,17 +124,17 @@ def write_cin_folder(
     *,
     annotations: Sequence[dict[str, Any]] | None = None,
     captions: Mapping[str, Sequence[str]] = DEFAULT_CAPTIONS,
-    regions: Mapping[str, Mapping[str, PictureNote]] = DEFAULT_REGIONS,
+    regions: Mapping[str, Mapping[str, ImageNote]] = DEFAULT_REGIONS,
     feature_size: int = 8,
     ids_as_text: bool = False,
 ) -> Path:
-    """Write a data root with labelled narrations, captions and regions; traces and pictures are
+    """Write a data root with labelled narrations, captions and regions; traces and images are
     added by `write_trace` and `write_picture`.
 
     Args:
         annotations: records of `testval_annotations.json`; `default_annotations()` where None.
-        captions: captions of each picture in `flk30k_LN.json`.
-        regions: for each split the regions of its pictures; no files for a split that is not there.
+        captions: captions of each image in `flk30k_LN.json`.
+        regions: for each split the regions of its images; no files for a split that is not there.
         feature_size: numbers of a feature; they are drawn at random, alike in every call.
         ids_as_text: write ids as text where the release has numbers.
 
@@ -144,8 +144,8 @@ def write_cin_folder(
     records = default_annotations() if annotations is None else annotations
     write_annotations(folder, records, ids_as_text=ids_as_text)
     write_captions(folder, captions, ids_as_text=ids_as_text)
-    for split, pictures in regions.items():
-        write_regions(folder, split, pictures, feature_size, ids_as_text=ids_as_text)
+    for split, images in regions.items():
+        write_regions(folder, split, images, feature_size, ids_as_text=ids_as_text)
     return folder
 
 
@@ -167,11 +167,11 @@ def write_captions(
     """Write `flk30k_LN.json` and `flk30k_LN_label.h5`."""
     words = sorted({word for texts in captions.values() for text in texts for word in text.split()})
     numbers = {word: number for number, word in enumerate(words, start=1)}
-    texts = [text for of_picture in captions.values() for text in of_picture]
+    texts = [text for of_image in captions.values() for text in of_image]
     labels = np.zeros((len(texts), WORDS_PER_CAPTION), dtype=np.uint32)
     for row, text in enumerate(texts):
         labels[row, : len(text.split())] = [numbers[word] for word in text.split()]
-    counts = [len(of_picture) for of_picture in captions.values()]
+    counts = [len(of_image) for of_image in captions.values()]
     ends = np.cumsum(counts, dtype=np.uint32)
     index = {
         "ix_to_word": {str(number): word for word, number in numbers.items()},
@@ -189,28 +189,28 @@ def write_captions(
 def write_regions(
     folder: Path,
     split: str,
-    pictures: Mapping[str, PictureNote],
+    images: Mapping[str, ImageNote],
     feature_size: int = 8,
     *,
     ids_as_text: bool = False,
 ) -> None:
-    """Write the three region files of a split; the rows are in the order of the pictures."""
+    """Write the three region files of a split; the rows are in the order of the images."""
     region_folder = folder / "faster_rcnn_image_features"
     region_folder.mkdir(parents=True, exist_ok=True)
-    counts = [len(picture.labels) for picture in pictures.values()]
+    counts = [len(image.labels) for image in images.values()]
     ends = np.cumsum(counts)
     shape = (sum(counts), feature_size)
     with h5py.File(region_folder / f"{split}_features_compress.hdf5", "w") as file:
         file["features"] = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
         file["pos_bboxes"] = np.stack([ends - counts, ends], axis=1)
-    rows = {_published_id(image_id, ids_as_text): row for row, image_id in enumerate(pictures)}
+    rows = {_published_id(image_id, ids_as_text): row for row, image_id in enumerate(images)}
     (region_folder / f"{split}_imgid2idx.pkl").write_bytes(pickle.dumps(rows))
     detections = {}
-    for image_id, picture in pictures.items():
-        boxes = [list(box) for box in picture.boxes_pixels]
-        detections[image_id] = {"bboxes": boxes, "classes": list(picture.labels)}
-        if picture.attributes is not None:
-            detections[image_id]["attrs"] = list(picture.attributes)
+    for image_id, image in images.items():
+        boxes = [list(box) for box in image.boxes_pixels]
+        detections[image_id] = {"bboxes": boxes, "classes": list(image.labels)}
+        if image.attributes is not None:
+            detections[image_id]["attrs"] = list(image.attributes)
     (region_folder / f"{split}_detection_dict.json").write_text(json.dumps(detections))
 
 
@@ -222,8 +222,8 @@ def write_trace(folder: Path, image_id: str, trace: np.ndarray) -> Path:
     return path
 
 
-def write_picture(folder: Path, image_id: str, width: int, height: int) -> Path:
-    """Write `flickr30k-images/<id>.jpg`, a grey picture."""
+def write_image(folder: Path, image_id: str, width: int, height: int) -> Path:
+    """Write `flickr30k-images/<id>.jpg`, a grey image."""
     path = folder / "flickr30k-images" / f"{image_id}.jpg"
     path.parent.mkdir(exist_ok=True)
     Image.new("L", (width, height), 128).save(path)

@@ -46,9 +46,9 @@ def write(folder: Path) -> None:
     )
     (datasets / "vispro").mkdir()
     (datasets / "texts.jsonl").write_text('{"text": "A man holds a dog. He pets it."}\n')
-    picture = next((datasets / "flickr30k-images").iterdir())
+    image = next((datasets / "flickr30k-images").iterdir())
     (datasets / "pictures.jsonl").write_text(
-        json.dumps({"text": "Here is a boy.", "image": f"{picture.parent.name}/{picture.name}"})
+        json.dumps({"text": "Here is a boy.", "image": f"{image.parent.name}/{image.name}"})
     )
     labelled = read_narrations("cin", datasets, "val").narrations
     exported = test_label_studio.exported(labelled)
@@ -81,7 +81,7 @@ def _share_out(path: Path) -> None:
 
 
 def _write_tsv(datasets: Path) -> None:
-    """Regions of the unlabelled pictures as bottom-up attention has them, and its vocabularies."""
+    """Regions of the unlabelled images as bottom-up attention has them, and its vocabularies."""
     features = np.random.default_rng(0).random((2, 2048), dtype=np.float32)
     narrations = read_narrations("cin", datasets, "train").narrations
     records = [

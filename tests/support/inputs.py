@@ -134,7 +134,7 @@ def _write_cin(folder: Path) -> None:
     kinds = {"101": ["a", None, None, "b", None]}
     (folder / "cin_annotations" / "mention_kinds.json").write_text(json.dumps(kinds))
     for image_id, (caption, *_) in cin_files.DEFAULT_CAPTIONS.items():
-        cin_files.write_picture(folder, image_id, cin_files.WIDTH, cin_files.HEIGHT)
+        cin_files.write_image(folder, image_id, cin_files.WIDTH, cin_files.HEIGHT)
         boxes = np.tile(np.float32([0.1, 0.1, 0.5, 0.5, 0.16]), (len(caption.split()), 1))
         cin_files.write_trace(folder, image_id, boxes)
     mentions = [cin_files.MentionNote("a man", 0)]
@@ -230,8 +230,8 @@ def _prepared(folder: Path, read: Callable[[Callable[[str], None]], Source]) -> 
 
 def _write_prepared(folder: Path) -> None:
     files = region_files(folder / "faster_rcnn_image_features", "val")
-    pictures = {"man": cin_files.PictureNote([[0, 0, 20, 20]], ["man"], ["tall"])}
-    cin_files.write_regions(folder, "val", {**cin_files.DEFAULT_REGIONS["val"], **pictures})
+    images = {"man": cin_files.ImageNote([[0, 0, 20, 20]], ["man"], ["tall"])}
+    cin_files.write_regions(folder, "val", {**cin_files.DEFAULT_REGIONS["val"], **images})
     narrations = [example.narration for example in tiny.examples()]
     source = Source(narrations, RegionStore.read_files([files], skip_bad_records=True), traced=1)
     _prepared(folder, lambda say: source)

@@ -108,7 +108,10 @@ def spoil_bytes(draw: Draw, path: Path) -> None:
     path.write_bytes(spoilt[how])
 
 
-def spoil_values(draw: Draw, tree: Any, junk: st.SearchStrategy = st.sampled_from(JUNK)) -> Any:
+_JUNK = st.sampled_from(JUNK)
+
+
+def spoil_values(draw: Draw, tree: Any, junk: st.SearchStrategy = _JUNK) -> Any:
     """The values with one or two of them taken away, repeated, moved or replaced by junk."""
     root = [copy.deepcopy(tree)]
     for _ in range(draw(st.integers(1, 2))):

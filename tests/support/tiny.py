@@ -230,7 +230,7 @@ def examples(masked: bool = False, vectors: WordVectors | None = None) -> list[E
     """Three narrations that differ in words, mentions, boxes, regions and traces.
 
     One has no regions; one mention of another has no trace. Two of the chains are shown by regions
-    of the same person in two pictures, some by none, and of some it is not known.
+    of the same person in two images, some by none, and of some it is not known.
     """
     a_man = narration(
         "a man in a red shirt and a dog; he has the dog on his ball.",

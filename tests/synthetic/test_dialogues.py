@@ -24,7 +24,7 @@ from synthetic.dialogues.moving import (
     stage,
 )
 from synthetic.dialogues.people import CELEBRITIES, make_celebrity
-from synthetic.dialogues.telling import KNOWN_FACE, PICTURE
+from synthetic.dialogues.telling import IMAGE, KNOWN_FACE
 from synthetic.dialogues.writing import told_cast
 from tests.synthetic.test_world import digests
 from tools.data_split import main as split
@@ -82,8 +82,8 @@ def test_videos_and_frames_show_the_same(dialogues: Path) -> None:
         assert len(shown) == FRAMES and shown[0].shape == (HEIGHT, WIDTH, 3)
         for number in (0, FRAMES // 2, FRAMES - 1):
             path = dialogues / "frames" / video_id / f"{video_id}_{number}_1.jpg"
-            with Image.open(path) as picture:
-                difference = np.asarray(picture, float) - shown[number]
+            with Image.open(path) as image:
+                difference = np.asarray(image, float) - shown[number]
             assert np.abs(difference).mean() < 8
 
 
@@ -143,10 +143,10 @@ def test_what_is_told_agrees_with_the_looks() -> None:
             assert ("她" in inner) <= (person.gender == "female")
             assert ("他" in inner) <= (person.gender == "male")
             assert ("帽" in inner) <= bool(person.hat) and ("眼镜" in inner) <= person.glasses
-            if mention.kind == PICTURE:
+            if mention.kind == IMAGE:
                 assert not any(other.name for other in people)
                 genders[person.gender] += 1
-    assert kinds[PICTURE] > 20 and kinds[KNOWN_FACE] > 10
+    assert kinds[IMAGE] > 20 and kinds[KNOWN_FACE] > 10
     assert min(genders.values()) > 0.25 * genders.total()
 
 

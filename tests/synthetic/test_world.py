@@ -1,4 +1,4 @@
-"""The generated world: its files, its truth, and that the picture matters in it."""
+"""The generated world: its files, its truth, and that the image matters in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from features.labelled_boxes import read_labelled_boxes
 from metrics.grounding_scores import PRONOUNS
 from synthetic.world.drawing import Drawing, draw_scene
 from synthetic.world.narrating import (
-    PICTURE,
+    IMAGE,
     Told,
     narrate,
 )
@@ -113,8 +113,8 @@ def test_the_ordinary_readers_read_it(world: Path, split: str, size: int) -> Non
         trace = read_trace(narration)
         assert trace.min() >= 0 and trace.max() <= 1
         assert (trace[:, :2] <= trace[:, 2:4]).all()
-        with Image.open(narration.image_path) as picture:
-            assert picture.size == narration.image_size == (320, 240)
+        with Image.open(narration.image_path) as image:
+            assert image.size == narration.image_size == (320, 240)
 
 
 def chains_of(narration: Narration) -> dict[str, list]:
@@ -169,7 +169,7 @@ def test_narrations_have_what_real_ones_have(tellings: list[tuple[Drawing, Told]
             )
         spans = [(mention.start, mention.end) for mention in told.mentions]
         assert len(set(spans)) == len(spans)
-        nested += sum(a < c and d <= b or a <= c and d < b for a, b in spans for c, d in spans)
+        nested += sum((a < c and d <= b) or (a <= c and d < b) for a, b in spans for c, d in spans)
         assert 3 <= len(drawing.scene.entities) <= 8
     text = " ".join(told.text for _, told in tellings)
     assert nested > 100 and groups > 50 and boxless > 5
@@ -180,12 +180,12 @@ def test_narrations_have_what_real_ones_have(tellings: list[tuple[Drawing, Told]
     assert words["the other one"] > 10
 
 
-def test_only_the_picture_decides_a_marked_pronoun(tellings: list[tuple[Drawing, Told]]) -> None:
+def test_only_the_image_decides_a_marked_pronoun(tellings: list[tuple[Drawing, Told]]) -> None:
     """Its rivals were all introduced before it, its pronoun fits them all, and it means one."""
     marked = 0
     for drawing, told in tellings:
         for mention in told.mentions:
-            if mention.kind != PICTURE:
+            if mention.kind != IMAGE:
                 continue
             marked += 1
             assert told.text[mention.start : mention.end].lower() in ("he", "she", "it")
@@ -202,10 +202,10 @@ def test_only_the_picture_decides_a_marked_pronoun(tellings: list[tuple[Drawing,
     assert marked / len(tellings) > 1.3
 
 
-def test_the_picture_can_tell_who_is_who(tellings: list[tuple[Drawing, Told]]) -> None:
+def test_the_image_can_tell_who_is_who(tellings: list[tuple[Drawing, Told]]) -> None:
     """Of one kind at most one is introduced by its bare name: the others by what is seen of them.
 
-    Otherwise not even the picture could say which of two mentions, "a man" and "another man", a
+    Otherwise not even the image could say which of two mentions, "a man" and "another man", a
     later one belongs to.
     """
     described = 0
@@ -239,7 +239,7 @@ def test_no_rule_of_the_text_finds_what_a_marked_pronoun_means(
     count = 0
     for _, told in tellings:
         for mention in told.mentions:
-            if mention.kind == PICTURE:
+            if mention.kind == IMAGE:
                 count += 1
                 first += mention.chain == mention.rivals[0]
                 last += mention.chain == mention.rivals[-1]

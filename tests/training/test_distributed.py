@@ -57,7 +57,7 @@ PSEUDO = {
 
 
 class Store:
-    """Stands for a region store: random regions, none for the last picture."""
+    """Stands for a region store: random regions, none for the last image."""
 
     feature_size = tiny.FEATURE_SIZE
 

@@ -243,8 +243,8 @@ def test_a_mention_without_a_trace_or_far_from_all_regions_gives_no_term(batch: 
 
 
 def test_no_padded_region_agrees_with_a_trace(output: Output, batch: Batch) -> None:
-    whole_picture = torch.tensor([0.0, 0.0, 1.0, 1.0])
-    boxes = batch.region_boxes_xyxy.where(batch.region_mask[..., None], whole_picture)
+    whole_image = torch.tensor([0.0, 0.0, 1.0, 1.0])
+    boxes = batch.region_boxes_xyxy.where(batch.region_mask[..., None], whole_image)
     wide = dataclasses.replace(batch, region_boxes_xyxy=boxes)
     assert value("trace", output, wide) == value("trace", output, batch)
 
@@ -263,11 +263,11 @@ def test_image_text_contrast_is_its_formula(output: Output, batch: Batch) -> Non
     rows = [0, 1]  # the third narration has no regions
     scores = torch.zeros(2, 2)
     for text in rows:
-        for picture in rows:
+        for image in rows:
             mentions = output.mention_vectors[text][batch.mention_mask[text]]
-            regions = output.region_vectors[picture][batch.region_mask[picture]]
+            regions = output.region_vectors[image][batch.region_mask[image]]
             cosines = F.cosine_similarity(mentions[:, None], regions[None], dim=-1)
-            scores[text, picture] = cosines.max(dim=1).values.mean() / 0.07
+            scores[text, image] = cosines.max(dim=1).values.mean() / 0.07
     expected = -(scores.log_softmax(1).trace() + scores.log_softmax(0).trace()) / 2
     assert value("image_text", output, batch) == (pytest.approx(float(expected), rel=1e-4), 2)
 
@@ -276,7 +276,7 @@ def test_image_text_contrast_is_its_formula(output: Output, batch: Batch) -> Non
 def test_alignment_is_its_formula(name: str, batch: Batch) -> None:
     with torch.no_grad():
         output = model_of(name)(batch)
-    # Each text: its vector, and its region as (picture, region), (-1, -1) where none shows it.
+    # Each text: its vector, and its region as (image, region), (-1, -1) where none shows it.
     texts = []
     for row in range(2):  # the third narration says nothing of regions
         chains = batch.chains[row].tolist()

@@ -51,14 +51,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume")
     labelled = [str(100 + n) for n in range(16)]
     unlabelled = [str(300 + n) for n in range(8)]
-    picture = cin_files.DEFAULT_REGIONS["val"]["101"]
+    image = cin_files.DEFAULT_REGIONS["val"]["101"]
     cin_files.write_cin_folder(
         folder / "data",
         annotations=[cin_files.annotation(i, "val", TEXT, MENTIONS) for i in labelled],
         captions=dict.fromkeys(unlabelled, [CAPTION]),
         regions={
-            "val": dict.fromkeys(labelled, picture),
-            "train": dict.fromkeys(unlabelled, picture),
+            "val": dict.fromkeys(labelled, image),
+            "train": dict.fromkeys(unlabelled, image),
         },
         feature_size=tiny.FEATURE_SIZE,
     )

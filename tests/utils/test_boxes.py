@@ -21,7 +21,7 @@ from utils.boxes import (
 
 
 def random_boxes(*shape: int, seed: int = 0) -> torch.Tensor:
-    """Proper boxes inside the picture, [*shape, 4]."""
+    """Proper boxes inside the image, [*shape, 4]."""
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(*shape, 2, 2, generator=generator)
     return torch.cat((corners.amin(-2), corners.amax(-2)), dim=-1)
@@ -71,7 +71,7 @@ def test_pixels_and_relative_units_are_inverse() -> None:
 
 
 @pytest.mark.parametrize("size", [(0, 480), (640, -1), (math.nan, 480)])
-def test_a_picture_without_size_is_refused(size: tuple[float, float]) -> None:
+def test_an_image_without_size_is_refused(size: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="picture of"):
         to_relative(torch.zeros(1, 4), *size)
 
@@ -122,7 +122,7 @@ extreme = st.sampled_from([math.nan, math.inf, -math.inf, 1e38, -1e38, 0.0]) | s
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(extreme, min_size=4, max_size=4), st.integers(0, 5))
-def test_a_decoded_box_is_always_finite_and_in_the_picture(deltas: list[float], seed: int) -> None:
+def test_a_decoded_box_is_always_finite_and_in_the_image(deltas: list[float], seed: int) -> None:
     references_xyxy = torch.cat((
         random_boxes(2, seed=seed),
         torch.tensor([[0, 0, 0, 0], [0.3, 0.3, 0.3, 0.9], [0, 0, 1, 1.0], [1, 1, 1, 1]]),

@@ -37,8 +37,8 @@ def log_scores(run: Path, first: int, scores: list[float]) -> Path:
 
 
 def colours_of(png: bytes) -> set[tuple[int, ...]]:
-    with Image.open(io.BytesIO(png)) as picture:
-        return set(map(tuple, np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)))
+    with Image.open(io.BytesIO(png)) as image:
+        return set(map(tuple, np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)))
 
 
 def colour(number: int) -> tuple[int, ...]:
@@ -115,10 +115,10 @@ def test_every_run_has_a_colour_of_its_own() -> None:
     ],
 )
 @pytest.mark.filterwarnings("error")
-def test_the_picture_is_as_wide_as_a_page(curves: Mapping[str, Mapping[int, float]]) -> None:
-    with Image.open(io.BytesIO(curves_png({"a" * 200: curves, "b": curves}))) as picture:
-        assert picture.format == "PNG"
-        assert picture.width == 1000
+def test_the_image_is_as_wide_as_a_page(curves: Mapping[str, Mapping[int, float]]) -> None:
+    with Image.open(io.BytesIO(curves_png({"a" * 200: curves, "b": curves}))) as image:
+        assert image.format == "PNG"
+        assert image.width == 1000
 
 
 def test_the_command_draws_the_runs_it_is_given(tmp_path: Path) -> None:

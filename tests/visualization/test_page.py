@@ -1,4 +1,4 @@
-"""The page of pictures and texts: what it shows, and that nothing from data is live in it."""
+"""The page of images and texts: what it shows, and that nothing from data is live in it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from metrics.grounding_scores import GroundedMention, score_grounding
 from visualization.page import page_of
 from visualization.page_content import (
     Box,
-    Picture,
+    PageImage,
     ShownText,
     Side,
     Turn,
-    picture_uri,
+    image_uri,
 )
 
 TEXT = "an old man's dog and his hat"
@@ -73,8 +73,8 @@ class Elements(HTMLParser):
 
 
 def shown(text: str = TEXT, title: str = "a picture") -> ShownText:
-    uri = picture_uri(Image.new("RGB", (30, 20), "red"))
-    return ShownText(title, text, Side(CHAINS, BOXES), pictures=[Picture((30, 20), uri)])
+    uri = image_uri(Image.new("RGB", (30, 20), "red"))
+    return ShownText(title, text, Side(CHAINS, BOXES), images=[PageImage((30, 20), uri)])
 
 
 def with_gold() -> ShownText:
@@ -85,7 +85,7 @@ def with_gold() -> ShownText:
     return replace(shown(), gold=gold, errors=[*errors, wrong], scores={"CoNLL F1": 81.25})
 
 
-def test_every_mention_has_its_chain_in_the_text_and_in_the_picture() -> None:
+def test_every_mention_has_its_chain_in_the_text_and_in_the_image() -> None:
     elements = Elements(page_of([shown()]))
     assert elements.open == [] and elements.comments == []
     whole = [m for m in elements.of_class("mention") if "tabindex" in m]
@@ -140,14 +140,14 @@ def test_chains_that_share_a_colour_have_other_lines() -> None:
     assert len(set(looks.values())) == 14 and ("0", "0") not in looks.values()
 
 
-def test_boxes_lie_in_their_own_picture() -> None:
-    frames = [Picture((40, 30), caption=f"frame {number}") for number in (270, 300)]
+def test_boxes_lie_in_their_own_image() -> None:
+    frames = [PageImage((40, 30), caption=f"frame {number}") for number in (270, 300)]
     side = Side([[MAN]], {MAN: [Box(BOX, 0, 0.9), Box(BOX, 1, 0.2)]})
-    page = page_of([ShownText("t", TEXT, side, pictures=frames)])
+    page = page_of([ShownText("t", TEXT, side, images=frames)])
     first, second = page.split("frame 270")
     assert "predicted, 0.90" in first and "predicted, 0.20" in second and "frame 300" in second
     elements = Elements(page)
-    # Frames without a picture have their proportions; a chain is to be seen in each.
+    # Frames without an image have their proportions; a chain is to be seen in each.
     assert [p["style"] for p in elements.of_class("picture")] == ["--ratio:40/30"] * 2
     assert len(elements.of_class("of-chain")) == 2
     assert not [tag for tag, _ in elements.tags if tag == "img"]
@@ -182,7 +182,7 @@ def hostile() -> ShownText:
         text,
         Side([*CHAINS, [span]], {**BOXES, span: [Box(BOX, score=0.1)]}),
         Side([[span]], {span: [Box(BOX)]}),
-        [replace(shown().pictures[0], caption=HOSTILE)],
+        [replace(shown().images[0], caption=HOSTILE)],
         [Turn(0, HOSTILE)],
         [Error("t", "extra_mentions", "nouns", (span,))],
         {HOSTILE: 1.0},
@@ -215,7 +215,7 @@ def test_the_same_texts_give_the_same_page() -> None:
     assert page_of([shown(), hostile()]) == page_of([shown(), hostile()])
 
 
-def test_a_text_without_a_picture_or_mentions_is_shown() -> None:
+def test_a_text_without_an_image_or_mentions_is_shown() -> None:
     texts = [ShownText("n", "", Side([])), ShownText("t", TEXT, Side([]))]
     nothing = Elements(page_of(texts))
     assert nothing.texts == ["", TEXT]
@@ -223,8 +223,8 @@ def test_a_text_without_a_picture_or_mentions_is_shown() -> None:
     assert Elements(page_of([])).texts == []
 
 
-def test_a_large_picture_is_made_smaller() -> None:
-    uri = picture_uri(Image.new("RGB", (3000, 1500)))
+def test_a_large_image_is_made_smaller() -> None:
+    uri = image_uri(Image.new("RGB", (3000, 1500)))
     content = base64.b64decode(uri.partition(",")[2])
     assert Image.open(io.BytesIO(content)).size == (640, 320)
 

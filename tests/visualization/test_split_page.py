@@ -34,11 +34,11 @@ COUNTED = {"0-5", "12-17", "19-21", "27-29"}  # those that have a box
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root with pictures of two of three test narrations, and a model that grounds."""
+    """A data root with images of two of three test narrations, and a model that grounds."""
     folder = tmp_path_factory.mktemp("pages")
     ids = {"val": ["101", "102", "103", "104"], "test": ["201", "202", "203"]}
     captions = {"301": ["a man holds a dog"]}
-    picture = cin_files.DEFAULT_REGIONS["val"]["101"]
+    image = cin_files.DEFAULT_REGIONS["val"]["101"]
     cin_files.write_cin_folder(
         folder / "data",
         annotations=[
@@ -48,13 +48,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
         captions=captions,
         regions={
-            split: dict.fromkeys(of_split, picture)
+            split: dict.fromkeys(of_split, image)
             for split, of_split in {**ids, "train": captions}.items()
         },
         feature_size=tiny.FEATURE_SIZE,
     )
     for image_id in ("201", "202"):
-        cin_files.write_picture(folder / "data", image_id, 60, 40)
+        cin_files.write_image(folder / "data", image_id, 60, 40)
     values = {
         "text_encoder": tiny.encoder_folder(),
         "region_feature_size": tiny.FEATURE_SIZE,
@@ -67,9 +67,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(folder: Path, *options: str, name: str) -> Path:
     training.main(
-        ["--model_config", str(folder / "config.json"), "--data-root", str(folder / "data")]
-        + ["--device", "cpu", "--use-ssl", "--no-unlabelled", "--detect-mentions"]
-        + ["--save_name", str(folder / "saved" / name), *options]
+        [
+            "--model_config",
+            str(folder / "config.json"),
+            "--data-root",
+            str(folder / "data"),
+            "--device",
+            "cpu",
+            "--use-ssl",
+            "--no-unlabelled",
+            "--detect-mentions",
+            "--save_name",
+            str(folder / "saved" / name),
+            *options,
+        ]
     )
     return folder / "saved" / name / "models.pt"
 
@@ -85,8 +96,19 @@ def run(
     """Run a test command; returns the scores and the page that it writes."""
     scores, page = folder / "scores.json", folder / "page.html"
     command.main(
-        ["--device", "cpu", "--save_name", str(checkpoint), "--output", str(folder / "coref")]
-        + ["--json", str(scores), "--page", str(page), *options]
+        [
+            "--device",
+            "cpu",
+            "--save_name",
+            str(checkpoint),
+            "--output",
+            str(folder / "coref"),
+            "--json",
+            str(scores),
+            "--page",
+            str(page),
+            *options,
+        ]
     )
     return json.loads(scores.read_text()), Elements(page.read_text(encoding="utf-8"))
 
@@ -126,16 +148,16 @@ def test_the_page_of_grounding_has_all_boxes_and_the_wrong_ones_as_errors(
     assert 100 * judged["right"] / 12 == pytest.approx(scores["overall"])
 
 
-def test_pictures_are_shown_and_frames_where_there_are_none(folder: Path, checkpoint: Path) -> None:
+def test_images_are_shown_and_frames_where_there_are_none(folder: Path, checkpoint: Path) -> None:
     _, page = run(test_coref, folder, checkpoint)
     # The training curves are one.
     assert [tag for tag, _ in page.tags].count("img") == 3
-    sizes = [picture["style"] for picture in page.of_class("picture")]
+    sizes = [image["style"] for image in page.of_class("picture")]
     assert sizes[:2] == ["--ratio:60/40"] * 2
     assert sizes[2:] == [f"--ratio:{cin_files.WIDTH}/{cin_files.HEIGHT}"]
 
 
-def test_a_broken_picture_is_named_or_an_empty_frame(
+def test_a_broken_image_is_named_or_an_empty_frame(
     folder: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = folder / "data" / "flickr30k-images" / "202.jpg"
@@ -166,7 +188,7 @@ def test_found_mentions_stand_beside_gold_ones(
 
     monkeypatch.setattr(Resolver, "find_mentions", find)
     for command in (test_coref, test_grounding):
-        scores, page = run(command, folder, checkpoint, "--mentions", "predicted")
+        _, page = run(command, folder, checkpoint, "--mentions", "predicted")
         assert spans_of(page.of_class("mention")) == COUNTED | {"14-17"}
         predicted = [box for box in page.of_class("box") if "gold" not in (box["class"] or "")]
         assert spans_of(predicted) == {"0-5", "14-17"}
@@ -177,8 +199,20 @@ def test_found_mentions_stand_beside_gold_ones(
 def test_a_split_without_gold_is_shown_as_predicted(folder: Path, checkpoint: Path) -> None:
     page = folder / "unlabelled.html"
     test_coref.main(
-        ["--device", "cpu", "--save_name", str(checkpoint), "--output", str(folder / "coref")]
-        + ["--split", "train", "--mentions", "predicted", "--page", str(page)]
+        [
+            "--device",
+            "cpu",
+            "--save_name",
+            str(checkpoint),
+            "--output",
+            str(folder / "coref"),
+            "--split",
+            "train",
+            "--mentions",
+            "predicted",
+            "--page",
+            str(page),
+        ]
     )
     elements = Elements(page.read_text(encoding="utf-8"))
     assert elements.texts == ["a man holds a dog"]

@@ -52,7 +52,7 @@ class Checkpoint:
         scores: held-out scores of that epoch, in percent; empty where nothing was held out.
         mention_threshold: the probability above which a stretch of the text is a mention; None
             where the model finds none.
-        regions_made_of: what made the regions of the pictures that were trained on; None where that
+        regions_made_of: what made the regions of the images that were trained on; None where that
             is not known, or there were none.
         head_threshold: the cosine above which a chain is shown by its region; None where it is not
             known, or the model aligns nothing.

@@ -40,9 +40,9 @@ class HeadBox:
         frame: number of the frame in its video; the release does not say whether from 0 or 1.
         box_xyxy: (x1, y1, x2, y2) in pixels of the frame.
         celebrity: their name, where they are known; else None.
-        frame_file: the frame's picture, in the folder of all frames: a folder of the video, and a
+        frame_file: the frame's image, in the folder of all frames: a folder of the video, and a
             name in it.
-        head_file: the picture cut out by the box, its name in the folder of all such.
+        head_file: the image cut out by the box, its name in the folder of all such.
     """
 
     label: str

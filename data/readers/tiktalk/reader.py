@@ -4,7 +4,7 @@ The data root is a folder that `tools/data_split.py` has written: `all/`, or `ce
 `no_celeb/`, the dialogues with celebrities and those without. `data/readers/tiktalk/dialogues.py`
 reads the texts of a split, `data/readers/tiktalk/heads.py` the titles and the head boxes of its
 videos. The folder `heads` beside the data root, which all three share, holds what `prepare.py
-heads` writes: the heads as regions; the folder `frames` there may hold the pictures of the frames.
+heads` writes: the heads as regions; the folder `frames` there may hold the images of the frames.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | N
 def read_frames(data_root: Path, split: str) -> dict[str, tuple[RegionFrame, ...]]:
     """The frames that the heads of each dialogue are described in.
 
-    Their pictures are looked for in the folder `frames` beside the data root.
+    Their images are looked for in the folder `frames` beside the data root.
 
     Raises:
         DataError: there are no heads of the split, or a file cannot be read.

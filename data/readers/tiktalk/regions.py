@@ -28,7 +28,7 @@ SUFFICIENT_IOU = 0.5
 
 
 class RegionFrame(NamedTuple):
-    """The frame that a region is described in: its number, and its picture where it is at hand."""
+    """The frame that a region is described in: its number, and its image where it is at hand."""
 
     number: int
     path: Path | None
