@@ -46,14 +46,14 @@ from utils.options import (
 )
 from utils.printable import shown
 from utils.text.spans import Span
-from visualization.page import page_of
+from visualization.page import page_html
 from visualization.page_content import (
+    PageAnnotation,
     PageImage,
-    ShownText,
-    Side,
+    PageText,
     image_uri,
 )
-from visualization.split_page import predicted_boxes
+from visualization.split_page import boxes_by_span
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if any(request.image is not None for request in requests):
         resolver.region_extractor = make_extractor(options, resolver.regions_made_of)
     word_vectors = _look_up_words(requests, resolver, options)
-    of_page: list[ShownText] = []
+    of_page: list[PageText] = []
     for start in range(0, len(requests), options.batch):
         opened = _with_images(requests[start : start + options.batch], report)
         resolutions = resolver(
@@ -98,9 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for (request, image), resolution in zip(opened, resolutions, strict=True):
             print(json.dumps({**request.named, **resolution.to_dict()}), flush=True)
             if options.page is not None:
-                of_page.append(_shown(request, image, resolution))
+                of_page.append(_page_text(request, image, resolution))
     if options.page is not None:
-        write_text(options.page, page_of(of_page))
+        write_text(options.page, page_html(of_page))
     if report.skipped:
         print("\n".join(report.lines()), file=sys.stderr)
 
@@ -313,13 +313,13 @@ def _with_images(
     return opened
 
 
-def _shown(request: Request, image: Image.Image | None, resolution: Resolution) -> ShownText:
+def _page_text(request: Request, image: Image.Image | None, resolution: Resolution) -> PageText:
     spans = [(mention.start, mention.end) for mention in resolution.mentions]
     chains = [[spans[index] for index in chain] for chain in resolution.chains]
-    return ShownText(
+    return PageText(
         title=", ".join(f"{name} {value}" for name, value in request.named.items()) or "text",
         text=resolution.narration.text,
-        predicted=Side(chains, predicted_boxes(resolution)),
+        system=PageAnnotation(chains, boxes_by_span(resolution)),
         images=() if image is None else (PageImage(image.size, image_uri(image)),),
     )
 

@@ -30,12 +30,12 @@ from metrics.error_analysis.errors import find_errors
 from utils.distributed.command import run_command
 from utils.files import write_text
 from utils.options import whole_number_from
-from visualization.page import page_of
+from visualization.page import page_html
 from visualization.page_content import (
-    Box,
+    PageAnnotation,
+    PageBox,
     PageImage,
-    ShownText,
-    Side,
+    PageText,
     image_uri,
 )
 
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for narrations in sizes:
             path = Path(folder) / f"{narrations}.html"
             start = time.perf_counter()
-            write_text(path, page_of(make_texts(narrations)))
+            write_text(path, page_html(make_texts(narrations)))
             writing = time.perf_counter() - start
             measured = [open_and_filter(browser, path) for _ in range(options.repeats)]
             seen, opened, answered = map(statistics.median, zip(*measured, strict=True))
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_text(options.json, json.dumps(figures, indent=2) + "\n")
 
 
-def make_texts(narrations: int) -> list[ShownText]:
+def make_texts(narrations: int) -> list[PageText]:
     """Narrations with images, gold and predicted chains and boxes, and the errors of these."""
     random = np.random.default_rng(0)
     return [_make_text(str(number), random) for number in range(narrations)]
@@ -111,7 +111,7 @@ def open_and_filter(browser: Browser, path: Path) -> tuple[float, float, float]:
     return times
 
 
-def _make_text(name: str, random: np.random.Generator) -> ShownText:
+def _make_text(name: str, random: np.random.Generator) -> PageText:
     words = ["".join(chr(97 + n) for n in random.integers(0, 26, 4)) for _ in range(WORDS)]
     starts = np.sort(random.choice(WORDS - 1, MENTIONS, replace=False)) * 5
     spans = [(int(start), int(start) + 4) for start in starts]
@@ -124,11 +124,11 @@ def _make_text(name: str, random: np.random.Generator) -> ShownText:
     # As hard to compress as a photograph.
     coarse = random.integers(0, 256, (_SIZE[1] // 8, _SIZE[0] // 8, 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize(_SIZE, Image.Resampling.BICUBIC)
-    return ShownText(
+    return PageText(
         name,
         text,
-        Side(predicted, _make_boxes(spans, random, score=0.5)),
-        Side(gold, _make_boxes(spans, random, score=None)),
+        PageAnnotation(predicted, _make_boxes(spans, random, score=0.5)),
+        PageAnnotation(gold, _make_boxes(spans, random, score=None)),
         [PageImage(_SIZE, image_uri(image))],
         errors=find_errors({name: text}, {name: gold}, {name: predicted}).found,
     )
@@ -136,9 +136,11 @@ def _make_text(name: str, random: np.random.Generator) -> ShownText:
 
 def _make_boxes(
     spans: Sequence[tuple[int, int]], random: np.random.Generator, score: float | None
-) -> dict[tuple[int, int], list[Box]]:
+) -> dict[tuple[int, int], list[PageBox]]:
     corners = np.sort(random.random((len(spans), 2, 2)), axis=1).reshape(-1, 4).tolist()
-    return {span: [Box(tuple(box), score=score)] for span, box in zip(spans, corners, strict=True)}
+    return {
+        span: [PageBox(tuple(box), score=score)] for span, box in zip(spans, corners, strict=True)
+    }
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from data.files import BadRecord
-from data.media.images import PageImage as ImageFile
-from data.media.images import read_image
+from data.media.images import ImageFile, read_image
 from data.narration import Narration
 from data.readers import RegionFrame, read_frames
 from data.readers.report import ReadReport
@@ -18,18 +17,18 @@ from metrics.alignment_scores import Documents, HeadedChain
 from metrics.error_analysis.errors import WRONG_BOXES, Error
 from utils.files import write_text
 from utils.text.languages import Language
-from visualization.page import page_of
+from visualization.page import page_html
 from visualization.page_content import (
-    Box,
+    PageAnnotation,
+    PageBox,
     PageImage,
-    ShownText,
-    Side,
+    PageText,
     image_uri,
 )
 from visualization.split_page import (
     page_title,
+    speaker_turns,
     training_curves,
-    turns_of,
 )
 
 
@@ -56,45 +55,45 @@ def write_heads_page(
     texts = []
     for resolution in resolutions:
         name = resolution.narration.id
-        shown = _shown(resolution, frames[name], gold[name], system[name], report)
+        shown = _page_text(resolution, frames[name], gold[name], system[name], report)
         wrong = list(_wrong_heads(shown, gold[name], system[name], split.language))
         texts.append(replace(shown, errors=wrong))
     figures = training_curves(options.save_name)
     title = page_title("Chains and heads", split, options)
-    write_text(options.page, page_of(texts, title=title, scores=scores, figures=figures))
+    write_text(options.page, page_html(texts, title=title, scores=scores, figures=figures))
     print(f"\nwrote the page of {len(texts)} dialogues to {options.page}")
     if report.skipped:
         print("\n".join(report.lines()))
 
 
-def _shown(
+def _page_text(
     resolution: Resolution,
     frames: Sequence[RegionFrame],
     gold: Sequence[HeadedChain],
     system: Sequence[HeadedChain],
     report: ReadReport,
-) -> ShownText:
+) -> PageText:
     """A dialogue with the frames that its heads are described in, each of them once."""
     narration, boxes = resolution.narration, resolution.regions_xyxy.tolist()
     by_number = {frame.number: frame for frame in frames}
     numbers = sorted(by_number)
 
-    def side(chains: Sequence[HeadedChain]) -> Side:
+    def side(chains: Sequence[HeadedChain]) -> PageAnnotation:
         of_mentions = {
-            span: [Box(tuple(boxes[chain.head]), numbers.index(frames[chain.head].number))]
+            span: [PageBox(tuple(boxes[chain.head]), numbers.index(frames[chain.head].number))]
             for chain in chains
             if chain.head is not None and 0 <= chain.head < len(boxes)
             for span in chain.mentions
         }
-        return Side([sorted(chain.mentions) for chain in chains], of_mentions)
+        return PageAnnotation([sorted(chain.mentions) for chain in chains], of_mentions)
 
-    return ShownText(
+    return PageText(
         title=narration.id,
         text=narration.text,
-        predicted=side(system),
+        system=side(system),
         gold=side(gold),
         images=[_image(by_number[n], narration, report) for n in numbers],
-        turns=turns_of(narration),
+        turns=speaker_turns(narration),
     )
 
 
@@ -111,7 +110,7 @@ def _image(frame: RegionFrame, narration: Narration, report: ReadReport) -> Page
 
 
 def _wrong_heads(
-    shown: ShownText,
+    shown: PageText,
     gold: Sequence[HeadedChain],
     system: Sequence[HeadedChain],
     language: Language,

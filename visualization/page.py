@@ -18,11 +18,11 @@ from metrics.error_analysis.errors import SORTS, Error
 from metrics.error_analysis.marked_text import numbered, numbered_alike
 from metrics.error_analysis.report import TITLES, describe
 from utils.text.spans import Span
-from visualization.page_boxes import images
-from visualization.page_content import ShownText
+from visualization.page_boxes import images_html
+from visualization.page_content import PageText
 from visualization.page_text import (
     escaped,
-    marked,
+    marked_html,
     span_name,
 )
 
@@ -34,8 +34,8 @@ _SCRIPT = Path(__file__).with_suffix(".js")
 _COLOURS, _LINES = 6, 3
 
 
-def page_of(
-    texts: Sequence[ShownText],
+def page_html(
+    texts: Sequence[PageText],
     *,
     title: str = "Chains of mentions",
     scores: Mapping[str, float] | None = None,
@@ -77,7 +77,7 @@ def _figure(title: str, content: bytes) -> str:
     )
 
 
-def _filters(texts: Sequence[ShownText]) -> str:
+def _filters(texts: Sequence[PageText]) -> str:
     """What chooses the texts to see: a button for every sort of error and for every kind."""
     if all(text.gold is None for text in texts):
         return ""
@@ -105,8 +105,8 @@ def _buttons(
         yield f'<div role="group" aria-label="{heading}"><b>{heading}</b>{buttons}</div>'
 
 
-def _section(number: int, shown: ShownText) -> str:
-    sides = {"predicted": numbered(shown.predicted.chains)}
+def _section(number: int, shown: PageText) -> str:
+    sides = {"predicted": numbered(shown.system.chains)}
     if shown.gold is not None:
         sides["gold"] = numbered_alike(shown.gold.chains, sides["predicted"])
     attributes = _attributes(*sides.values())
@@ -116,12 +116,12 @@ def _section(number: int, shown: ShownText) -> str:
         f'<section id="n{number}" aria-label="{title}">',
         f'<h2><a href="#n{number}">{title}</a> <small>{scores}</small></h2>',
         '<div class="columns">',
-        images(shown, sides["predicted"], sides.get("gold", {}), attributes),
+        images_html(shown, sides["predicted"], sides.get("gold", {}), attributes),
         '<div class="sides">',
     ]
     for name, chains in sides.items():
         heading = f"<h3>{name}</h3>" if len(sides) > 1 else ""
-        text = marked(shown.text, chains, shown.turns, attributes)
+        text = marked_html(shown.text, chains, shown.turns, attributes)
         parts.append(f'<div class="side">{heading}<p class="text" dir="auto">{text}</p></div>')
     parts.append("</div></div>")
     if shown.errors:

@@ -1,4 +1,4 @@
-"""Pictures as HTML, with the boxes of mentions over them."""
+"""Images as HTML, with the boxes of mentions over them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from metrics.error_analysis.errors import WRONG_BOXES
 from utils.text.spans import Span
 from visualization.page_content import (
-    Box,
+    PageBox,
     PageImage,
-    ShownText,
+    PageText,
 )
 from visualization.page_text import escaped, span_name
 
@@ -20,8 +20,8 @@ _SIGNS = {"right": "✓", "wrong": "✗", "": ""}
 _EDGE = 0.07  # of an image: a box that begins there has no room above it for its number
 
 
-def images(
-    shown: ShownText, predicted: _Chains, gold: _Chains, attributes: Mapping[int, str]
+def images_html(
+    shown: PageText, predicted: _Chains, gold: _Chains, attributes: Mapping[int, str]
 ) -> str:
     """The images of a text with their boxes; nothing where there are none.
 
@@ -56,19 +56,19 @@ class _Drawn:
         judged: "right", "wrong", or empty where that is not known.
     """
 
-    box: Box
+    box: PageBox
     span: Span
     number: int
     looks: str
     judged: str = ""
 
 
-def _predicted_boxes(shown: ShownText, chains: _Chains) -> Iterator[_Drawn]:
+def _predicted_boxes(shown: PageText, chains: _Chains) -> Iterator[_Drawn]:
     """Of every chain the surest box in each image is always to be seen."""
     known = {} if shown.gold is None else shown.gold.boxes
     wrong = {span for error in shown.errors if error.sort == WRONG_BOXES for span in error.spans}
     for number, chain in chains.items():
-        boxes = [(span, box) for span in chain for box in shown.predicted.boxes.get(span, ())]
+        boxes = [(span, box) for span in chain for box in shown.system.boxes.get(span, ())]
         surest = {}
         # Backwards, so that of equals the first one stays.
         for _, box in sorted(reversed(boxes), key=lambda pair: pair[1].score or 0):  # noqa: C414
@@ -79,7 +79,7 @@ def _predicted_boxes(shown: ShownText, chains: _Chains) -> Iterator[_Drawn]:
             yield _Drawn(box, span, number, looks, judged)
 
 
-def _gold_boxes(shown: ShownText, chains: _Chains) -> Iterator[_Drawn]:
+def _gold_boxes(shown: PageText, chains: _Chains) -> Iterator[_Drawn]:
     if shown.gold is not None:
         for number, chain in chains.items():
             for span in chain:
@@ -117,6 +117,6 @@ def _element(drawn: _Drawn, text: str, attributes: str) -> str:
     )
 
 
-def _size(box: Box) -> float:
+def _size(box: PageBox) -> float:
     x1, y1, x2, y2 = box.xyxy
     return (x2 - x1) * (y2 - y1)

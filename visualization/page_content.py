@@ -21,7 +21,7 @@ class PageImage:
 
     Attributes:
         size: (width, height), of which the proportions alone are read.
-        uri: as `picture_uri` gives it; None where only an empty frame can be drawn.
+        uri: as `image_uri` gives it; None where only an empty frame can be drawn.
         caption: what is written beneath, such as "frame 270"; may be empty.
     """
 
@@ -31,7 +31,7 @@ class PageImage:
 
 
 @dataclass(frozen=True)
-class Box:
+class PageBox:
     """Where a mention is in one of the images of its text.
 
     Attributes:
@@ -46,7 +46,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Side:
+class PageAnnotation:
     """What is predicted of a text, or what is known of it.
 
     Attributes:
@@ -55,11 +55,11 @@ class Side:
     """
 
     chains: Sequence[Sequence[Span]]
-    boxes: Mapping[Span, Sequence[Box]] = field(default_factory=dict)
+    boxes: Mapping[Span, Sequence[PageBox]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Turn:
+class SpeakerTurn:
     """Where a speaker begins to speak.
 
     Attributes:
@@ -72,13 +72,13 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class ShownText:
+class PageText:
     """A text on the page.
 
     Attributes:
         title: what it is called.
         text: what is said.
-        predicted: its chains and boxes as they were predicted.
+        system: its chains and boxes, as predicted.
         gold: as they are known; None where they are not.
         images: that boxes lie in.
         turns: in text order; each begins a line. Empty where nobody is named.
@@ -88,10 +88,10 @@ class ShownText:
 
     title: str
     text: str
-    predicted: Side
-    gold: Side | None = None
+    system: PageAnnotation
+    gold: PageAnnotation | None = None
     images: Sequence[PageImage] = ()
-    turns: Sequence[Turn] = ()
+    turns: Sequence[SpeakerTurn] = ()
     errors: Sequence[Error] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from metrics.error_analysis.nesting import brackets
 from utils.printable import visible
 from utils.text.spans import Span
-from visualization.page_content import Turn
+from visualization.page_content import SpeakerTurn
 
 
 def escaped(text: str) -> str:
@@ -21,10 +21,10 @@ def span_name(span: Span) -> str:
     return f"{span[0]}-{span[1]}"
 
 
-def marked(
+def marked_html(
     text: str,
     chains: Mapping[int, Sequence[Span]],
-    turns: Sequence[Turn],
+    turns: Sequence[SpeakerTurn],
     attributes: Mapping[int, str],
 ) -> str:
     """A text with its mentions as elements, in pieces where they cross.

@@ -11,8 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from data.files import BadRecord
-from data.media.images import PageImage as ImageFile
-from data.media.images import read_image
+from data.media.images import ImageFile, read_image
 from data.narration import Narration
 from data.readers.report import ReadReport
 from evaluation.gold_and_system import (
@@ -29,13 +28,13 @@ from utils.checkpointing.run_folder import RunFolder
 from utils.errors import InputError
 from utils.files import write_text
 from utils.text.spans import Span
-from visualization.page import page_of
+from visualization.page import page_html
 from visualization.page_content import (
-    Box,
+    PageAnnotation,
+    PageBox,
     PageImage,
-    ShownText,
-    Side,
-    Turn,
+    PageText,
+    SpeakerTurn,
     image_uri,
 )
 
@@ -72,7 +71,7 @@ def write_page(
         errors_of[error.document].append(error)
     report = ReadReport(split.dataset, split.name, options.skip_bad_records)
     texts = []
-    for text in shown_texts(split, sides, has_boxes, report):
+    for text in page_texts(split, sides, has_boxes, report):
         name = text.title
         of_boxes = _box_score(grounded.get(name, ()), wrong.get(name, ()))
         text_scores = {**scores_of.get(name, {}), **of_boxes}
@@ -80,7 +79,7 @@ def write_page(
     of_boxes = _box_score(list(chain.from_iterable(grounded.values())), all_wrong)
     scores = {**scores, **of_boxes}
     figures = training_curves(options.save_name)
-    write_text(options.page, page_of(texts, title=title, scores=scores, figures=figures))
+    write_text(options.page, page_html(texts, title=title, scores=scores, figures=figures))
     print(f"wrote the page of {len(texts)} narrations to {options.page}")
     if report.skipped:
         print("\n".join(report.lines()))
@@ -106,9 +105,9 @@ def training_curves(checkpoint: Path) -> list[tuple[str, bytes]]:
         return []
 
 
-def shown_texts(
+def page_texts(
     split: ResolvedSplit, sides: Compared, has_boxes: bool, report: ReadReport
-) -> Iterator[ShownText]:
+) -> Iterator[PageText]:
     """The narrations under their ids, in their order, with their sides and images.
 
     Args:
@@ -118,21 +117,21 @@ def shown_texts(
     labelled = [narration for narration in sides.narrations if narration.id in sides.gold]
     gold = span_chains(labelled, sides.gold, sides.boxes_known)
     for narration, resolution in zip(sides.narrations, split.resolutions, strict=True):
-        boxes = predicted_boxes(resolution) if has_boxes else {}
+        boxes = boxes_by_span(resolution) if has_boxes else {}
         known = narration.id in gold
-        yield ShownText(
+        yield PageText(
             title=narration.id,
             text=narration.text,
-            predicted=Side(predicted[narration.id], boxes),
-            gold=Side(gold[narration.id], _gold_boxes(narration)) if known else None,
+            system=PageAnnotation(predicted[narration.id], boxes),
+            gold=PageAnnotation(gold[narration.id], _gold_boxes(narration)) if known else None,
             images=_images(narration, report),
-            turns=turns_of(narration),
+            turns=speaker_turns(narration),
         )
 
 
-def _gold_boxes(narration: Narration) -> dict[Span, Sequence[Box]]:
+def _gold_boxes(narration: Narration) -> dict[Span, Sequence[PageBox]]:
     return {
-        (mention.start, mention.end): [Box(box_xyxy) for box_xyxy in mention.boxes_xyxy]
+        (mention.start, mention.end): [PageBox(box_xyxy) for box_xyxy in mention.boxes_xyxy]
         for mention in narration.mentions
         if mention.boxes_xyxy
     }
@@ -142,13 +141,13 @@ def _box_score(mentions: Sized, wrong: Sized) -> dict[str, float]:
     return {"boxes": 100 - 100 * len(wrong) / len(mentions)} if mentions else {}
 
 
-def predicted_boxes(resolution: Resolution) -> dict[Span, Sequence[Box]]:
+def boxes_by_span(resolution: Resolution) -> dict[Span, Sequence[PageBox]]:
     """The box of each mention that the model saw, by its characters."""
     if resolution.boxes_xyxy is None or resolution.box_scores is None:
         return {}
     boxes = zip(resolution.boxes_xyxy.tolist(), resolution.box_scores.tolist(), strict=True)
     return {
-        (mention.start, mention.end): [Box(tuple(box_xyxy), score=score)]
+        (mention.start, mention.end): [PageBox(tuple(box_xyxy), score=score)]
         for mention, (box_xyxy, score) in zip(resolution.mentions, boxes, strict=True)
         if score > 0
     }
@@ -166,11 +165,11 @@ def _images(narration: Narration, report: ReadReport) -> tuple[PageImage, ...]:
     return () if narration.image_size is None else (PageImage(narration.image_size),)
 
 
-def turns_of(narration: Narration) -> list[Turn]:
+def speaker_turns(narration: Narration) -> list[SpeakerTurn]:
     """Where the speaker changes; nothing where speakers are not known."""
-    turns: list[Turn] = []
+    turns: list[SpeakerTurn] = []
     for sentence in narration.sentences:
         is_new = not turns or turns[-1].speaker != sentence.speaker
         if sentence.speaker is not None and is_new:
-            turns.append(Turn(sentence.start, sentence.speaker))
+            turns.append(SpeakerTurn(sentence.start, sentence.speaker))
     return turns

@@ -17,13 +17,13 @@ from metrics.error_analysis.box_errors import find_wrong_boxes
 from metrics.error_analysis.errors import Error, find_errors
 from metrics.error_analysis.nesting import brackets
 from metrics.grounding_scores import GroundedMention, score_grounding
-from visualization.page import page_of
+from visualization.page import page_html
 from visualization.page_content import (
-    Box,
+    PageAnnotation,
+    PageBox,
     PageImage,
-    ShownText,
-    Side,
-    Turn,
+    PageText,
+    SpeakerTurn,
     image_uri,
 )
 
@@ -33,9 +33,9 @@ CHAINS = [[MAN, HIS], [DOG], [CROSSING], [HAT]]
 GOLD = [[MAN, HIS], [DOG], [HAT]]
 HOSTILE = "<script>alert(1)</script> </p>\"'><img src=x onerror=y> &lt; ]]> <!-- \x00\x1b[31m\u2028"
 BOX = (0.1, 0.2, 0.5, 0.9)
-BOXES = {MAN: [Box(BOX, score=0.5)], DOG: [Box(BOX, score=0.7)]}
-BOXES[HIS] = [Box((0.55, 0.2, 0.7, 0.9), score=0.6)]
-BOXES[HAT] = [Box((0.1, 0.0, 0.5, 0.2), score=0.4)]
+BOXES = {MAN: [PageBox(BOX, score=0.5)], DOG: [PageBox(BOX, score=0.7)]}
+BOXES[HIS] = [PageBox((0.55, 0.2, 0.7, 0.9), score=0.6)]
+BOXES[HAT] = [PageBox((0.1, 0.0, 0.5, 0.2), score=0.4)]
 
 
 class Elements(HTMLParser):
@@ -72,21 +72,21 @@ class Elements(HTMLParser):
         return [a for _, a in self.tags if name in (a.get("class") or "").split()]
 
 
-def shown(text: str = TEXT, title: str = "a picture") -> ShownText:
+def shown(text: str = TEXT, title: str = "a picture") -> PageText:
     uri = image_uri(Image.new("RGB", (30, 20), "red"))
-    return ShownText(title, text, Side(CHAINS, BOXES), images=[PageImage((30, 20), uri)])
+    return PageText(title, text, PageAnnotation(CHAINS, BOXES), images=[PageImage((30, 20), uri)])
 
 
-def with_gold() -> ShownText:
+def with_gold() -> PageText:
     """What the other one shows, beside gold chains, with an error of each sort that is there."""
     errors = find_errors({"t": TEXT}, {"t": GOLD}, {"t": CHAINS}).found
     wrong = Error("t", "wrong_boxes", "pronouns", (HIS,))
-    gold = Side(GOLD, {MAN: [Box(BOX)], HIS: [Box((0.6, 0.2, 0.9, 0.9))]})
+    gold = PageAnnotation(GOLD, {MAN: [PageBox(BOX)], HIS: [PageBox((0.6, 0.2, 0.9, 0.9))]})
     return replace(shown(), gold=gold, errors=[*errors, wrong], scores={"CoNLL F1": 81.25})
 
 
 def test_every_mention_has_its_chain_in_the_text_and_in_the_image() -> None:
-    elements = Elements(page_of([shown()]))
+    elements = Elements(page_html([shown()]))
     assert elements.open == [] and elements.comments == []
     whole = [m for m in elements.of_class("mention") if "tabindex" in m]
     assert [m["data-chain"] for m in whole] == ["2", "1", "3", "4", "1"]
@@ -105,7 +105,7 @@ def test_every_mention_has_its_chain_in_the_text_and_in_the_image() -> None:
 
 
 def test_gold_stands_beside_what_is_predicted_under_the_same_numbers() -> None:
-    page = page_of([with_gold()])
+    page = page_html([with_gold()])
     elements = Elements(page)
     assert elements.texts == [TEXT, TEXT]
     numbers: dict[str | None, list[str | None]] = {}
@@ -123,27 +123,29 @@ def test_gold_stands_beside_what_is_predicted_under_the_same_numbers() -> None:
 
 def test_every_error_is_counted_under_its_sort_and_its_kind() -> None:
     texts = [with_gold(), with_gold(), shown()]
-    tags = Elements(page_of(texts)).tags
+    tags = Elements(page_html(texts)).tags
     errors = [error for text in texts for error in text.errors]
     listed = [(a["data-sort"], a["data-kind"]) for tag, a in tags if tag == "li"]
     assert sorted(listed) == sorted((error.sort, error.kind) for error in errors)
     buttons = {a.get("data-sort") or a["data-kind"] for tag, a in tags if tag == "button"}
     assert buttons == {name for pair in listed for name in pair if name}
-    assert not [tag for tag, _ in Elements(page_of([shown()])).tags if tag == "button"]
+    assert not [tag for tag, _ in Elements(page_html([shown()])).tags if tag == "button"]
 
 
 def test_chains_that_share_a_colour_have_other_lines() -> None:
     text = "a b " * 14
     chains = [[(4 * n, 4 * n + 1), (4 * n + 2, 4 * n + 3)] for n in range(14)]
-    mentions = Elements(page_of([ShownText("t", text, Side(chains))])).of_class("mention")
+    mentions = Elements(page_html([PageText("t", text, PageAnnotation(chains))])).of_class(
+        "mention"
+    )
     looks = {m["data-chain"]: (m["data-colour"], m["data-line"]) for m in mentions}
     assert len(set(looks.values())) == 14 and ("0", "0") not in looks.values()
 
 
 def test_boxes_lie_in_their_own_image() -> None:
     frames = [PageImage((40, 30), caption=f"frame {number}") for number in (270, 300)]
-    side = Side([[MAN]], {MAN: [Box(BOX, 0, 0.9), Box(BOX, 1, 0.2)]})
-    page = page_of([ShownText("t", TEXT, side, images=frames)])
+    side = PageAnnotation([[MAN]], {MAN: [PageBox(BOX, 0, 0.9), PageBox(BOX, 1, 0.2)]})
+    page = page_html([PageText("t", TEXT, side, images=frames)])
     first, second = page.split("frame 270")
     assert "predicted, 0.90" in first and "predicted, 0.20" in second and "frame 300" in second
     elements = Elements(page)
@@ -154,8 +156,8 @@ def test_boxes_lie_in_their_own_image() -> None:
 
 
 def test_speakers_begin_lines_even_within_a_mention() -> None:
-    turns = [Turn(0, "A"), Turn(11, HOSTILE)]
-    elements = Elements(page_of([ShownText("t", TEXT, Side(CHAINS), turns=turns)]))
+    turns = [SpeakerTurn(0, "A"), SpeakerTurn(11, HOSTILE)]
+    elements = Elements(page_html([PageText("t", TEXT, PageAnnotation(CHAINS), turns=turns)]))
     assert elements.open == [] and elements.texts == [TEXT]
     assert len(elements.of_class("speaker")) == 2
     assert [tag for tag, _ in elements.tags].count("br") == 1
@@ -164,7 +166,7 @@ def test_speakers_begin_lines_even_within_a_mention() -> None:
 def test_scores_and_figures_stand_above_the_texts() -> None:
     content = io.BytesIO()
     Image.new("RGB", (3, 2)).save(content, "PNG")
-    page = page_of(
+    page = page_html(
         [shown()], title="the page", scores={"MUC": 12.34}, figures=[("loss", content.getvalue())]
     )
     above, _ = page.split("<main>")
@@ -173,27 +175,27 @@ def test_scores_and_figures_stand_above_the_texts() -> None:
     assert base64.b64decode(uri) == content.getvalue() and "<summary>loss</summary>" in above
 
 
-def hostile() -> ShownText:
+def hostile() -> PageText:
     """A text that has something hostile everywhere where something comes from data."""
     text = TEXT + HOSTILE
     span = (len(TEXT), len(text))
-    return ShownText(
+    return PageText(
         HOSTILE,
         text,
-        Side([*CHAINS, [span]], {**BOXES, span: [Box(BOX, score=0.1)]}),
-        Side([[span]], {span: [Box(BOX)]}),
+        PageAnnotation([*CHAINS, [span]], {**BOXES, span: [PageBox(BOX, score=0.1)]}),
+        PageAnnotation([[span]], {span: [PageBox(BOX)]}),
         [replace(shown().images[0], caption=HOSTILE)],
-        [Turn(0, HOSTILE)],
+        [SpeakerTurn(0, HOSTILE)],
         [Error("t", "extra_mentions", "nouns", (span,))],
         {HOSTILE: 1.0},
     )
 
 
 def test_nothing_from_data_is_live() -> None:
-    page = page_of([hostile()], title=HOSTILE, scores={HOSTILE: 1.0}, figures=[(HOSTILE, b"")])
+    page = page_html([hostile()], title=HOSTILE, scores={HOSTILE: 1.0}, figures=[(HOSTILE, b"")])
     elements = Elements(page)
     assert elements.comments == [] and elements.open == []
-    known = {name for _, a in Elements(page_of([with_gold()])).tags for name in a}
+    known = {name for _, a in Elements(page_html([with_gold()])).tags for name in a}
     assert {name for _, attributes in elements.tags for name in attributes} == known
     tags = [tag for tag, _ in elements.tags]
     assert tags.count("script") == 1 and tags.count("img") == 2
@@ -201,7 +203,7 @@ def test_nothing_from_data_is_live() -> None:
 
 
 def test_only_the_pages_own_script_may_run_and_nothing_is_loaded() -> None:
-    page = page_of([hostile()])
+    page = page_html([hostile()])
     elements = Elements(page)
     (policy,) = [a["content"] for tag, a in elements.tags if a.get("http-equiv")]
     script = page.split("<script>")[1].split("</script>")[0]
@@ -212,15 +214,15 @@ def test_only_the_pages_own_script_may_run_and_nothing_is_loaded() -> None:
 
 
 def test_the_same_texts_give_the_same_page() -> None:
-    assert page_of([shown(), hostile()]) == page_of([shown(), hostile()])
+    assert page_html([shown(), hostile()]) == page_html([shown(), hostile()])
 
 
 def test_a_text_without_an_image_or_mentions_is_shown() -> None:
-    texts = [ShownText("n", "", Side([])), ShownText("t", TEXT, Side([]))]
-    nothing = Elements(page_of(texts))
+    texts = [PageText("n", "", PageAnnotation([])), PageText("t", TEXT, PageAnnotation([]))]
+    nothing = Elements(page_html(texts))
     assert nothing.texts == ["", TEXT]
     assert not nothing.of_class("box") and not nothing.of_class("picture")
-    assert Elements(page_of([])).texts == []
+    assert Elements(page_html([])).texts == []
 
 
 def test_a_large_image_is_made_smaller() -> None:
@@ -253,9 +255,9 @@ _spans = st.tuples(st.integers(0, len(TEXT) - 1), st.integers(1, 12)).map(
 def test_the_text_is_read_back_from_the_page(
     spans: list[tuple[int, int]], starts: list[int]
 ) -> None:
-    turns = [Turn(start, "A") for start in sorted(starts)]
-    side = Side([[span] for span in spans])
-    elements = Elements(page_of([ShownText("t", TEXT, side, turns=turns)]))
+    turns = [SpeakerTurn(start, "A") for start in sorted(starts)]
+    side = PageAnnotation([[span] for span in spans])
+    elements = Elements(page_html([PageText("t", TEXT, side, turns=turns)]))
     assert elements.open == []
     assert elements.texts == [TEXT]
 

@@ -17,8 +17,8 @@ from tests.visualization.test_page import (
     shown,
     with_gold,
 )
-from visualization.page import page_of
-from visualization.page_content import ShownText, Side
+from visualization.page import page_html
+from visualization.page_content import PageAnnotation, PageText
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -49,8 +49,10 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     What is written to the console or asked of a network fails the test.
     """
     path = tmp_path / "page.html"
-    only_chains = ShownText("no picture", TEXT, Side([[(0, 10), (21, 24)]]))
-    path.write_text(page_of([with_gold(), only_chains, hostile()], title=HOSTILE), encoding="utf-8")
+    only_chains = PageText("no picture", TEXT, PageAnnotation([[(0, 10), (21, 24)]]))
+    path.write_text(
+        page_html([with_gold(), only_chains, hostile()], title=HOSTILE), encoding="utf-8"
+    )
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
     opened.set_default_timeout(5000)
     heard: list[str] = []
@@ -226,7 +228,7 @@ def test_the_page_follows_the_colours_of_the_system(page: Page) -> None:
 
 def test_a_page_without_gold_has_nothing_to_filter(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "other.html"
-    path.write_text(page_of([shown()]), encoding="utf-8")
+    path.write_text(page_html([shown()]), encoding="utf-8")
     page.goto(path.as_uri())
     assert page.locator(".filters").count() == 0
     part(page, ".mention", "21-24").hover()

@@ -19,7 +19,7 @@ from inference.resolver import Resolver
 from tests.support import cin_files, tiny
 from tests.visualization.test_page import Elements
 from utils.errors import InputError
-from visualization.split_page import turns_of
+from visualization.split_page import speaker_turns
 
 TEXT = "A man holds a dog. He pets it on the left."
 MENTIONS = [
@@ -225,6 +225,6 @@ def test_a_turn_begins_where_the_speaker_changes() -> None:
         Sentence(12, 14, "A"),
     )
     narration = Narration("n", "aa aa cc bb aa", sentences=sentences)
-    assert [(turn.start, turn.speaker) for turn in turns_of(narration)] == [
+    assert [(turn.start, turn.speaker) for turn in speaker_turns(narration)] == [
         (0, "A"), (9, "B"), (12, "A"),
     ]  # fmt: skip
