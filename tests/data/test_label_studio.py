@@ -490,7 +490,7 @@ def label_studio_python() -> Path:
     return python
 
 
-@pytest.mark.parametrize("pictured", [True, False])
+@pytest.mark.parametrize("imaged", [True, False])
 def test_label_studio_takes_what_is_exported(
     label_studio_python: Path, tmp_path: Path, imaged: bool
 ) -> None:
