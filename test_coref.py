@@ -38,9 +38,8 @@ from metrics.chain_files import (
     write_chains,
     write_gold,
 )
-from metrics.chains import restrict
+from metrics.chains import Chains, restrict
 from metrics.coreference_scores import (
-    Chains,
     CoreferenceScores,
     LinkScores,
     MetricScores,
@@ -191,7 +190,7 @@ def write_and_score(split: ResolvedSplit, resolver: Resolver, options: argparse.
         write_coref_page(options, split, of_page, resolver, scores.pooled)
 
 
-def chains_from(chains: Mapping[str, Chains], shortest: int) -> dict[str, Chains]:
+def chains_from(chains: Mapping[str, Chains[int]], shortest: int) -> dict[str, Chains[int]]:
     """The chains of each document that have as many mentions."""
     return {
         document: [chain for chain in of_document if len(chain) >= shortest]
@@ -201,8 +200,8 @@ def chains_from(chains: Mapping[str, Chains], shortest: int) -> dict[str, Chains
 
 def found_mention_scores(
     narrations: Sequence[Narration],
-    gold: Mapping[str, Chains],
-    system: Mapping[str, Chains],
+    gold: Mapping[str, Chains[int]],
+    system: Mapping[str, Chains[int]],
     language: Language,
 ) -> MentionScoresByKind:
     """How well the mentions of the gold chains are found, by the mentions of the system's."""
@@ -218,7 +217,7 @@ def found_mention_scores(
 
 
 def print_texts(
-    sides: Compared, gold: Mapping[str, Chains], system: Mapping[str, Chains], most: int
+    sides: Compared, gold: Mapping[str, Chains[int]], system: Mapping[str, Chains[int]], most: int
 ) -> None:
     """Print narrations with their chains marked, the gold ones beneath where they are known."""
     shown = sides.narrations[:most]
@@ -270,15 +269,15 @@ def write_coref_page(
     )
 
 
-def conll_of(gold: Chains, system: Chains) -> float:
+def conll_of(gold: Chains[int], system: Chains[int]) -> float:
     """The CoNLL F1 of one narration, from 0 to 1."""
     return score_chains({"": gold}, {"": system}).pooled.conll
 
 
 def print_errors(
     narrations: Sequence[Narration],
-    gold: Mapping[str, Chains],
-    system: Mapping[str, Chains],
+    gold: Mapping[str, Chains[int]],
+    system: Mapping[str, Chains[int]],
     language: Language,
     boxes_known: bool,
     examples: int,
@@ -313,7 +312,7 @@ def write_gold_files(folder: Path, gold: Mapping[str, Sequence[Sequence[str]]]) 
 def write_conll_files(
     folder: Path,
     narrations: Sequence[Narration],
-    sides: Mapping[str, Mapping[str, Chains]],
+    sides: Mapping[str, Mapping[str, Chains[int]]],
     boxes_known: bool,
 ) -> None:
     """Write a CoNLL-2012 file of each side's chains; say what the format cannot hold of them.
@@ -336,8 +335,8 @@ def write_conll_files(
 
 
 def mentions_of_chains(
-    narration: Narration, chains: Chains, boxes_known: bool
-) -> tuple[Narration, Chains]:
+    narration: Narration, chains: Chains[int], boxes_known: bool
+) -> tuple[Narration, Chains[int]]:
     """A narration with no mentions but those of its chains, and the chains over these.
 
     Args:
@@ -366,7 +365,7 @@ def conll_losses(
     }
 
 
-def report_strangers(folder: Path, written: Mapping[str, Chains]) -> None:
+def report_strangers(folder: Path, written: Mapping[str, Chains[int]]) -> None:
     """Say what scorch would get wrong about a folder of chain files."""
     strangers = {path.stem for path in folder.glob("*.json")} - set(written)
     if strangers:
@@ -383,8 +382,8 @@ def report_strangers(folder: Path, written: Mapping[str, Chains]) -> None:
 
 
 def rule_scores(
-    gold: Mapping[str, Chains],
-    system: Mapping[str, Chains],
+    gold: Mapping[str, Chains[int]],
+    system: Mapping[str, Chains[int]],
     phrases: Mapping[str, Sequence[str]],
     shortest: int,
     language: Language,
@@ -409,8 +408,8 @@ def rule_scores(
 
 
 def link_scores_by_kind(
-    gold: Mapping[str, Chains],
-    system: Mapping[str, Chains],
+    gold: Mapping[str, Chains[int]],
+    system: Mapping[str, Chains[int]],
     narrations: Sequence[Narration],
     boxes_known: bool,
     language: Language,
@@ -432,7 +431,7 @@ def link_scores_by_kind(
 def pronoun_scores(
     split: ResolvedSplit,
     narrations: Sequence[Narration],
-    system: Mapping[str, Chains],
+    system: Mapping[str, Chains[int]],
     boxes_known: bool,
     skip_bad_records: bool,
 ) -> PronounScores | None:

@@ -19,8 +19,8 @@ import scorch.scores
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from metrics.chains import chains_from_labels
-from metrics.coreference_scores import Chains, score_chains
+from metrics.chains import Chains, chains_from_labels
+from metrics.coreference_scores import score_chains
 from utils.distributed.command import run_command
 from utils.files import write_text
 from utils.options import whole_number_from
@@ -59,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_text(options.json, json.dumps(figures, indent=2) + "\n")
 
 
-def make_chains(documents: int, mentions: int) -> tuple[dict[str, Chains], dict[str, Chains]]:
+def make_chains(
+    documents: int, mentions: int
+) -> tuple[dict[str, list[list[int]]], dict[str, list[list[int]]]]:
     """Gold chains, and system chains that have a fifth of the mentions elsewhere."""
     random = np.random.default_rng(0)
     gold, system = {}, {}
@@ -72,7 +74,7 @@ def make_chains(documents: int, mentions: int) -> tuple[dict[str, Chains], dict[
     return gold, system
 
 
-def score_with_scorch(gold: Chains, system: Chains) -> None:
+def score_with_scorch(gold: Chains[int], system: Chains[int]) -> None:
     """All scores that scorch has, of one document."""
     clusters = [set(chain) for chain in gold], [set(chain) for chain in system]
     for name in _SCORCH_SCORES:

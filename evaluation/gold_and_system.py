@@ -14,12 +14,11 @@ from inference.resolution import Resolution
 from inference.split_predictions import ResolvedSplit
 from metrics.chain_files import mention_names
 from metrics.chains import (
+    Chains,
     chains_from_labels,
     chains_from_similarity,
     restrict,
 )
-from metrics.coreference_scores import Chains
-from metrics.error_analysis.errors import SpanChains
 from metrics.grounding_scores import GroundedMention
 from utils.text.spans import Span
 
@@ -43,10 +42,10 @@ class Compared:
     boxes_known: bool
     phrases: Mapping[str, Sequence[str]]
     names: Mapping[str, Sequence[str]]
-    gold: Mapping[str, Chains]
-    system: Mapping[str, Chains]
+    gold: Mapping[str, Chains[int]]
+    system: Mapping[str, Chains[int]]
 
-    def named(self, chains: Mapping[str, Chains]) -> dict[str, list[list[str]]]:
+    def named(self, chains: Mapping[str, Chains[int]]) -> dict[str, list[list[str]]]:
         """Chains with the names of their mentions."""
         return {
             document: [
@@ -86,8 +85,8 @@ def compared(split: ResolvedSplit, threshold: float) -> Compared:
 
 
 def span_chains(
-    narrations: Sequence[Narration], chains: Mapping[str, Chains], boxes_known: bool
-) -> dict[str, SpanChains]:
+    narrations: Sequence[Narration], chains: Mapping[str, Chains[int]], boxes_known: bool
+) -> dict[str, list[list[Span]]]:
     """The chains of narrations over the characters of their counted mentions.
 
     Of mentions with the same characters the first one alone is there.

@@ -19,17 +19,16 @@ from metrics.alignment_scores import (
     Search,
     score_joint,
 )
-from metrics.chains import chains_from_labels, chains_from_similarity
+from metrics.chains import Chains, chains_from_labels, chains_from_similarity
 from utils.vectors import unit_vectors
 
 # Cosines that the least one of a chain and its head is chosen from.
 HEAD_THRESHOLDS = np.round(np.arange(-0.95, 1.0, 0.05), 2)
 
-Chains = Sequence[Sequence[int]]
-ChainFinder = Callable[[Resolution], Chains]
+ChainFinder = Callable[[Resolution], Chains[int]]
 
 
-def gold_chains_of(resolution: Resolution) -> Chains:
+def gold_chains_of(resolution: Resolution) -> Chains[int]:
     """The gold chains of what was resolved."""
     return chains_from_labels([mention.chain for mention in resolution.mentions])
 
@@ -44,7 +43,7 @@ def with_heads(resolutions: Sequence[Resolution]) -> list[Resolution]:
     return [r for r in resolutions if r.narration.image_id is not None]
 
 
-def each_alone(resolution: Resolution) -> Chains:
+def each_alone(resolution: Resolution) -> Chains[int]:
     """Every mention for itself: it is then compared by its own vector."""
     return [[index] for index in range(len(resolution.mentions))]
 
@@ -85,7 +84,7 @@ def searches_in_split(
         first += len(of_one)
 
 
-def head_scores(resolution: Resolution, chains: Chains, heads: np.ndarray) -> np.ndarray:
+def head_scores(resolution: Resolution, chains: Chains[int], heads: np.ndarray) -> np.ndarray:
     """How well heads fit each mention: cosines, of the mean of its chain.
 
     Args:

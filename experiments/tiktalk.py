@@ -32,8 +32,8 @@ from data.narration import Narration
 from data.readers import read_narrations
 from evaluation.gold_and_system import gold_chains
 from metrics.baselines import RULES
-from metrics.chains import chains_from_labels
-from metrics.coreference_scores import Chains, score_chains
+from metrics.chains import Chains, chains_from_labels
+from metrics.coreference_scores import score_chains
 from tools import pretrain_encoder
 from utils.config import COREFERENCE_HEADS
 from utils.distributed.command import run_command
@@ -200,7 +200,7 @@ def baselines(narrations: Sequence[Narration]) -> Iterator[tuple[str, Scores]]:
     gold = gold_chains(narrations, boxes_known=False)
     phrases = {n.id: [mention.phrase for mention in n.mentions] for n in narrations}
 
-    def scored(system: Mapping[str, Chains]) -> Scores:
+    def scored(system: Mapping[str, Chains[int]]) -> Scores:
         return percent(score_chains(gold, system).pooled.to_json())
 
     for name, rule in RULES.items():

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from metrics.chains import chains_from_links
+from metrics.chains import Chains, chains_from_links
 from utils.errors import InputError
 from utils.files import write_text
 from utils.json_files import read_json, without_repeated_keys
@@ -125,7 +125,7 @@ def ids_scorch_confuses(documents: Collection[str]) -> list[str]:
     ]
 
 
-def write_chains(folder: Path, document: str, chains: Sequence[Sequence[str]]) -> Path:
+def write_chains(folder: Path, document: str, chains: Chains[str]) -> Path:
     """Write the chain file of a document; a file that is there already is replaced.
 
     The file appears whole or not at all.
@@ -151,7 +151,7 @@ def write_chains(folder: Path, document: str, chains: Sequence[Sequence[str]]) -
     return path
 
 
-def write_gold(folder: Path, document: str, chains: Sequence[Sequence[str]]) -> GoldFile:
+def write_gold(folder: Path, document: str, chains: Chains[str]) -> GoldFile:
     """Write the gold chains of a document, or compare them with the file that is there already.
 
     Arguments and errors are those of `write_chains`; an existing file is never changed.
@@ -199,9 +199,7 @@ def read_chain_folder(folder: Path) -> dict[str, list[list[str]]]:
     return {path.name.removesuffix(_SUFFIX): read_chain_file(path) for path in paths}
 
 
-def _compare(
-    path: Path, theirs: Sequence[Sequence[str]], ours: Sequence[Sequence[str]]
-) -> GoldFile:
+def _compare(path: Path, theirs: Chains[str], ours: Chains[str]) -> GoldFile:
     """What differs between the chains of a file and ours, whatever the order."""
     their_chain = {mention: set(chain) for chain in theirs for mention in chain}
     our_chain = {mention: set(chain) for chain in ours for mention in chain}

@@ -7,13 +7,19 @@ nothing is a chain of its own. Chains are ordered by their first mention, mentio
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from utils.errors import InputError
+
+Mention = TypeVar("Mention", bound=Hashable)
+
+# The chains of one document; a mention is whatever it is known by: its index, its span, its name.
+Chains = Sequence[Sequence[Mention]]
 
 
 def chains_from_similarity(similarity: np.ndarray, threshold: float) -> list[list[int]]:
@@ -78,7 +84,7 @@ def chains_from_labels(labels: Sequence[Hashable | None]) -> list[list[int]]:
     return chains
 
 
-def restrict(chains: Sequence[Collection[int]], kept: Sequence[int]) -> list[list[int]]:
+def restrict(chains: Chains[int], kept: Sequence[int]) -> list[list[int]]:
     """The chains over some of the mentions, which are counted anew from 0.
 
     Args:

@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-Chains = Sequence[Sequence[Hashable]]
+from metrics.chains import Chains
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class _Overlaps:
         return np.bincount(self.gold_documents[self.rows], values, self.documents)
 
 
-def _tabulate(pairs: Sequence[tuple[Chains, Chains]]) -> _Overlaps:
+def _tabulate(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> _Overlaps:
     gold_chains = [(i, chain) for i, (gold, _) in enumerate(pairs) for chain in gold]
     system_chains = [(i, chain) for i, (_, system) in enumerate(pairs) for chain in system]
     row_of = {
@@ -95,7 +95,7 @@ def _tabulate(pairs: Sequence[tuple[Chains, Chains]]) -> _Overlaps:
     )
 
 
-def count_documents(pairs: Sequence[tuple[Chains, Chains]]) -> DocumentCounts:
+def count_documents(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> DocumentCounts:
     """Count what the scores of documents are ratios of.
 
     Args:

@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from metrics.coreference_counts import Chains, count_documents
+from metrics.chains import Chains
+from metrics.coreference_counts import count_documents
 from utils.errors import InputError
 
 _TITLES = {
@@ -107,8 +108,8 @@ class CoreferenceScores:
 
 
 def score_chains(
-    gold: Mapping[str, Chains],
-    system: Mapping[str, Chains],
+    gold: Mapping[str, Chains[Hashable]],
+    system: Mapping[str, Chains[Hashable]],
     *,
     also_without_singletons: bool = False,
 ) -> CoreferenceScores:
@@ -167,8 +168,8 @@ class LinkScores:
 
 
 def link_scores(
-    gold: Mapping[str, Chains],
-    system: Mapping[str, Chains],
+    gold: Mapping[str, Chains[Hashable]],
+    system: Mapping[str, Chains[Hashable]],
     mentions: Mapping[str, Collection[Hashable]],
 ) -> LinkScores:
     """Score the links of some mentions, such as the pronouns, pooled over documents.
@@ -233,7 +234,9 @@ def _format_block(title: str, pooled: MetricScores, scorch: MetricScores) -> str
     return "\n".join(lines)
 
 
-def _paired_documents(gold: Mapping[str, Chains], system: Mapping[str, Chains]) -> list[str]:
+def _paired_documents(
+    gold: Mapping[str, Chains[Hashable]], system: Mapping[str, Chains[Hashable]]
+) -> list[str]:
     """The documents of both sides, which must be the same."""
     missing = {"gold": system.keys() - gold.keys(), "system": gold.keys() - system.keys()}
     if any(missing.values()):
@@ -250,7 +253,7 @@ def _listed(names: Collection[str], shown: int = 5) -> str:
     return f"{len(names)} ({', '.join(map(repr, sorted(names)[:shown]))}{more})"
 
 
-def _chain_of_mention(chains: Chains, place: str) -> dict[Hashable, int]:
+def _chain_of_mention(chains: Chains[Hashable], place: str) -> dict[Hashable, int]:
     """The index of the chain that each mention is in."""
     chain_of: dict[Hashable, int] = {}
     for index, chain in enumerate(chains):
@@ -264,24 +267,24 @@ def _chain_of_mention(chains: Chains, place: str) -> dict[Hashable, int]:
     return chain_of
 
 
-def _without_singletons(chains: Chains) -> Chains:
+def _without_singletons(chains: Chains[Hashable]) -> Chains[Hashable]:
     return [chain for chain in chains if len(chain) > 1]
 
 
-def _with_system_mentions(gold: Chains, system: Chains) -> Chains:
+def _with_system_mentions(gold: Chains[Hashable], system: Chains[Hashable]) -> Chains[Hashable]:
     """The gold chains and a singleton for every mention that only the system has."""
     known = {mention for chain in gold for mention in chain}
     return [*gold, *([mention] for chain in system for mention in chain if mention not in known)]
 
 
-def _pooled(pairs: Sequence[tuple[Chains, Chains]]) -> MetricScores:
+def _pooled(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> MetricScores:
     counts = count_documents(pairs)
     ratios = {name: _ratios(rows.sum(axis=0)) for name, rows in counts.fractions.items()}
     ratios["blanc"] = _blanc_ratios(counts.links.sum(axis=0), without_links=0.0)
     return _as_scores(ratios)
 
 
-def _scorch(pairs: Sequence[tuple[Chains, Chains]]) -> MetricScores:
+def _scorch(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> MetricScores:
     counts = count_documents(
         [(_with_system_mentions(gold, system), system) for gold, system in pairs]
     )

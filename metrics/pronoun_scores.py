@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from metrics.chains import Chains
 from metrics.coreference_scores import LinkScores
 from utils.text.pronouns import AnnotatedPronoun
 from utils.text.spans import Span
@@ -59,7 +60,7 @@ class PronounScores:
 def score_pronouns(
     pronouns: Mapping[str, Sequence[AnnotatedPronoun]],
     texts: Mapping[str, str],
-    chains: Mapping[str, Sequence[Sequence[Span]]],
+    chains: Mapping[str, Chains[Span]],
 ) -> PronounScores:
     """Score the resolution of annotated pronouns.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -19,9 +19,9 @@ from metrics.chain_files import (
     read_chain_file,
     read_chain_folder,
 )
+from metrics.chains import Chains
 from metrics.conll_files import read_conll
 from metrics.coreference_scores import (
-    Chains,
     format_scores,
     score_chains,
 )
@@ -63,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _read_pair(gold: Path, system: Path) -> tuple[Mapping[str, Chains], Mapping[str, Chains]]:
+def _read_pair(
+    gold: Path, system: Path
+) -> tuple[Mapping[str, Chains[Hashable]], Mapping[str, Chains[Hashable]]]:
     """The chains of both sides by document.
 
     Raises:

@@ -39,15 +39,14 @@ A pronoun is a mention whose head word is one; the language tells both.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from metrics.chains import Chains
 from metrics.coreference_scores import ChainsError
 from utils.text.languages import ENGLISH, Language
 from utils.text.spans import Span
-
-SpanChains = Sequence[Collection[Span]]
 
 _LINK_KINDS = ("pronouns", "same head word", "other words")
 _MENTION_KINDS = ("pronouns", "nouns")
@@ -146,8 +145,8 @@ class Errors:
 
 def find_errors(
     texts: Mapping[str, str],
-    gold: Mapping[str, SpanChains],
-    system: Mapping[str, SpanChains],
+    gold: Mapping[str, Chains[Span]],
+    system: Mapping[str, Chains[Span]],
     language: Language = ENGLISH,
 ) -> Errors:
     """Find and sort what is wrong with a system's chains.
@@ -178,7 +177,7 @@ class _Finder:
     """
 
     def __init__(
-        self, document: str, text: str, gold: SpanChains, system: SpanChains, language: Language
+        self, document: str, text: str, gold: Chains[Span], system: Chains[Span], language: Language
     ) -> None:
         self.errors: list[Error] = []
         self.totals: Counter[tuple[str, str]] = Counter()
@@ -196,7 +195,7 @@ class _Finder:
         self._find_chains("split_chains", "missed_chains", gold, system_of)
         self._find_chains("merged_chains", "extra_chains", system, gold_of)
 
-    def _chain_of(self, chains: Sequence[Sequence[Span]], side: str) -> dict[Span, int]:
+    def _chain_of(self, chains: Chains[Span], side: str) -> dict[Span, int]:
         """The index of the chain that each mention is in, in text order of the mentions."""
         chain_of = sorted((span, index) for index, chain in enumerate(chains) for span in chain)
         if len(dict(chain_of)) < len(chain_of):
@@ -210,9 +209,7 @@ class _Finder:
     def _add(self, sort: str, kind: str, spans: Sequence[Span], undetected: bool = False) -> None:
         self.errors.append(Error(self._document, sort, kind, tuple(spans), undetected))
 
-    def _find_links(
-        self, sort: str, chains: Sequence[Sequence[Span]], other_of: Mapping[Span, int]
-    ) -> None:
+    def _find_links(self, sort: str, chains: Chains[Span], other_of: Mapping[Span, int]) -> None:
         for chain in chains:
             reached: set[int] = set()  # the other side's chains of the antecedents
             for place, anaphor in enumerate(chain):
@@ -275,7 +272,7 @@ class _Finder:
         self,
         broken: str,
         lost: str,
-        chains: Sequence[Sequence[Span]],
+        chains: Chains[Span],
         other_of: Mapping[Span, int],
     ) -> None:
         """The chains that are in several parts on the other side, and those that are in none."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from metrics.chains import Chains
 from metrics.error_analysis.errors import (
     LINK_SORTS,
     SORTS,
     WRONG_BOXES,
     Error,
     Errors,
-    SpanChains,
 )
 from metrics.error_analysis.marked_text import (
     labelled_lines,
@@ -65,8 +65,8 @@ def _row(errors: Errors, sort: str, kind: str, undetected: bool) -> str:
 def format_examples(
     errors: Errors,
     texts: Mapping[str, str],
-    gold: Mapping[str, SpanChains],
-    system: Mapping[str, SpanChains],
+    gold: Mapping[str, Chains[Span]],
+    system: Mapping[str, Chains[Span]],
     *,
     examples: int,
     colour: bool,
@@ -93,7 +93,7 @@ def format_examples(
     return "\n\n".join(blocks)
 
 
-def format_text(text: str, system: SpanChains, gold: SpanChains | None, *, colour: bool) -> str:
+def format_text(text: str, system: Chains[Span], gold: Chains[Span] | None, *, colour: bool) -> str:
     """A text with the predicted chains marked, and beneath with the gold ones where known.
 
     A gold chain has the number of the predicted one that it has most in common with.
@@ -111,7 +111,9 @@ def _spread(errors: Sequence[Error], most: int) -> list[Error]:
     return [errors[(2 * index + 1) * len(errors) // (2 * shown)] for index in range(shown)]
 
 
-def _example(error: Error, text: str, gold: SpanChains, system: SpanChains, colour: bool) -> str:
+def _example(
+    error: Error, text: str, gold: Chains[Span], system: Chains[Span], colour: bool
+) -> str:
     """What is wrong, and the text around with the chains that it is about, on both sides."""
     predicted = numbered(system)
     sides = {"predicted": predicted, "gold": numbered_alike(gold, predicted)}

@@ -13,10 +13,9 @@ import scorch.scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics.chains import chains_from_labels
+from metrics.chains import Chains, chains_from_labels
 from metrics.conll_files import read_conll
 from metrics.coreference_scores import (
-    Chains,
     ChainsError,
     Score,
     format_scores,
@@ -43,7 +42,9 @@ same_mentions = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), max_si
 )
 
 
-def gold_and_system(documents: Sequence[tuple[Chains, Chains]]) -> tuple[dict, dict]:
+def gold_and_system(
+    documents: Sequence[tuple[Chains[Hashable], Chains[Hashable]]],
+) -> tuple[dict, dict]:
     """Documents named by their position, as two mappings."""
     gold = {str(index): chains for index, (chains, _) in enumerate(documents)}
     return gold, {str(index): chains for index, (_, chains) in enumerate(documents)}
@@ -53,7 +54,7 @@ def as_tuple(score: Score) -> tuple[float, float, float]:
     return score.recall, score.precision, score.f1
 
 
-def random_documents(count: int, mentions: int, seed: int) -> list[tuple[Chains, Chains]]:
+def random_documents(count: int, mentions: int, seed: int) -> list[tuple[Chains[int], Chains[int]]]:
     """Gold and system chains of some documents, every mention on both sides."""
     generator = np.random.default_rng(seed)
     sides = generator.integers(1, mentions, (count, 2, mentions)).tolist()
@@ -75,7 +76,7 @@ def test_a_perfect_system_scores_100() -> None:
 def test_the_order_of_documents_chains_and_mentions_does_not_matter(documents, random) -> None:
     gold, system = gold_and_system(documents)
 
-    def shuffled(side: dict[str, Chains]) -> dict[str, Chains]:
+    def shuffled(side: dict[str, Chains[int]]) -> dict[str, Chains[int]]:
         names = random.sample(list(side), len(side))
         chains = {name: random.sample(side[name], len(side[name])) for name in names}
         return {
@@ -190,7 +191,7 @@ def test_pooled_scores_are_their_definitions(documents) -> None:
         assert getattr(scores, metric).precision == pytest.approx(fraction(*precision))
 
 
-def links(chains: Chains) -> tuple[set, set]:
+def links(chains: Chains[int]) -> tuple[set, set]:
     """The pairs of mentions in one chain, and those in different ones."""
     chain_of = {mention: index for index, chain in enumerate(chains) for mention in chain}
     pairs = set(combinations(sorted(chain_of), 2))

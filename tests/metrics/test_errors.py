@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metrics.chains import Chains
 from metrics.coreference_scores import ChainsError, score_chains
 from metrics.error_analysis.errors import (
     LINK_SORTS,
     SORTS,
     Error,
     Errors,
-    SpanChains,
     find_errors,
 )
 from metrics.error_analysis.report import (
@@ -57,7 +57,7 @@ _same_mentions = st.dictionaries(
 )
 
 
-def sides(labels: dict[tuple[int, int], tuple[int, int]]) -> tuple[SpanChains, SpanChains]:
+def sides(labels: dict[tuple[int, int], tuple[int, int]]) -> tuple[Chains[Span], Chains[Span]]:
     """Gold and system chains of labelled stretches, (first word, words)."""
     chains: list[dict[int, list[Span]]] = [{}, {}]
     for (first, count), of_sides in labels.items():
@@ -73,7 +73,7 @@ documents = _mentions.map(sides)
 documents_with_the_same_mentions = _same_mentions.map(sides)
 
 
-def errors_of(system: SpanChains, gold: SpanChains = GOLD) -> Errors:
+def errors_of(system: Chains[Span], gold: Chains[Span] = GOLD) -> Errors:
     return find_errors({"d": TEXT}, {"d": gold}, {"d": system})
 
 
@@ -124,7 +124,7 @@ def test_singletons_make_recall_errors_alone_and_one_chain_precision_errors(docu
 @settings(max_examples=60, deadline=None)
 @given(documents, st.randoms(use_true_random=False))
 def test_the_order_of_chains_and_mentions_does_not_matter(document, random) -> None:
-    def shuffled(chains: SpanChains) -> SpanChains:
+    def shuffled(chains: Chains[Span]) -> Chains[Span]:
         return [random.sample(list(c), len(c)) for c in random.sample(list(chains), len(chains))]
 
     gold, system = document
@@ -295,7 +295,7 @@ def test_the_table_has_shares_and_leaves_out_what_says_nothing() -> None:
     assert ["missed", "links", "6", "3", "50.0", "%", "3"] in rows(undetected)
 
 
-def examples(system: SpanChains, most: int = 5, gold: SpanChains = GOLD) -> str:
+def examples(system: Chains[Span], most: int = 5, gold: Chains[Span] = GOLD) -> str:
     values = {"d": TEXT}, {"d": gold}, {"d": system}
     return format_examples(find_errors(*values), *values, examples=most, colour=False)
 
