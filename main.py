@@ -79,6 +79,7 @@ from utils.distributed.ranks import (
 from utils.errors import InputError
 from utils.options import add_data_options, whole_number_from
 from utils.text.languages import read_language
+from utils.thresholds import Thresholds
 
 # The probability above which a stretch of a text is a mention, where nothing is held out.
 MENTION_THRESHOLD = 0.5
@@ -366,13 +367,12 @@ def train(
     log = files.open_log(run.epoch) if is_main() else None
     for epoch in run.epochs():
         means = run.train_epoch()
-        evaluation = Evaluation(
-            default_threshold(config),
-            {},
-            mention_threshold=MENTION_THRESHOLD if config.mention_detection else None,
-        )
+        mention_threshold = MENTION_THRESHOLD if config.mention_detection else None
+        evaluation = Evaluation(Thresholds(default_threshold(config), mention_threshold), {})
         if data.held_out.narrations:
-            resolver = Resolver(learner.averaged, word_pieces, config, evaluation.threshold, device)
+            resolver = Resolver(
+                learner.averaged, word_pieces, config, evaluation.thresholds, device
+            )
             evaluation = evaluate(
                 resolver,
                 data.held_out.narrations,
@@ -396,11 +396,9 @@ def train(
                 word_pieces=word_pieces.to_json(),
                 model_state=learner.averaged.state_dict(),
                 epoch=epoch,
-                threshold=evaluation.threshold,
+                thresholds=evaluation.thresholds,
                 scores=evaluation.scores,
-                mention_threshold=evaluation.mention_threshold,
                 regions_made_of=data.regions_made_of,
-                head_threshold=evaluation.head_threshold,
             )
         )
     if log is not None:
@@ -450,7 +448,9 @@ def report_epoch(
     """One line for the reader, and the same values for TensorBoard."""
     losses = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
     scores = "  ".join(f"{name} {value:.1f}" for name, value in evaluation.scores.items())
-    held_out = f"  | held out: {scores}  threshold {evaluation.threshold:.2f}" if scores else ""
+    held_out = (
+        f"  | held out: {scores}  threshold {evaluation.thresholds.link:.2f}" if scores else ""
+    )
     of_labels = "  ".join(f"{name} {value:.1f}" for name, value in quality.items())
     pseudo = f"  | pseudo-labels: {of_labels}" if quality else ""
     print(f"epoch {epoch}  {losses}{held_out}{pseudo}", flush=True)
@@ -461,7 +461,7 @@ def report_epoch(
     for name, value in quality.items():
         log.add_scalar(f"pseudo_labels/{name}", value, epoch)
     if evaluation.scores:
-        log.add_scalar("held_out/threshold", evaluation.threshold, epoch)
+        log.add_scalar("held_out/threshold", evaluation.thresholds.link, epoch)
 
 
 if __name__ == "__main__":

@@ -78,11 +78,11 @@ def write_and_score(split: ResolvedSplit, resolver: Resolver, options: argparse.
     if not resolutions:
         raise InputError(f"{split.name} has no heads: prepare.py heads makes them")
     by_chain = resolver.config.alignment == "chain"
-    chains_of = predicted_chains(resolver.threshold)
+    chains_of = predicted_chains(resolver.thresholds.link)
     scores: dict[str, Any] = {}
     if split.mentions == "gold":
         scores["retrieval"] = retrieval(resolutions, chains_of, by_chain=by_chain)
-    if resolver.head_threshold is None:
+    if resolver.thresholds.head is None:
         print(
             f"\nno joint score: {options.save_name} was trained with --held-out 0, so it is not "
             "known above which cosine a chain has a head"
@@ -105,9 +105,9 @@ def joint(
     """
     system = headed_chains(
         resolutions,
-        predicted_chains(resolver.threshold),
+        predicted_chains(resolver.thresholds.link),
         by_chain=resolver.config.alignment == "chain",
-        threshold=resolver.head_threshold,
+        threshold=resolver.thresholds.head,
     )
     path = options.output / "heads" / f"{split.folder}.json"
     write_text(path, json.dumps(describe(resolutions, system), indent=1, ensure_ascii=False) + "\n")
@@ -117,7 +117,7 @@ def joint(
     found = score_joint(gold, system)
     print(
         f"\nchains with exactly their mentions and their head, {split.mentions} mentions; a head "
-        f"above a cosine of {resolver.head_threshold:.2f}\n"
+        f"above a cosine of {resolver.thresholds.head:.2f}\n"
     )
     print(format_joint(found))
     if options.page is not None:

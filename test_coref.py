@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def write_and_score(split: ResolvedSplit, resolver: Resolver, options: argparse.Namespace) -> None:
     """Write the chain files of a resolved split, and print and write their scores."""
-    threshold = resolver.threshold
+    threshold = resolver.thresholds.link
     sides = compared(split, threshold)
     phrases, boxes_known = sides.phrases, sides.boxes_known
     shortest = 2 if options.singletons == "drop" else 1

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         if not (resolver.config.grounding or resolver.config.use_traces):
             print(f"warning: {options.save_name} was trained without --grounding and --traces")
-        write_and_score(split, resolver.threshold, options)
+        write_and_score(split, resolver.thresholds.link, options)
 
 
 def write_and_score(split: ResolvedSplit, threshold: float, options: argparse.Namespace) -> None:

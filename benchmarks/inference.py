@@ -25,6 +25,7 @@ from benchmarks.shapes import GeneratedData, as_released, published_config, publ
 from inference.resolver import Resolver
 from utils.batch import Batch
 from utils.distributed.command import run_command
+from utils.thresholds import Thresholds
 
 _BATCHES = 8
 _LEAST_NARRATIONS = 64
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     batches = max(_BATCHES, math.ceil(_LEAST_NARRATIONS / options.batch))
     count = batches * options.batch
     data = GeneratedData(count)
-    resolver = Resolver(model, data.encoding.tokenizer, config, 0.8, device, precision)
+    resolver = Resolver(model, data.encoding.tokenizer, config, Thresholds(0.8), device, precision)
 
     def resolve() -> None:
         for _ in resolver.resolve(data.narrations, data, batch=options.batch):

@@ -39,6 +39,7 @@ from utils.distributed.ranks import (
     interleave,
     share_of,
 )
+from utils.thresholds import Thresholds
 
 # Similarities that the threshold is chosen from.
 THRESHOLDS = np.round(np.arange(-0.9, 1.0, 0.05), 2)
@@ -46,24 +47,18 @@ THRESHOLDS = np.round(np.arange(-0.9, 1.0, 0.05), 2)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of held-out narrations, and the threshold that they come with.
+    """Scores of held-out narrations, and the thresholds that they come with.
 
     Attributes:
-        threshold: the similarity above which two mentions are linked.
+        thresholds: those with the best scores.
         scores: in percent, by name.
         floor: the CoNLL F1, in percent, that is reached without a model: by every mention alone or
             all in one chain, whichever is better.
-        mention_threshold: the probability above which a stretch of a text is a mention; None where
-            the model finds none.
-        head_threshold: the cosine above which a chain is shown by its region; None where the model
-            aligns nothing.
     """
 
-    threshold: float
+    thresholds: Thresholds
     scores: Mapping[str, float]
     floor: float = 0.0
-    mention_threshold: float | None = None
-    head_threshold: float | None = None
 
 
 def evaluate(
@@ -97,7 +92,7 @@ def evaluate(
             found = dataclasses.replace(
                 found,
                 scores={**found.scores, "mentions": 100 * mentions.f1},
-                mention_threshold=threshold,
+                thresholds=dataclasses.replace(found.thresholds, mention=threshold),
             )
     return broadcast_object(found)
 
@@ -125,7 +120,7 @@ def _score_held_out(
         {document: chains_from_labels([0] * count) for document, count in counts.items()},
     )
     floor = max(score_chains(gold, system).pooled.conll for system in trivial)
-    return Evaluation(threshold, scores, 100 * floor)
+    return Evaluation(Thresholds(threshold), scores, 100 * floor)
 
 
 def _with_alignment(
@@ -137,7 +132,7 @@ def _with_alignment(
     resolutions = with_heads(resolutions)
     if not resolutions:
         return found
-    chains_of = predicted_chains(found.threshold)
+    chains_of = predicted_chains(found.thresholds.link)
     compared = gold_chains_of if by_chain else each_alone
     recall = score_retrieval(searches_in_dialogues(resolutions, compared)).overall
     threshold = choose_head_threshold(resolutions, chains_of, by_chain=by_chain)
@@ -146,7 +141,11 @@ def _with_alignment(
     scores = {"joint": 100 * score_joint(gold, system).overall.f1}
     if recall is not None:
         scores["heads"] = 100 * recall.found[0]
-    return dataclasses.replace(found, scores={**found.scores, **scores}, head_threshold=threshold)
+    return dataclasses.replace(
+        found,
+        scores={**found.scores, **scores},
+        thresholds=dataclasses.replace(found.thresholds, head=threshold),
+    )
 
 
 def choose_threshold(resolutions: Sequence[Resolution], *, boxes_known: bool) -> float:

@@ -44,12 +44,15 @@ from utils.device import choose_device
 from utils.errors import InputError
 from utils.printable import shown
 from utils.text.spans import Span
+from utils.thresholds import Thresholds
 
 # From images in RGB to the regions of each.
 RegionFinder = Callable[[Sequence[Image.Image]], list[Regions]]
 
 # A file, an image, or what a detector found in one.
 ImageInput = Path | str | Image.Image | Regions
+
+_FINDS_NO_MENTIONS = "the model was not trained to find mentions (--detect-mentions)"
 
 
 class Resolver:
@@ -59,13 +62,9 @@ class Resolver:
         model: on the device that it is to run on.
         word_pieces: the text encoder's tokenizer.
         config: of the run that trained it.
-        threshold: the similarity above which two mentions are linked.
+        thresholds: above which mentions are linked, found, and shown by a region.
         device: the model's.
         precision: of the model's matrix products.
-        mention_threshold: the probability above which a stretch of a text is a mention; None where
-            it is not known, or the model finds no mentions.
-        head_threshold: the cosine above which a chain is shown by its region; None where it is not
-            known, or the model aligns nothing.
         region_extractor: finds the regions of images; None where all that are given have theirs.
         regions_made_of: what made the regions that the model was trained on, where that is known.
     """
@@ -75,22 +74,18 @@ class Resolver:
         model: CoreferenceModel,
         word_pieces: WordPieces,
         config: Config,
-        threshold: float,
+        thresholds: Thresholds,
         device: torch.device,
         precision: torch.dtype = torch.float32,
-        mention_threshold: float | None = None,
-        head_threshold: float | None = None,
         region_extractor: RegionFinder | None = None,
         regions_made_of: Mapping[str, object] | None = None,
     ) -> None:
         self.model = model
         self.word_pieces = word_pieces
         self.config = config
-        self.threshold = threshold
+        self.thresholds = thresholds
         self.device = device
         self.precision = precision
-        self.mention_threshold = mention_threshold
-        self.head_threshold = head_threshold
         self.region_extractor = region_extractor
         self.regions_made_of = regions_made_of
 
@@ -131,11 +126,9 @@ class Resolver:
             model.to(device),
             word_pieces,
             checkpoint.config,
-            checkpoint.threshold,
+            checkpoint.thresholds,
             device,
             precision,
-            checkpoint.mention_threshold,
-            checkpoint.head_threshold,
             region_extractor,
             checkpoint.regions_made_of,
         )
@@ -253,9 +246,12 @@ class Resolver:
 
         Options and errors are those of `score_mentions`; `resolve` takes what is returned.
         """
+        threshold = self.thresholds.mention
+        if threshold is None:
+            raise InputError(_FINDS_NO_MENTIONS)
         scored = self.score_mentions(narrations, **options)
         return [
-            with_spans(narration, spans_above(of_narration, self.mention_threshold))
+            with_spans(narration, spans_above(of_narration, threshold))
             for narration, of_narration in zip(narrations, scored, strict=True)
         ]
 
@@ -284,7 +280,7 @@ class Resolver:
                 there are none, or the other way round.
         """
         if not self.config.mention_detection:
-            raise InputError("the model was not trained to find mentions (--detect-mentions)")
+            raise InputError(_FINDS_NO_MENTIONS)
         self._check_word_vectors(word_vectors)
         dataset = NarrationDataset(
             [replace(narration, mentions=()) for narration in narrations],
@@ -445,7 +441,7 @@ class Resolver:
         return Resolution(
             narration=narration,
             similarity=full,
-            threshold=self.threshold,
+            threshold=self.thresholds.link,
             boxes_xyxy=all_boxes,
             box_scores=all_scores,
             regions_xyxy=regions_xyxy,

@@ -242,7 +242,7 @@ def test_published_options_train(folder: Path, options: list[str]) -> None:
     )
     assert last.config.use_ema is False
     if "--held-out" in options:
-        assert last.threshold == 0.8 and not last.scores
+        assert last.thresholds.link == 0.8 and not last.scores
 
 
 def test_coref_writes_every_chain_file_once_and_the_scores_of_them(
@@ -482,7 +482,7 @@ def test_pseudo_labels_need_unlabelled_narrations(folder: Path) -> None:
 
 def test_the_unlabelled_part_alone_trains(folder: Path) -> None:
     last = load_checkpoint(train(folder, "--use-ema", name="unlabelled"))
-    assert last.threshold == 0.8 and not last.scores
+    assert last.thresholds.link == 0.8 and not last.scores
 
 
 def test_the_unlabelled_part_may_lie_elsewhere(folder: Path, tmp_path: Path) -> None:

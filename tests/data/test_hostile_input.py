@@ -40,6 +40,7 @@ from utils.checkpointing.checkpoint import (
 from utils.config import read_config_file
 from utils.distributed.command import run_command
 from utils.errors import InputError
+from utils.thresholds import Thresholds
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "models.pt"
     model, config = tiny.tiny_model(), tiny.tiny_config()
     encoder, word_pieces = encoder_config_of(model), tiny.word_pieces().to_json()
-    save_checkpoint(path, Checkpoint(config, encoder, word_pieces, model.state_dict(), 0, 0.5, {}))
+    save_checkpoint(
+        path, Checkpoint(config, encoder, word_pieces, model.state_dict(), 0, Thresholds(0.5), {})
+    )
     return path
 
 

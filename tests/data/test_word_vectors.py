@@ -30,6 +30,7 @@ from tools import train_sense2vec
 from utils.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from utils.config import Config
 from utils.errors import InputError
+from utils.thresholds import Thresholds
 
 SIZE = 4
 # Keys with their counts; the vector of each is its place in the dictionary, from 1.
@@ -228,18 +229,20 @@ def test_a_checkpoint_gives_the_same_output_and_asks_for_its_word_vectors(tmp_pa
         tiny.word_pieces().to_json(),
         model.state_dict(),
         0,
-        0.8,
+        Thresholds(0.8),
         {},
     )
     save_checkpoint(tmp_path / "models.pt", checkpoint)
     device = torch.device("cpu")
     loaded = Resolver.from_checkpoint(tmp_path / "models.pt", device)
-    here = Resolver(model, tiny.word_pieces(), config, 0.8, device)
+    here = Resolver(model, tiny.word_pieces(), config, Thresholds(0.8), device)
     expected = resolved(here, tiny.word_vectors())
     np.testing.assert_allclose(resolved(loaded, tiny.word_vectors()), expected, atol=1e-6)
     with pytest.raises(InputError, match="found none, the model reads some"):
         resolved(loaded, None)
-    without = Resolver(tiny.tiny_model(), tiny.word_pieces(), tiny.tiny_config(), 0.8, device)
+    without = Resolver(
+        tiny.tiny_model(), tiny.word_pieces(), tiny.tiny_config(), Thresholds(0.8), device
+    )
     with pytest.raises(InputError, match="found some, the model reads none"):
         resolved(without, tiny.word_vectors())
 

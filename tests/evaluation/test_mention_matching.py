@@ -128,7 +128,7 @@ def finding(spans: Sequence[tuple[int, int]]) -> Callable:
 
 def test_the_threshold_of_mentions_is_tuned_and_kept(checkpoint: Path) -> None:
     last = load_checkpoint(checkpoint)
-    assert last.config.mention_detection and 0 < last.mention_threshold < 1
+    assert last.config.mention_detection and 0 < last.thresholds.mention < 1
     assert last.scores["mentions"] > 0
 
 
@@ -141,7 +141,7 @@ def test_an_older_checkpoint_has_no_threshold_of_mentions(folder: Path, tmp_path
     for name in ("mention_detection", "max_mention_pieces", "mention_weight"):
         del content["config"][name]
     torch.save(content, tmp_path / "old.pt")
-    assert load_checkpoint(tmp_path / "old.pt").mention_threshold is None
+    assert load_checkpoint(tmp_path / "old.pt").thresholds.mention is None
     with pytest.raises(InputError, match="was not trained to find mentions"):
         run(test_coref, folder, tmp_path / "old.pt", "--mentions", "predicted")
     with pytest.raises(InputError, match="--spacy-model finds nothing with --mentions gold"):

@@ -37,6 +37,7 @@ from training.optimization import make_optimizer
 from utils.batch import Batch
 from utils.errors import InputError
 from utils.text.spans import score_spans
+from utils.thresholds import Thresholds
 
 CPU = torch.device("cpu")
 WIDTH = 8
@@ -64,7 +65,7 @@ def resolver(**values: object) -> Resolver:
     options = {"mention_detection": True, "max_mention_pieces": WIDTH, **values}
     model = tiny.tiny_model(**options)
     return Resolver(
-        model, tiny.word_pieces(), tiny.tiny_config(**options), 0.5, CPU, mention_threshold=0.5
+        model, tiny.word_pieces(), tiny.tiny_config(**options), Thresholds(0.5, mention=0.5), CPU
     )
 
 
@@ -279,6 +280,8 @@ def test_a_long_text_is_searched_in_windows() -> None:
 
 
 def test_a_model_that_finds_no_mentions_says_so() -> None:
-    plain = Resolver(tiny.tiny_model(), tiny.word_pieces(), tiny.tiny_config(), 0.5, CPU)
+    plain = Resolver(
+        tiny.tiny_model(), tiny.word_pieces(), tiny.tiny_config(), Thresholds(0.5), CPU
+    )
     with pytest.raises(InputError, match="--detect-mentions"):
         plain.find_mentions(narrations())

@@ -85,6 +85,7 @@ from tests.visualization import test_curves
 from utils.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from utils.config import make_config, read_config_file
 from utils.text.languages import ENGLISH, read_language
+from utils.thresholds import Thresholds
 from visualization.curves import curves_png, read_curves
 
 _SENTENCE = """# text = Men sing, and he's in the park.
@@ -288,7 +289,9 @@ def _read_config(folder: Path, skip: bool) -> None:
 def _write_checkpoint(folder: Path) -> None:
     model, config = tiny.tiny_model(), tiny.tiny_config()
     encoder, word_pieces = encoder_config_of(model), tiny.word_pieces().to_json()
-    content = Checkpoint(config, encoder, word_pieces, model.state_dict(), 0, 0.8, {"conll": 1.0})
+    content = Checkpoint(
+        config, encoder, word_pieces, model.state_dict(), 0, Thresholds(0.8), {"conll": 1.0}
+    )
     save_checkpoint(folder / "models.pt", content)
 
 

@@ -34,6 +34,7 @@ from utils.batch import Batch
 from utils.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from utils.config import Config
 from utils.text.languages import ENGLISH
+from utils.thresholds import Thresholds
 
 FEATURE_SIZE = 12
 WORD_VECTOR_SIZE = 5
@@ -107,10 +108,8 @@ def resolver(region_extractor: RegionFinder | None = None, **values: object) -> 
         tiny_model(**values),
         word_pieces(),
         tiny_config(**values),
-        threshold=0.5,
+        thresholds=Thresholds(link=0.5, mention=0.05, head=0.0),
         device=torch.device("cpu"),
-        mention_threshold=0.05,
-        head_threshold=0.0,
         region_extractor=region_extractor,
     )
 
@@ -125,10 +124,8 @@ def write_checkpoint(path: Path, resolver: Resolver) -> None:
             resolver.word_pieces.to_json(),
             resolver.model.state_dict(),
             epoch=0,
-            threshold=resolver.threshold,
+            thresholds=resolver.thresholds,
             scores={},
-            mention_threshold=resolver.mention_threshold,
-            head_threshold=resolver.head_threshold,
         ),
     )
 

@@ -38,6 +38,7 @@ from utils.distributed.ranks import (
     wrapped_for_ranks,
 )
 from utils.running_means import Means
+from utils.thresholds import Thresholds
 
 CPU = torch.device("cpu")
 RANKS = 2
@@ -123,15 +124,15 @@ def one_step(**values: object) -> dict[str, Any]:
 def resolved() -> dict[str, Any]:
     """What evaluation and resolving give, on the ranks together."""
     config, training_step = tiny_run()
-    resolver = Resolver(training_step.model, tiny.word_pieces(), config, 0.993, CPU)
+    resolver = Resolver(training_step.model, tiny.word_pieces(), config, Thresholds(0.993), CPU)
     evaluation = evaluate(resolver, narrations(), Store(), boxes_known=True)
     found = resolve_on_all_ranks(resolver, narrations(), Store(), batch=2)
     chains = None if found is None else [(r.narration.id, r.chains) for r in found]
     return {
         "scores": dict(evaluation.scores),
         "floor": evaluation.floor,
-        "mention_threshold": evaluation.mention_threshold,
-        "head_threshold": evaluation.head_threshold,
+        "mention_threshold": evaluation.thresholds.mention,
+        "head_threshold": evaluation.thresholds.head,
         "chains": chains,
     }
 

@@ -110,7 +110,7 @@ def assert_same_end(run: Path, expected: Path) -> None:
     """The same weights, scores and threshold after every epoch, and the same state of the run."""
     for name in ("models_0.pt", "models_1.pt", "models_2.pt", "models_best.pt", "models.pt"):
         found, wanted = load_checkpoint(run / name), load_checkpoint(expected / name)
-        assert (found.epoch, found.threshold) == (wanted.epoch, wanted.threshold)
+        assert (found.epoch, found.thresholds) == (wanted.epoch, wanted.thresholds)
         assert found.scores == wanted.scores
         assert found.model_state.keys() == wanted.model_state.keys()
         for key, weight in wanted.model_state.items():

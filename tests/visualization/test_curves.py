@@ -15,6 +15,7 @@ from main import report_epoch
 from tools import curves as command
 from utils.checkpointing.run_folder import RunFolder
 from utils.errors import InputError
+from utils.thresholds import Thresholds
 from visualization.curves import (
     _COLOURS,
     _STROKES,
@@ -48,7 +49,7 @@ def colour(number: int) -> tuple[int, ...]:
 def test_what_main_reports_is_what_is_read(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     from evaluation.validation import Evaluation
 
-    scores = Evaluation(0.75, {"conll": 61.5, "muc": 50.25})
+    scores = Evaluation(Thresholds(0.75), {"conll": 61.5, "muc": 50.25})
     with RunFolder(tmp_path).open_log(0) as log:
         for epoch in range(3):
             report_epoch(log, epoch, {"coreference": 4.0 - epoch}, scores, {"coverage": 12.5})

@@ -18,6 +18,7 @@ from utils.config import Config, ConfigError, config_from_checkpoint, config_to_
 from utils.errors import InputError
 from utils.files import replaced_when_whole
 from utils.printable import shown
+from utils.thresholds import Thresholds
 
 _FORMAT = "multimodal-coreference-1"
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -48,14 +49,10 @@ class Checkpoint:
         word_pieces: the text encoder's tokenizer, as `WordPieces.to_json` writes it.
         model_state: the weights, those of the averaged model where the run averages.
         epoch: the epoch that it was saved after, counted from 0.
-        threshold: the similarity above which two mentions are linked.
+        thresholds: those that were chosen on the narrations held out.
         scores: held-out scores of that epoch, in percent; empty where nothing was held out.
-        mention_threshold: the probability above which a stretch of the text is a mention; None
-            where the model finds none.
         regions_made_of: what made the regions of the images that were trained on; None where that
             is not known, or there were none.
-        head_threshold: the cosine above which a chain is shown by its region; None where it is not
-            known, or the model aligns nothing.
     """
 
     config: Config
@@ -63,11 +60,9 @@ class Checkpoint:
     word_pieces: str
     model_state: Mapping[str, Tensor]
     epoch: int
-    threshold: float
+    thresholds: Thresholds
     scores: Mapping[str, float]
-    mention_threshold: float | None = None
     regions_made_of: Mapping[str, object] | None = None
-    head_threshold: float | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -79,11 +74,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "word_pieces": checkpoint.word_pieces,
         "model": dict(checkpoint.model_state),
         "epoch": checkpoint.epoch,
-        "threshold": checkpoint.threshold,
+        "threshold": checkpoint.thresholds.link,
         "scores": dict(checkpoint.scores),
-        "mention_threshold": checkpoint.mention_threshold,
+        "mention_threshold": checkpoint.thresholds.mention,
         "regions_made_of": checkpoint.regions_made_of and dict(checkpoint.regions_made_of),
-        "head_threshold": checkpoint.head_threshold,
+        "head_threshold": checkpoint.thresholds.head,
     }
     write_restricted(path, _FORMAT, content)
 
@@ -103,13 +98,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
             word_pieces=content["word_pieces"],
             model_state=content["model"],
             epoch=content["epoch"],
-            threshold=content["threshold"],
+            # A checkpoint of a version before mentions or heads were found has one threshold alone.
+            thresholds=Thresholds(
+                link=content["threshold"],
+                mention=content.get("mention_threshold"),
+                head=content.get("head_threshold"),
+            ),
             scores=content["scores"],
-            # A checkpoint of a version before mentions or heads were found has none.
-            mention_threshold=content.get("mention_threshold"),
-            # As has one of a version before this was kept.
+            # One of a version before this was kept has none.
             regions_made_of=content.get("regions_made_of"),
-            head_threshold=content.get("head_threshold"),
         )
     except (ConfigError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}") from error
