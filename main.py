@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from data.encoding.tokenizer import load_word_pieces
+from data.encoding.tokenizer import load_tokenizer
 from data.encoding.word_vectors import look_up_words
 from data.loading.dataset import (
     JoinedDataset,
@@ -328,8 +328,8 @@ def train(
     files = RunFolder(Path("saved") / options.save_name, options.keep)
     resumed = where_it_stands(files, resume=options.resume)
     # First of all: what cannot be had is said before the data are read.
-    word_pieces = load_word_pieces(config.text_encoder)
-    data = read_training_data(config, word_pieces, skip_bad_records=options.skip_bad_records)
+    tokenizer = load_tokenizer(config.text_encoder)
+    data = read_training_data(config, tokenizer, skip_bad_records=options.skip_bad_records)
     word_vectors = look_up_words(config, config.sense2vec, data.narrations())
     if word_vectors is not None:
         # From here on the configuration, and so every checkpoint, says which vectors these are.
@@ -339,10 +339,10 @@ def train(
             word_vector_checksum=word_vectors.checksum,
         )
     if config.mention_detection:
-        say_unreachable(data, word_pieces, config)
+        say_unreachable(data, tokenizer, config)
     encoded = functools.partial(
         NarrationDataset,
-        word_pieces=word_pieces,
+        tokenizer=tokenizer,
         max_mentions=config.max_mentions,
         word_vectors=word_vectors,
         language=language_of_features(config),
@@ -370,9 +370,7 @@ def train(
         mention_threshold = MENTION_THRESHOLD if config.mention_detection else None
         evaluation = Evaluation(Thresholds(default_threshold(config), mention_threshold), {})
         if data.held_out.narrations:
-            resolver = Resolver(
-                learner.averaged, word_pieces, config, evaluation.thresholds, device
-            )
+            resolver = Resolver(learner.averaged, tokenizer, config, evaluation.thresholds, device)
             evaluation = evaluate(
                 resolver,
                 data.held_out.narrations,
@@ -393,7 +391,7 @@ def train(
             Checkpoint(
                 config=config,
                 encoder_config=encoder_config_of(model),
-                word_pieces=word_pieces.to_json(),
+                tokenizer=tokenizer.to_json(),
                 model_state=learner.averaged.state_dict(),
                 epoch=epoch,
                 thresholds=evaluation.thresholds,

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.loading import memory_gb
 from benchmarks.shapes import FEATURE_SIZE, REGIONS, RELEASED_MENTIONS, GeneratedData
 from data.encoding.text import EncodedText, encode_text
-from data.encoding.tokenizer import WordPieces, load_word_pieces
+from data.encoding.tokenizer import Tokenizer, load_tokenizer
 from data.loading.dataset import (
     Masking,
     NarrationDataset,
@@ -84,9 +84,7 @@ def measure(folder: Path, narrations: int, shards: int) -> dict[str, float]:
         store = make_store(folder, data, narrations, shards)
         return Source(Repeated(data.narrations, narrations), store)
 
-    texts = {
-        n.text: encode_text(n, data.encoding.tokenizer, RELEASED_MENTIONS) for n in data.narrations
-    }
+    texts = {n.text: encode_text(n, data.tokenizer, RELEASED_MENTIONS) for n in data.narrations}
 
     def encode(narration: Narration) -> EncodedText:
         return texts[narration.text]
@@ -152,7 +150,7 @@ def make_store(folder: Path, data: GeneratedData, images: int, shards: int) -> R
 
 def figures_of(folder: Path) -> dict[str, float]:
     """Open what is there; returns what that takes."""
-    word_pieces = load_word_pieces(PACKAGED_ENCODER)
+    tokenizer = load_tokenizer(PACKAGED_ENCODER)
     before = memory_gb(_OWN)
     start = time.perf_counter()
     source = open_prepared(folder, "generated", {}, _unread, _unread)
@@ -163,7 +161,7 @@ def figures_of(folder: Path) -> dict[str, float]:
     places = next(iter(batches))
     drawn = time.perf_counter()
     before_reading = memory_gb(_OWN)
-    times = list(times_of_items(source, word_pieces, places))
+    times = list(times_of_items(source, tokenizer, places))
     return {
         "open_seconds": opened - start,
         "open_gb": with_index - before,
@@ -174,14 +172,14 @@ def figures_of(folder: Path) -> dict[str, float]:
 
 
 def times_of_items(
-    source: Source, word_pieces: WordPieces, keys: Sequence[tuple[int, int]]
+    source: Source, tokenizer: Tokenizer, keys: Sequence[tuple[int, int]]
 ) -> Iterator[float]:
     """Seconds that each item takes."""
     masking = Masking(0.15, seed=0)
     dataset = NarrationDataset(
         source.narrations,
         source.store,
-        word_pieces,
+        tokenizer,
         RELEASED_MENTIONS,
         masking,
         texts=source.texts,

@@ -88,7 +88,7 @@ def measure(folder: Path, images: int, workers: int, epochs: int) -> dict[str, f
     before = memory_gb()
     with RegionStore.read_files([region_files(folder, _SPLIT)]) as store:
         dataset = NarrationDataset(
-            narrations, store, data.encoding.tokenizer, RELEASED_MENTIONS, Masking(0.15, seed=0)
+            narrations, store, data.tokenizer, RELEASED_MENTIONS, Masking(0.15, seed=0)
         )
         item_times = list(times_of_items(dataset))
         batches = EndlessBatches(len(dataset), _BATCH, seed=0)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from data.encoding.tokenizer import load_word_pieces
+from data.encoding.tokenizer import load_tokenizer
 from data.loading.collate import Collate
 from data.loading.dataset import Masking, NarrationDataset
 from data.narration import Mention, Narration, Regions
@@ -54,13 +54,13 @@ class GeneratedData:
 
     Attributes:
         narrations: with chains and one box for each mention.
-        word_pieces: of BERT's uncased vocabulary.
+        tokenizer: of BERT's uncased vocabulary.
     """
 
     def __init__(self, count: int, seed: int = 0) -> None:
-        self.word_pieces = load_word_pieces(PACKAGED_ENCODER)
+        self.tokenizer = load_tokenizer(PACKAGED_ENCODER)
         self._random = np.random.default_rng(seed)
-        vocabulary = self.word_pieces.tokenizer.get_vocab()
+        vocabulary = self.tokenizer.backend.get_vocab()
         self._words = sorted(word for word in vocabulary if word.isascii() and word.isalpha())
         self._labels = [self._word() for _ in range(_LABELS)]
         self._regions = {str(number): self._make_regions() for number in range(count)}
@@ -73,9 +73,9 @@ class GeneratedData:
     def batch(self, places: Sequence[int], masking: Masking | None) -> Batch:
         """Some of the narrations, as a loader gives them."""
         dataset = NarrationDataset(
-            self.narrations, self, self.word_pieces, max_mentions=RELEASED_MENTIONS, masking=masking
+            self.narrations, self, self.tokenizer, max_mentions=RELEASED_MENTIONS, masking=masking
         )
-        return Collate(self.word_pieces)([dataset[0, place] for place in places])
+        return Collate(self.tokenizer)([dataset[0, place] for place in places])
 
     def _word(self) -> str:
         return self._words[self._random.integers(len(self._words))]

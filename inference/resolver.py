@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from data.encoding.candidates import without_crossing
-from data.encoding.tokenizer import WordPieces
+from data.encoding.tokenizer import Tokenizer
 from data.encoding.word_vectors import WordVectors
 from data.files import is_text
 from data.loading.dataset import NarrationDataset
@@ -60,7 +60,7 @@ class Resolver:
 
     Args:
         model: on the device that it is to run on.
-        word_pieces: the text encoder's tokenizer.
+        tokenizer: the text encoder's tokenizer.
         config: of the run that trained it.
         thresholds: above which mentions are linked, found, and shown by a region.
         device: the model's.
@@ -72,7 +72,7 @@ class Resolver:
     def __init__(
         self,
         model: CoreferenceModel,
-        word_pieces: WordPieces,
+        tokenizer: Tokenizer,
         config: Config,
         thresholds: Thresholds,
         device: torch.device,
@@ -81,7 +81,7 @@ class Resolver:
         regions_made_of: Mapping[str, object] | None = None,
     ) -> None:
         self.model = model
-        self.word_pieces = word_pieces
+        self.tokenizer = tokenizer
         self.config = config
         self.thresholds = thresholds
         self.device = device
@@ -115,8 +115,8 @@ class Resolver:
         try:
             model = build_from_checkpoint(checkpoint.config, checkpoint.encoder_config)
             model.load_state_dict(checkpoint.model_state)
-            word_pieces = WordPieces.from_json(checkpoint.word_pieces)
-            largest = max(word_pieces.tokenizer.get_vocab().values())
+            tokenizer = Tokenizer.from_json(checkpoint.tokenizer)
+            largest = max(tokenizer.backend.get_vocab().values())
             if largest >= model.text_encoder.config.vocab_size:
                 raise ValueError(f"the text encoder has no word-piece {largest}, the tokenizer has")
         except Exception as error:
@@ -124,7 +124,7 @@ class Resolver:
             raise CheckpointError(f"{path}: {type(error).__name__}: {error}") from error
         return cls(
             model.to(device),
-            word_pieces,
+            tokenizer,
             checkpoint.config,
             checkpoint.thresholds,
             device,
@@ -285,7 +285,7 @@ class Resolver:
         dataset = NarrationDataset(
             [replace(narration, mentions=()) for narration in narrations],
             None,
-            self.word_pieces,
+            self.tokenizer,
             self.config.max_mentions,
             word_vectors=word_vectors,
             max_mention_pieces=self.config.max_mention_pieces,
@@ -353,7 +353,7 @@ class Resolver:
         dataset = NarrationDataset(
             narrations,
             store,
-            self.word_pieces,
+            self.tokenizer,
             self.config.max_mentions,
             word_vectors=word_vectors,
             language=language_of_features(self.config),

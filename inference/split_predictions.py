@@ -139,7 +139,7 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     is_gold = options.mentions == "gold"
     source = read_split(
         config,
-        resolver.word_pieces,
+        resolver.tokenizer,
         dataset,
         data_root,
         split,
@@ -164,7 +164,7 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
         return None
     if not is_gold:
         resolved = [resolution.narration for resolution in resolutions]
-        say_left_out(resolved, resolver.word_pieces, config.max_mentions)
+        say_left_out(resolved, resolver.tokenizer, config.max_mentions)
     return ResolvedSplit(
         dataset,
         data_root,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.encoding.text import EncodedText, align_spans
-from data.encoding.tokenizer import WordPieces
+from data.encoding.tokenizer import Tokenizer
 from data.mention_spans import gold_spans
 from data.narration import Narration
 
@@ -94,12 +94,12 @@ def boundaries(
 
 
 def count_unreachable(
-    narrations: Iterable[Narration], word_pieces: WordPieces, max_pieces: int
+    narrations: Iterable[Narration], tokenizer: Tokenizer, max_pieces: int
 ) -> int:
     """How many gold mentions are no candidates: too long, or beginning or ending within a word."""
     unreachable = 0
     for narration in narrations:
-        text = EncodedText(*word_pieces.encode(narration.text), (), np.zeros((0, 2), np.int64))
+        text = EncodedText(*tokenizer.encode(narration.text), (), np.zeros((0, 2), np.int64))
         found = find_candidates(narration, text, max_pieces)
         spans = zip(found.starts[found.gold[:, 0]], found.ends[found.gold[:, 1]], strict=True)
         unreachable += len(set(gold_spans(narration)) - set(spans))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.encoding.tokenizer import WordPieces
+from data.encoding.tokenizer import Tokenizer
 from data.encoding.word_vectors import WordVectors
 from data.narration import Narration
 
@@ -57,7 +57,7 @@ class MaskedWords:
     targets: np.ndarray
 
 
-def encode_text(narration: Narration, word_pieces: WordPieces, max_mentions: int) -> EncodedText:
+def encode_text(narration: Narration, tokenizer: Tokenizer, max_mentions: int) -> EncodedText:
     """Cut a narration into word-pieces and align its mentions by their characters.
 
     A mention's word-pieces are those that share a character with it. Mentions without a word-piece,
@@ -66,14 +66,14 @@ def encode_text(narration: Narration, word_pieces: WordPieces, max_mentions: int
     Args:
         max_mentions: the most mentions to keep; the first ones are.
     """
-    token_ids, offsets, special = word_pieces.encode(narration.text)
+    token_ids, offsets, special = tokenizer.encode(narration.text)
     spans = align_spans([(m.start, m.end) for m in narration.mentions], offsets, special)
     kept = [i for i, (first, end) in enumerate(spans) if first < end][:max_mentions]
     return EncodedText(token_ids, offsets, special, tuple(kept), spans[kept])
 
 
 def count_left_out(
-    narrations: Iterable[Narration], word_pieces: WordPieces, max_mentions: int
+    narrations: Iterable[Narration], tokenizer: Tokenizer, max_mentions: int
 ) -> dict[str, int]:
     """Narrations with mentions that no batch will hold, and how many of each.
 
@@ -81,7 +81,7 @@ def count_left_out(
     """
     counts = {
         narration.id: len(narration.mentions)
-        - len(encode_text(narration, word_pieces, max_mentions).mention_indices)
+        - len(encode_text(narration, tokenizer, max_mentions).mention_indices)
         for narration in narrations
     }
     return {narration_id: count for narration_id, count in counts.items() if count}
@@ -123,7 +123,7 @@ def align_spans(
 
 
 def mask_words(
-    text: EncodedText, word_pieces: WordPieces, probability: float, generator: np.random.Generator
+    text: EncodedText, tokenizer: Tokenizer, probability: float, generator: np.random.Generator
 ) -> MaskedWords:
     """Choose word-pieces to predict: 80% of them masked, 10% replaced, 10% left (BERT).
 
@@ -132,9 +132,9 @@ def mask_words(
     """
     chosen = np.flatnonzero((generator.random(len(text)) < probability) & ~text.special)
     fate = generator.random(len(chosen))
-    replacements = generator.integers(word_pieces.vocabulary_size, size=len(chosen))
+    replacements = generator.integers(tokenizer.vocabulary_size, size=len(chosen))
     token_ids = text.token_ids.copy()
-    token_ids[chosen[fate < 0.8]] = word_pieces.mask_id
+    token_ids[chosen[fate < 0.8]] = tokenizer.mask_id
     replaced = (fate >= 0.8) & (fate < 0.9)
     token_ids[chosen[replaced]] = replacements[replaced]
     return MaskedWords(token_ids, chosen, text.token_ids[chosen])

@@ -7,30 +7,30 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-from tokenizers import Tokenizer
+import tokenizers
 
 from utils.pretrained import EncoderNotFound, locate_encoder
 from utils.printable import shown
 
 
 @dataclass(frozen=True)
-class WordPieces:
+class Tokenizer:
     """A tokenizer and the few facts about its vocabulary that encoding needs.
 
     Attributes:
-        tokenizer: with neither truncation nor padding.
+        backend: with neither truncation nor padding.
         pad_id: fills the slots of a batch.
         mask_id: stands for a masked word-piece.
     """
 
-    tokenizer: Tokenizer
+    backend: tokenizers.Tokenizer
     pad_id: int
     mask_id: int
 
     @functools.cached_property
     def vocabulary_size(self) -> int:
         # The tokenizer counts its vocabulary anew each time it is asked, which takes milliseconds.
-        return self.tokenizer.get_vocab_size()
+        return self.backend.get_vocab_size()
 
     def encode(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cut a text into word-pieces.
@@ -39,7 +39,7 @@ class WordPieces:
             token ids [T] int64; the characters of each, [T, 2] int64 from start to end, end
             exclusive; whether it is special (added by the tokenizer, without characters), [T] bool.
         """
-        encoding = self.tokenizer.encode(text)
+        encoding = self.backend.encode(text)
         return (
             np.asarray(encoding.ids, dtype=np.int64),
             np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2),
@@ -50,25 +50,25 @@ class WordPieces:
         """Everything, as text for a checkpoint."""
         return json.dumps(
             {
-                "tokenizer": self.tokenizer.to_str(),
+                "tokenizer": self.backend.to_str(),
                 "pad_id": self.pad_id,
                 "mask_id": self.mask_id,
             }
         )
 
     @classmethod
-    def from_json(cls, text: str) -> WordPieces:
+    def from_json(cls, text: str) -> Tokenizer:
         """What `to_json` wrote; anything else ends in nearly any kind of error."""
         values = json.loads(text)
-        tokenizer = Tokenizer.from_str(values["tokenizer"])
+        backend = tokenizers.Tokenizer.from_str(values["tokenizer"])
         for name in ("pad_id", "mask_id"):
-            if type(values[name]) is not int or tokenizer.id_to_token(values[name]) is None:
+            if type(values[name]) is not int or backend.id_to_token(values[name]) is None:
                 raise ValueError(f"{name} is {shown(values[name])}, expected that of a word-piece")
-        return cls(tokenizer, pad_id=values["pad_id"], mask_id=values["mask_id"])
+        return cls(backend, pad_id=values["pad_id"], mask_id=values["mask_id"])
 
 
-def load_word_pieces(name: str) -> WordPieces:
-    """The word-pieces of a text encoder.
+def load_tokenizer(name: str) -> Tokenizer:
+    """Load the tokenizer of a text encoder.
 
     Args:
         name: a hub name, a folder, or the packaged encoder's name.
@@ -87,11 +87,11 @@ def load_word_pieces(name: str) -> WordPieces:
     if not tokenizer.is_fast or None in (tokenizer.mask_token_id, tokenizer.pad_token_id):
         raise EncoderNotFound(name, "its tokenizer lacks character offsets, mask or padding")
     # A copy: the file's own settings may cut texts at a length of its makers' choosing.
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()
-    return WordPieces(
-        tokenizer=backend,
+    return Tokenizer(
+        backend=backend,
         pad_id=tokenizer.pad_token_id,
         mask_id=tokenizer.mask_token_id,
     )

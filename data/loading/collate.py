@@ -21,7 +21,7 @@ from data.encoding.text import (
     person_numbers,
     region_numbers,
 )
-from data.encoding.tokenizer import WordPieces
+from data.encoding.tokenizer import Tokenizer
 from data.loading.dataset import Example
 from data.narration import Regions
 from utils.batch import Batch
@@ -33,12 +33,12 @@ class Collate:
     Every distinct label of the regions is in the batch once, as word-pieces.
     """
 
-    def __init__(self, word_pieces: WordPieces) -> None:
-        self.word_pieces = word_pieces
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
         texts = [example.text for example in examples]
-        token_ids, token_mask = pad([text.token_ids for text in texts], self.word_pieces.pad_id)
+        token_ids, token_mask = pad([text.token_ids for text in texts], self.tokenizer.pad_id)
         mention_spans, mention_mask = pad([text.mention_spans for text in texts], 0)
         chains, _ = pad([example.chains for example in examples], UNKNOWN_CHAIN)
         gold_boxes, gold_mask = _pad_gold_boxes(examples, mention_mask.shape[1])
@@ -62,7 +62,7 @@ class Collate:
             mention_features=_pad_features(examples),
             word_vectors=_pad_word_vectors(texts),
             **self._regions(examples),
-            **_masked_words(examples, token_ids, self.word_pieces.pad_id),
+            **_masked_words(examples, token_ids, self.tokenizer.pad_id),
             **_candidates(examples),
         )
 
@@ -78,8 +78,8 @@ class Collate:
             rows = [numbers.setdefault(label, len(numbers)) for label in regions.labels]
             labels.append(np.asarray(rows, dtype=np.int64))
         region_features, region_mask = pad(features, 0)
-        encoded = [self.word_pieces.encode(label) for label in numbers]
-        label_ids, label_mask = pad([ids for ids, _, _ in encoded], self.word_pieces.pad_id)
+        encoded = [self.tokenizer.encode(label) for label in numbers]
+        label_ids, label_mask = pad([ids for ids, _, _ in encoded], self.tokenizer.pad_id)
         special, _ = pad([special for _, _, special in encoded], True)
         return {
             "region_features": region_features,

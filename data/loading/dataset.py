@@ -23,7 +23,7 @@ from data.encoding.text import (
     masking_generator,
     with_word_vectors,
 )
-from data.encoding.tokenizer import WordPieces
+from data.encoding.tokenizer import Tokenizer
 from data.encoding.traces import (
     MentionTraces,
     mention_traces,
@@ -80,7 +80,7 @@ class NarrationDataset(Dataset[Example]):
     Args:
         narrations: what to read, in order.
         store: their images' regions; None to read texts alone.
-        word_pieces: the text encoder's tokenizer.
+        tokenizer: the text encoder's tokenizer.
         max_mentions: the most mentions of a narration.
         masking: None where no masked words are to be predicted.
         word_vectors: of the narrations' words; None where the model reads none.
@@ -96,7 +96,7 @@ class NarrationDataset(Dataset[Example]):
         self,
         narrations: Sequence[Narration],
         store: RegionStore | GivenRegions | None,
-        word_pieces: WordPieces,
+        tokenizer: Tokenizer,
         max_mentions: int,
         masking: Masking | None = None,
         word_vectors: WordVectors | None = None,
@@ -108,7 +108,7 @@ class NarrationDataset(Dataset[Example]):
     ) -> None:
         self.narrations = narrations
         self.store = store
-        self.word_pieces = word_pieces
+        self.tokenizer = tokenizer
         self.max_mentions = max_mentions
         self.masking = masking
         self.word_vectors = word_vectors
@@ -125,7 +125,7 @@ class NarrationDataset(Dataset[Example]):
         epoch, place = key
         narration = self.narrations[place]
         if self.texts is None:
-            text = encode_text(narration, self.word_pieces, self.max_mentions)
+            text = encode_text(narration, self.tokenizer, self.max_mentions)
         else:
             text = self.texts[place]
         if self.word_vectors is not None:
@@ -136,7 +136,7 @@ class NarrationDataset(Dataset[Example]):
         masked = None
         if self.masking is not None:
             generator = masking_generator(self.masking.seed, epoch, narration.id)
-            masked = mask_words(text, self.word_pieces, self.masking.probability, generator)
+            masked = mask_words(text, self.tokenizer, self.masking.probability, generator)
         traces = None
         if self.use_traces and narration.trace_path is not None:
             trace = read_trace(narration)
@@ -161,7 +161,7 @@ class JoinedDataset(Dataset[Example]):
     def __init__(self, datasets: Sequence[NarrationDataset]) -> None:
         self.datasets = datasets
         self._ends = np.cumsum([len(dataset) for dataset in datasets]).tolist()
-        self.word_pieces = datasets[0].word_pieces
+        self.tokenizer = datasets[0].tokenizer
 
     def __len__(self) -> int:
         return self._ends[-1]

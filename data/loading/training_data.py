@@ -16,7 +16,7 @@ from typing import Any
 
 from data.encoding.candidates import count_unreachable
 from data.encoding.text import count_left_out, encode_text
-from data.encoding.tokenizer import WordPieces
+from data.encoding.tokenizer import Tokenizer
 from data.encoding.traces import with_usable_traces
 from data.loading.dataset import Source
 from data.loading.split_cache import open_prepared, state_of_files
@@ -68,12 +68,12 @@ class TrainingData:
 
 
 def read_training_data(
-    config: Config, word_pieces: WordPieces, *, skip_bad_records: bool
+    config: Config, tokenizer: Tokenizer, *, skip_bad_records: bool
 ) -> TrainingData:
     """Read what the configuration asks for, and say what was found.
 
     Args:
-        word_pieces: the text encoder's.
+        tokenizer: the text encoder's.
 
     Raises:
         InputError: the data cannot be read, or leaves nothing to train on.
@@ -81,7 +81,7 @@ def read_training_data(
     read = functools.partial(
         read_split,
         config,
-        word_pieces,
+        tokenizer,
         config.dataset,
         skip_bad_records=skip_bad_records,
     )
@@ -119,7 +119,7 @@ def read_training_data(
         root = unlabelled_root(config)
         if config.cache:
             unlabelled.append(
-                _read_prepared(config, word_pieces, root, split, read, skip_bad_records)
+                _read_prepared(config, tokenizer, root, split, read, skip_bad_records)
             )
         else:
             unlabelled.append(read(root, split, traces=config.use_traces))
@@ -208,7 +208,7 @@ def _check_traces(sources: Sequence[Source], config: Config) -> None:
 
 def read_split(
     config: Config,
-    word_pieces: WordPieces,
+    tokenizer: Tokenizer,
     dataset: str,
     data_root: Path,
     split: str,
@@ -224,7 +224,7 @@ def read_split(
 
     Args:
         config: what the model reads; data set and folder may be others than its own.
-        word_pieces: the model's.
+        tokenizer: the model's.
         traces: whether the mouse traces are read, so that a broken one is found now.
         uses_mentions: whether the model reads the mentions that the narrations have; else those of
             the unlabelled split need not have been found.
@@ -242,7 +242,7 @@ def read_split(
     if uses_mentions and split == unlabelled_split(dataset):
         narrations = with_found_mentions(narrations, cache_path(data_root, split))
     if uses_mentions:
-        say_left_out(narrations, word_pieces, config.max_mentions, say)
+        say_left_out(narrations, tokenizer, config.max_mentions, say)
     store = _open_regions(config, dataset, data_root, split, narrations, skip_bad_records, say)
     source = Source(narrations, store)
     return _with_checked_traces(source, split, skip_bad_records, say) if traces else source
@@ -297,7 +297,7 @@ def _open_regions(
 
 def _read_prepared(
     config: Config,
-    word_pieces: WordPieces,
+    tokenizer: Tokenizer,
     data_root: Path,
     split: str,
     read: Callable[..., Source],
@@ -309,7 +309,7 @@ def _read_prepared(
         "dataset": config.dataset,
         "split": split,
         "files": state_of_files(files),
-        "word_pieces": hashlib.sha256(word_pieces.to_json().encode()).hexdigest(),
+        "word_pieces": hashlib.sha256(tokenizer.to_json().encode()).hexdigest(),
         "max_mentions": config.max_mentions,
         "max_regions": config.max_regions if config.use_regions else 0,
         "region_feature_size": config.region_feature_size,
@@ -321,20 +321,20 @@ def _read_prepared(
         f"{config.dataset}-{split}",
         made_from,
         lambda say: read(data_root, split, traces=config.use_traces, say=say),
-        lambda narration: encode_text(narration, word_pieces, config.max_mentions),
+        lambda narration: encode_text(narration, tokenizer, config.max_mentions),
     )
 
 
 def say_left_out(
     narrations: Sequence[Narration],
-    word_pieces: WordPieces,
+    tokenizer: Tokenizer,
     max_mentions: int,
     say: Callable[[str], None] = print,
 ) -> None:
     """Say how many mentions the model will not see; all texts are cut for it, so on one rank."""
     if not is_main():
         return
-    left_out = count_left_out(narrations, word_pieces, max_mentions)
+    left_out = count_left_out(narrations, tokenizer, max_mentions)
     if left_out:
         say(
             f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations are over "
@@ -343,14 +343,14 @@ def say_left_out(
         )
 
 
-def say_unreachable(data: TrainingData, word_pieces: WordPieces, config: Config) -> None:
+def say_unreachable(data: TrainingData, tokenizer: Tokenizer, config: Config) -> None:
     """Say how many gold mentions the model can never find; all texts are cut for it, so on one
     rank.
     """
     if not is_main():
         return
     narrations = [*data.labelled.narrations, *data.held_out.narrations]
-    unreachable = count_unreachable(narrations, word_pieces, config.max_mention_pieces)
+    unreachable = count_unreachable(narrations, tokenizer, config.max_mention_pieces)
     if unreachable:
         print(
             f"warning: {unreachable} of {sum(len(n.mentions) for n in narrations)} gold mentions "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.encoding.text import align_spans
-from data.encoding.tokenizer import WordPieces, load_word_pieces
+from data.encoding.tokenizer import Tokenizer, load_tokenizer
 from data.loading.training_data import read_training_data
 from data.readers import further_texts, read_narrations
 from experiments import tiktalk
@@ -53,19 +53,19 @@ def encoder(data_root: Path) -> Path:
 
 def test_word_pieces_are_characters_of_the_training_part(data_root: Path, encoder: Path) -> None:
     assert further_texts("tiktalk", data_root / "all", "train") == ["#某人"] * SIZES["train"]
-    pieces: WordPieces = load_word_pieces(str(encoder))
+    pieces: Tokenizer = load_tokenizer(str(encoder))
     text = "他妈好， A泉"
     ids, offsets, special = pieces.encode(text)
     assert [text[start:end] for start, end in offsets[~special]] == list("他妈好，A泉")
     # The texts of the training part, each once, have only one character twice.
-    known = {pieces.tokenizer.id_to_token(i) for i in ids[~special]}
+    known = {pieces.backend.id_to_token(i) for i in ids[~special]}
     assert known == {"他", pretrain_encoder.UNKNOWN}
 
 
 def test_every_mention_has_the_word_pieces_of_its_characters(
     data_root: Path, encoder: Path
 ) -> None:
-    pieces = load_word_pieces(str(encoder))
+    pieces = load_tokenizer(str(encoder))
     for narration in read_narrations("tiktalk", data_root / "all", "train").narrations:
         _, offsets, special = pieces.encode(narration.text)
         spans = [(mention.start, mention.end) for mention in narration.mentions]
@@ -82,7 +82,7 @@ def test_the_val_split_is_what_is_held_out(
         {"dataset": "tiktalk", "data_root": str(data_root / "all"), "held_out": share},
         {"use_labelled": True, "use_regions": False},
     )
-    data = read_training_data(config, load_word_pieces(str(encoder)), skip_bad_records=False)
+    data = read_training_data(config, load_tokenizer(str(encoder)), skip_bad_records=False)
     assert [n.id for n in data.labelled.narrations] == ["0", "1", "2", "3"]
     assert [n.id for n in data.held_out.narrations] == held
 

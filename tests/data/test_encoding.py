@@ -18,7 +18,7 @@ from data.encoding.text import (
     mask_words,
     masking_generator,
 )
-from data.encoding.tokenizer import WordPieces, load_word_pieces
+from data.encoding.tokenizer import Tokenizer, load_tokenizer
 from data.loading.collate import pad
 from data.loading.dataset import (
     JoinedDataset,
@@ -36,8 +36,8 @@ from utils.pretrained import EncoderNotFound
 def pieces_of(text: str, mentions: list[tuple[int, int]]) -> list[str]:
     """The word-pieces of each mention, joined as text."""
     narration = Narration("n", text, tuple(Mention(s, e, text[s:e]) for s, e in mentions))
-    encoded = encode_text(narration, tiny.word_pieces(), 128)
-    tokens = [tiny.word_pieces().tokenizer.id_to_token(int(i)) for i in encoded.token_ids]
+    encoded = encode_text(narration, tiny.tokenizer(), 128)
+    tokens = [tiny.tokenizer().backend.id_to_token(int(i)) for i in encoded.token_ids]
     return [
         "".join(t.removeprefix("##") for t in tokens[start:end])
         for start, end in encoded.mention_spans
@@ -76,25 +76,25 @@ def test_alignment_takes_the_word_pieces_that_share_a_character() -> None:
 def test_a_mention_without_a_word_piece_is_left_out() -> None:
     text = "he   it"
     mentions = (Mention(0, 2, "he"), Mention(3, 4, " "), Mention(5, 7, "it"))
-    encoded = encode_text(Narration("n", text, mentions), tiny.word_pieces(), 128)
+    encoded = encode_text(Narration("n", text, mentions), tiny.tokenizer(), 128)
     assert encoded.mention_indices == (0, 2)
 
 
 def test_a_long_text_stays_whole() -> None:
     text = "it " * 200
     mentions = tuple(Mention(i, i + 2, "it") for i in (0, 180, 183, 186, 300))
-    encoded = encode_text(Narration("n", text, mentions), tiny.word_pieces(), 128)
+    encoded = encode_text(Narration("n", text, mentions), tiny.tokenizer(), 128)
     assert encoded.special.tolist() == [True] + [False] * 200 + [True]
     assert encoded.mention_spans[:, 0].tolist() == [1, 61, 62, 63, 101]
-    capped = encode_text(Narration("n", text, mentions), tiny.word_pieces(), 1)
+    capped = encode_text(Narration("n", text, mentions), tiny.tokenizer(), 1)
     assert capped.mention_indices == (0,)
 
 
 def test_mentions_that_are_left_out_are_counted() -> None:
     three = tiny.narration("it, it, it", [("it", "1")] * 3, name="three")
     blank = Narration("blank", "it  ", (Mention(0, 2, "it"), Mention(2, 3, " ")))
-    assert count_left_out([three, blank], tiny.word_pieces(), 128) == {"blank": 1}
-    assert count_left_out([three, blank], tiny.word_pieces(), 1) == {"three": 2, "blank": 1}
+    assert count_left_out([three, blank], tiny.tokenizer(), 128) == {"blank": 1}
+    assert count_left_out([three, blank], tiny.tokenizer(), 1) == {"three": 2, "blank": 1}
 
 
 def test_chains_are_numbered_and_unknown_ones_marked() -> None:
@@ -106,13 +106,13 @@ def test_chains_are_numbered_and_unknown_ones_marked() -> None:
 
 
 def encoded(text: str = "the man and the dog " * 3):
-    return encode_text(Narration("n", text), tiny.word_pieces(), 128)
+    return encode_text(Narration("n", text), tiny.tokenizer(), 128)
 
 
 def test_masking_depends_on_seed_epoch_and_narration_alone() -> None:
     def masked(seed: int, epoch: int, name: str) -> list[int]:
         generator = masking_generator(seed, epoch, name)
-        return mask_words(encoded(), tiny.word_pieces(), 0.5, generator).token_ids.tolist()
+        return mask_words(encoded(), tiny.tokenizer(), 0.5, generator).token_ids.tolist()
 
     assert masked(1, 2, "a") == masked(1, 2, "a")
     assert (
@@ -122,15 +122,15 @@ def test_masking_depends_on_seed_epoch_and_narration_alone() -> None:
 
 
 def test_masking_chooses_replaces_and_keeps_in_the_published_shares() -> None:
-    text = encode_text(Narration("n", "the man and dog " * 15), tiny.word_pieces(), 128)
+    text = encode_text(Narration("n", "the man and dog " * 15), tiny.tokenizer(), 128)
     chosen = kept = masked = total = 0
     for epoch in range(400):
-        words = mask_words(text, tiny.word_pieces(), 0.15, masking_generator(0, epoch, "n"))
+        words = mask_words(text, tiny.tokenizer(), 0.15, masking_generator(0, epoch, "n"))
         assert not text.special[words.positions].any()
         assert (text.token_ids[words.positions] == words.targets).all()
         chosen += len(words.positions)
         total += int((~text.special).sum())
-        masked += int((words.token_ids[words.positions] == tiny.word_pieces().mask_id).sum())
+        masked += int((words.token_ids[words.positions] == tiny.tokenizer().mask_id).sum())
         kept += int((words.token_ids[words.positions] == words.targets).sum())
     assert chosen / total == pytest.approx(0.15, abs=0.01)
     assert masked / chosen == pytest.approx(0.8, abs=0.03)
@@ -142,7 +142,7 @@ def test_every_distinct_label_is_in_the_batch_once() -> None:
     batch = tiny.batch(tiny.examples())
     rows = {tuple(row) for row in batch.label_token_ids.tolist()}
     assert len(rows) == len(batch.label_token_ids)
-    tokenizer = tiny.word_pieces().tokenizer
+    tokenizer = tiny.tokenizer().backend
     for row, example in enumerate(tiny.examples()):
         for column, region in enumerate(example.regions or ()):
             label = batch.region_labels[row, column]
@@ -230,11 +230,11 @@ def test_a_batch_never_has_a_narration_twice_for_want_of_others() -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_loader_gives_the_same_batches_in_any_process(workers: int) -> None:
     narrations = [dataclasses.replace(e.narration, image_id=None) for e in tiny.examples()]
-    dataset = NarrationDataset(narrations, None, tiny.word_pieces(), 128, Masking(0.3, seed=5))
+    dataset = NarrationDataset(narrations, None, tiny.tokenizer(), 128, Masking(0.3, seed=5))
     batches = EndlessBatches(3, 2, seed=1)
     loader = make_loader(dataset, batches, workers, torch.device("cpu"))
     for batch, keys in itertools.islice(zip(loader, batches, strict=True), 6):
-        expected = tiny.Collate(tiny.word_pieces())([dataset[key] for key in keys])
+        expected = tiny.Collate(tiny.tokenizer())([dataset[key] for key in keys])
         assert batch.narration_ids == expected.narration_ids
         torch.testing.assert_close(batch.masked_token_ids, expected.masked_token_ids)
 
@@ -242,7 +242,7 @@ def test_a_loader_gives_the_same_batches_in_any_process(workers: int) -> None:
 def test_joined_datasets_are_one_after_the_other() -> None:
     narrations = [dataclasses.replace(e.narration, image_id=None) for e in tiny.examples()]
     parts = [
-        NarrationDataset(part, None, tiny.word_pieces(), 128)
+        NarrationDataset(part, None, tiny.tokenizer(), 128)
         for part in (narrations[:1], [], narrations[1:])
     ]
     joined = JoinedDataset(parts)
@@ -272,15 +272,15 @@ def test_held_out_narrations_are_chosen_by_their_id_alone() -> None:
 
 def test_word_pieces_survive_a_checkpoint() -> None:
     text = "a zebra's hat"
-    copy = WordPieces.from_json(tiny.word_pieces().to_json())
-    for ours, theirs in zip(copy.encode(text), tiny.word_pieces().encode(text), strict=True):
+    copy = Tokenizer.from_json(tiny.tokenizer().to_json())
+    for ours, theirs in zip(copy.encode(text), tiny.tokenizer().encode(text), strict=True):
         assert (ours == theirs).all()
     assert (copy.mask_id, copy.pad_id) == (4, 0)
     # Checkpoints of earlier versions say more than is read.
-    older = json.dumps({**json.loads(tiny.word_pieces().to_json()), "limit": 64})
-    assert WordPieces.from_json(older).mask_id == 4
+    older = json.dumps({**json.loads(tiny.tokenizer().to_json()), "limit": 64})
+    assert Tokenizer.from_json(older).mask_id == 4
 
 
 def test_a_tokenizer_that_cannot_be_had_is_an_error_that_names_the_option() -> None:
     with pytest.raises(EncoderNotFound, match="--text-encoder"):
-        load_word_pieces("/no/such/encoder")
+        load_tokenizer("/no/such/encoder")

@@ -123,9 +123,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of the tiny model, with random weights."""
     path = tmp_path_factory.mktemp("checkpoint") / "models.pt"
     model, config = tiny.tiny_model(), tiny.tiny_config()
-    encoder, word_pieces = encoder_config_of(model), tiny.word_pieces().to_json()
+    encoder, tokenizer = encoder_config_of(model), tiny.tokenizer().to_json()
     save_checkpoint(
-        path, Checkpoint(config, encoder, word_pieces, model.state_dict(), 0, Thresholds(0.5), {})
+        path, Checkpoint(config, encoder, tokenizer, model.state_dict(), 0, Thresholds(0.5), {})
     )
     return path
 
@@ -211,7 +211,7 @@ def test_ten_thousand_mentions_of_a_megabyte_of_text_are_read(tmp_path: Path) ->
     cin_files.write_cin_folder(tmp_path, annotations=[{**record, **many}])
     (narration,) = read_narrations("cin", tmp_path, "val").narrations
     assert (len(narration.text), len(narration.mentions)) == (len(text), 10_000)
-    encoded = encode_text(narration, tiny.word_pieces(), max_mentions=20_000)
+    encoded = encode_text(narration, tiny.tokenizer(), max_mentions=20_000)
     assert encoded.mention_indices == tuple(range(10_000))
     first, end = encoded.mention_spans.T
     assert np.array_equal(encoded.offsets[first, 0], starts)

@@ -58,7 +58,7 @@ def source(folder: Path) -> Source:
 
 
 def encode(narration: Narration) -> EncodedText:
-    return encode_text(narration, tiny.word_pieces(), 128)
+    return encode_text(narration, tiny.tokenizer(), 128)
 
 
 class Reading:
@@ -204,7 +204,7 @@ def test_workers_read_what_their_parent_reads(tmp_path: Path, method: str) -> No
 
     def dataset(of: Source) -> NarrationDataset:
         return NarrationDataset(
-            of.narrations, of.store, tiny.word_pieces(), 128, masking, texts=of.texts
+            of.narrations, of.store, tiny.tokenizer(), 128, masking, texts=of.texts
         )
 
     expected = example_as_json(dataset(source(tmp_path)))

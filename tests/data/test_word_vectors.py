@@ -67,11 +67,11 @@ def pieces_and_numbers(text: str, folder: Path) -> list[tuple[str, float]]:
     """The word-pieces of a text, each with the first number of its vector."""
     vectors = read_word_vectors(folder, [text])
     narration = Narration("n", text)
-    encoded = encode_text(narration, tiny.word_pieces(), 128)
+    encoded = encode_text(narration, tiny.tokenizer(), 128)
     encoded = with_word_vectors(encoded, narration, vectors)
     assert encoded.word_vectors.shape == (len(encoded), SIZE)
     assert encoded.word_vectors.dtype == np.float32
-    tokens = map(tiny.word_pieces().tokenizer.id_to_token, encoded.token_ids.tolist())
+    tokens = map(tiny.tokenizer().backend.id_to_token, encoded.token_ids.tolist())
     return list(zip(tokens, encoded.word_vectors[:, 0].tolist(), strict=True))
 
 
@@ -226,7 +226,7 @@ def test_a_checkpoint_gives_the_same_output_and_asks_for_its_word_vectors(tmp_pa
     checkpoint = Checkpoint(
         config,
         encoder_config_of(model),
-        tiny.word_pieces().to_json(),
+        tiny.tokenizer().to_json(),
         model.state_dict(),
         0,
         Thresholds(0.8),
@@ -235,13 +235,13 @@ def test_a_checkpoint_gives_the_same_output_and_asks_for_its_word_vectors(tmp_pa
     save_checkpoint(tmp_path / "models.pt", checkpoint)
     device = torch.device("cpu")
     loaded = Resolver.from_checkpoint(tmp_path / "models.pt", device)
-    here = Resolver(model, tiny.word_pieces(), config, Thresholds(0.8), device)
+    here = Resolver(model, tiny.tokenizer(), config, Thresholds(0.8), device)
     expected = resolved(here, tiny.word_vectors())
     np.testing.assert_allclose(resolved(loaded, tiny.word_vectors()), expected, atol=1e-6)
     with pytest.raises(InputError, match="found none, the model reads some"):
         resolved(loaded, None)
     without = Resolver(
-        tiny.tiny_model(), tiny.word_pieces(), tiny.tiny_config(), Thresholds(0.8), device
+        tiny.tiny_model(), tiny.tokenizer(), tiny.tiny_config(), Thresholds(0.8), device
     )
     with pytest.raises(InputError, match="found some, the model reads none"):
         resolved(without, tiny.word_vectors())

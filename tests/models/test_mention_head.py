@@ -57,15 +57,15 @@ def narrations() -> list[Narration]:
 
 
 def detecting_batch(of: Sequence[Narration]) -> Batch:
-    dataset = NarrationDataset(of, None, tiny.word_pieces(), 128, max_mention_pieces=WIDTH)
-    return Collate(tiny.word_pieces())([dataset[0, place] for place in range(len(dataset))])
+    dataset = NarrationDataset(of, None, tiny.tokenizer(), 128, max_mention_pieces=WIDTH)
+    return Collate(tiny.tokenizer())([dataset[0, place] for place in range(len(dataset))])
 
 
 def resolver(**values: object) -> Resolver:
     options = {"mention_detection": True, "max_mention_pieces": WIDTH, **values}
     model = tiny.tiny_model(**options)
     return Resolver(
-        model, tiny.word_pieces(), tiny.tiny_config(**options), Thresholds(0.5, mention=0.5), CPU
+        model, tiny.tokenizer(), tiny.tiny_config(**options), Thresholds(0.5, mention=0.5), CPU
     )
 
 
@@ -109,11 +109,11 @@ def test_every_gold_mention_that_fits_is_a_candidate() -> None:
         found = find_candidates(narration, text, WIDTH)
         spans = zip(found.starts[found.gold[:, 0]], found.ends[found.gold[:, 1]], strict=True)
         assert sorted(spans) == sorted(gold_spans(narration))
-    assert count_unreachable(narrations(), tiny.word_pieces(), WIDTH) == 0
+    assert count_unreachable(narrations(), tiny.tokenizer(), WIDTH) == 0
     # "a man in a red shirt" is six word-pieces; "og" begins within a word.
-    assert count_unreachable(narrations(), tiny.word_pieces(), 5) == 1
+    assert count_unreachable(narrations(), tiny.tokenizer(), 5) == 1
     within = with_spans(narrations()[2], [(5, 8)])
-    assert count_unreachable([within], tiny.word_pieces(), WIDTH) == 1
+    assert count_unreachable([within], tiny.tokenizer(), WIDTH) == 1
     # It is not learned as the word that it is a part of either.
     found = find_candidates(within, tiny.example(within, None).text, WIDTH)
     assert found.gold.shape == (0, 2)
@@ -280,8 +280,6 @@ def test_a_long_text_is_searched_in_windows() -> None:
 
 
 def test_a_model_that_finds_no_mentions_says_so() -> None:
-    plain = Resolver(
-        tiny.tiny_model(), tiny.word_pieces(), tiny.tiny_config(), Thresholds(0.5), CPU
-    )
+    plain = Resolver(tiny.tiny_model(), tiny.tokenizer(), tiny.tiny_config(), Thresholds(0.5), CPU)
     with pytest.raises(InputError, match="--detect-mentions"):
         plain.find_mentions(narrations())

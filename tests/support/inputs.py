@@ -120,14 +120,14 @@ def encode(narrations: Sequence[Narration], store: RegionStore | None) -> None:
     dataset = NarrationDataset(
         narrations,
         store,
-        tiny.word_pieces(),
+        tiny.tokenizer(),
         max_mentions=128,
         masking=Masking(0.15, seed=0),
         use_traces=True,
         language=ENGLISH,
         max_mention_pieces=8,
     )
-    Collate(tiny.word_pieces())([dataset[0, place] for place in range(len(dataset))])
+    Collate(tiny.tokenizer())([dataset[0, place] for place in range(len(dataset))])
 
 
 def _write_cin(folder: Path) -> None:
@@ -225,7 +225,7 @@ def _read_found(folder: Path, skip: bool) -> None:
 
 def _prepared(folder: Path, read: Callable[[Callable[[str], None]], Source]) -> Source:
     return open_prepared(
-        folder / "cache", "made", {}, read, lambda n: encode_text(n, tiny.word_pieces(), 128)
+        folder / "cache", "made", {}, read, lambda n: encode_text(n, tiny.tokenizer(), 128)
     )
 
 
@@ -241,10 +241,10 @@ def _write_prepared(folder: Path) -> None:
 def _read_prepared(folder: Path, skip: bool) -> None:
     source = _prepared(folder, lambda say: Source([], None))
     narrations, store = source.narrations, source.store
-    dataset = NarrationDataset(narrations, store, tiny.word_pieces(), 128, texts=source.texts)
+    dataset = NarrationDataset(narrations, store, tiny.tokenizer(), 128, texts=source.texts)
     for place, narration in enumerate(narrations):
         if narration.image_id in store:
-            Collate(tiny.word_pieces())([dataset[0, place]])
+            Collate(tiny.tokenizer())([dataset[0, place]])
     for image_id in ("man", "101", "102"):
         if image_id in store:
             store.read(image_id, (200, 100))
@@ -288,9 +288,9 @@ def _read_config(folder: Path, skip: bool) -> None:
 
 def _write_checkpoint(folder: Path) -> None:
     model, config = tiny.tiny_model(), tiny.tiny_config()
-    encoder, word_pieces = encoder_config_of(model), tiny.word_pieces().to_json()
+    encoder, tokenizer = encoder_config_of(model), tiny.tokenizer().to_json()
     content = Checkpoint(
-        config, encoder, word_pieces, model.state_dict(), 0, Thresholds(0.8), {"conll": 1.0}
+        config, encoder, tokenizer, model.state_dict(), 0, Thresholds(0.8), {"conll": 1.0}
     )
     save_checkpoint(folder / "models.pt", content)
 

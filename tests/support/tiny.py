@@ -21,7 +21,7 @@ from data.encoding.text import (
     masking_generator,
     with_word_vectors,
 )
-from data.encoding.tokenizer import WordPieces, load_word_pieces
+from data.encoding.tokenizer import Tokenizer, load_tokenizer
 from data.encoding.traces import mention_traces
 from data.encoding.word_vectors import WordVectors
 from data.loading.collate import Collate
@@ -106,7 +106,7 @@ def resolver(region_extractor: RegionFinder | None = None, **values: object) -> 
     """The tiny model, with thresholds at which it links and finds some mentions."""
     return Resolver(
         tiny_model(**values),
-        word_pieces(),
+        tokenizer(),
         tiny_config(**values),
         thresholds=Thresholds(link=0.5, mention=0.05, head=0.0),
         device=torch.device("cpu"),
@@ -121,7 +121,7 @@ def write_checkpoint(path: Path, resolver: Resolver) -> None:
         Checkpoint(
             resolver.config,
             encoder_config_of(resolver.model),
-            resolver.word_pieces.to_json(),
+            resolver.tokenizer.to_json(),
             resolver.model.state_dict(),
             epoch=0,
             thresholds=resolver.thresholds,
@@ -140,9 +140,9 @@ def word_vectors() -> WordVectors:
 
 
 @functools.cache
-def word_pieces() -> WordPieces:
+def tokenizer() -> Tokenizer:
     """The tiny model's tokenizer."""
-    return load_word_pieces(encoder_folder())
+    return load_tokenizer(encoder_folder())
 
 
 def narration(
@@ -209,12 +209,12 @@ def example(
     trace: np.ndarray | None = None,
 ) -> Example:
     """An encoded narration with its regions, and its trace where there is one."""
-    text = encode_text(narration, word_pieces(), max_mentions=128)
+    text = encode_text(narration, tokenizer(), max_mentions=128)
     if vectors is not None:
         text = with_word_vectors(text, narration, vectors)
     words = None
     if masked:
-        words = mask_words(text, word_pieces(), 0.3, masking_generator(0, 0, narration.id))
+        words = mask_words(text, tokenizer(), 0.3, masking_generator(0, 0, narration.id))
     traces = None
     if trace is not None:
         traces = mention_traces(narration, trace, text.mention_indices)
@@ -257,7 +257,7 @@ def examples(masked: bool = False, vectors: WordVectors | None = None) -> list[E
 
 def batch(of: Sequence[Example]) -> Batch:
     """Examples as a batch."""
-    return Collate(word_pieces())(of)
+    return Collate(tokenizer())(of)
 
 
 def padded(original: Batch, words: int = 3, mentions: int = 2, regions: int = 4) -> Batch:

@@ -100,7 +100,7 @@ def tiny_run(**values: object) -> tuple[Config, TrainingStep]:
 def batches(config: Config) -> TrainingBatches:
     """This rank's; the labelled and the unlabelled ones are of the same narrations."""
     dataset = NarrationDataset(
-        narrations(), Store(), tiny.word_pieces(), 128, Masking(config.mlm_probability, 3),
+        narrations(), Store(), tiny.tokenizer(), 128, Masking(config.mlm_probability, 3),
         max_mention_pieces=config.max_mention_pieces,
     )  # fmt: skip
     keys = [
@@ -124,7 +124,7 @@ def one_step(**values: object) -> dict[str, Any]:
 def resolved() -> dict[str, Any]:
     """What evaluation and resolving give, on the ranks together."""
     config, training_step = tiny_run()
-    resolver = Resolver(training_step.model, tiny.word_pieces(), config, Thresholds(0.993), CPU)
+    resolver = Resolver(training_step.model, tiny.tokenizer(), config, Thresholds(0.993), CPU)
     evaluation = evaluate(resolver, narrations(), Store(), boxes_known=True)
     found = resolve_on_all_ranks(resolver, narrations(), Store(), batch=2)
     chains = None if found is None else [(r.narration.id, r.chains) for r in found]

@@ -349,7 +349,7 @@ class Failing(torch.utils.data.Dataset):
 
     def __init__(self, narrations: NarrationDataset, fail: Callable[[], None]) -> None:
         self.narrations = narrations
-        self.word_pieces = narrations.word_pieces
+        self.tokenizer = narrations.tokenizer
         self.fail = fail
 
     def __len__(self) -> int:
@@ -378,7 +378,7 @@ def die() -> None:
 )
 def test_what_ends_a_worker_is_said(fail: Callable[[], None], message: str) -> None:
     narrations = [tiny.narration("a man", [("a man", "1")], name=str(n)) for n in range(2)]
-    dataset = Failing(NarrationDataset(narrations, None, tiny.word_pieces(), 8), fail)
+    dataset = Failing(NarrationDataset(narrations, None, tiny.tokenizer(), 8), fail)
     loader = make_loader(dataset, OrderedBatches(2, 1), 1, torch.device("cpu"))
     with pytest.raises(InputError, match=message), workers_explained():
         list(loader)

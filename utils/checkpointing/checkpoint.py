@@ -46,7 +46,7 @@ class Checkpoint:
     Attributes:
         config: the whole configuration of the run.
         encoder_config: the text encoder's own configuration, as transformers writes it.
-        word_pieces: the text encoder's tokenizer, as `WordPieces.to_json` writes it.
+        tokenizer: the text encoder's tokenizer, as `Tokenizer.to_json` writes it.
         model_state: the weights, those of the averaged model where the run averages.
         epoch: the epoch that it was saved after, counted from 0.
         thresholds: those that were chosen on the narrations held out.
@@ -57,7 +57,7 @@ class Checkpoint:
 
     config: Config
     encoder_config: Mapping[str, object]
-    word_pieces: str
+    tokenizer: str
     model_state: Mapping[str, Tensor]
     epoch: int
     thresholds: Thresholds
@@ -71,7 +71,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "config": config_to_dict(checkpoint.config),
         # Text, because transformers' configurations hold types that a restricted load refuses.
         "encoder_config": json.dumps(dict(checkpoint.encoder_config)),
-        "word_pieces": checkpoint.word_pieces,
+        "word_pieces": checkpoint.tokenizer,
         "model": dict(checkpoint.model_state),
         "epoch": checkpoint.epoch,
         "threshold": checkpoint.thresholds.link,
@@ -95,7 +95,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(
             config=config_from_checkpoint(content["config"]),
             encoder_config=json.loads(content["encoder_config"]),
-            word_pieces=content["word_pieces"],
+            tokenizer=content["word_pieces"],
             model_state=content["model"],
             epoch=content["epoch"],
             # A checkpoint of a version before mentions or heads were found has one threshold alone.
