@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
+from data.encoding.example import ExampleEncoder, Masking
 from data.encoding.tokenizer import load_tokenizer
 from data.encoding.word_vectors import look_up_words
 from data.loading.dataset import (
     JoinedDataset,
-    Masking,
     NarrationDataset,
-    Source,
+    SplitData,
 )
 from data.loading.loader import make_loader, workers_explained
 from data.loading.samplers import EndlessBatches, OrderedBatches
@@ -244,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def make_batches(
     data: TrainingData,
-    encoded: Callable[..., NarrationDataset],
+    encoder: ExampleEncoder,
     config: Config,
     workers: int,
     device: torch.device,
@@ -256,33 +255,34 @@ def make_batches(
     where there is one, else over the labelled one.
 
     Args:
-        encoded: a dataset of narrations and the regions of their images.
+        encoder: of what every part needs.
         taken: how many narrations of each part were trained on before, by its name.
     """
-    masking = Masking(config.mlm_probability, config.seed) if config.mlm_probability else None
-
-    to_train_on = functools.partial(
-        encoded, masking=masking, use_traces=config.use_traces, trace_lag=config.trace_lag
+    unlabelled_encoder = dataclasses.replace(
+        encoder,
+        masking=Masking(config.mlm_probability, config.seed) if config.mlm_probability else None,
+        trace_lag=config.trace_lag if config.use_traces else None,
     )
-
+    labelled_encoder = dataclasses.replace(
+        unlabelled_encoder,
+        max_mention_pieces=config.max_mention_pieces if config.mention_detection else None,
+    )
     loaders: dict[str, DataLoader[Batch]] = {}
 
     def add_loader(
         name: str,
-        sources: Sequence[Source],
+        sources: Sequence[SplitData],
         batch: int,
         seed: int,
-        max_mention_pieces: int | None = None,
+        encoder: ExampleEncoder,
     ) -> int:
         """Add a loader of the sources; returns its steps in an epoch."""
         if not any(source.narrations for source in sources):
             return 0
         joined = JoinedDataset(
             [
-                to_train_on(
-                    s.narrations, s.store, texts=s.texts, max_mention_pieces=max_mention_pieces
-                )
-                for s in sources
+                NarrationDataset(source.narrations, source.store, encoder, source.texts)
+                for source in sources
             ]
         )
         if config.accumulation > 1 and len(joined) < world_size() * config.accumulation:
@@ -303,13 +303,15 @@ def make_batches(
         return batches.steps_per_epoch
 
     # Each part is shuffled by a seed of its own.
-    detected = config.max_mention_pieces if config.mention_detection else None
-    labelled_steps = add_loader("labelled", [data.labelled], config.batch, config.seed, detected)
+    labelled_steps = add_loader(
+        "labelled", [data.labelled], config.batch, config.seed, labelled_encoder
+    )
     unlabelled_steps = add_loader(
         "unlabelled",
         data.unlabelled,
         config.unlabelled_batch or config.batch,
         config.seed + 1,
+        unlabelled_encoder,
     )
     steps = config.steps_per_epoch or unlabelled_steps or labelled_steps
     return TrainingBatches(loaders, steps, config.accumulation)
@@ -340,18 +342,14 @@ def train(
         )
     if config.mention_detection:
         say_unreachable(data, tokenizer, config)
-    encoded = functools.partial(
-        NarrationDataset,
-        tokenizer=tokenizer,
-        max_mentions=config.max_mentions,
-        word_vectors=word_vectors,
-        language=language_of_features(config),
+    encoder = ExampleEncoder(
+        tokenizer, config.max_mentions, word_vectors, language_of_features(config)
     )
     taken = {} if resumed is None else resumed.taken
-    batches = make_batches(data, encoded, config, options.workers, device, taken)
+    batches = make_batches(data, encoder, config, options.workers, device, taken)
     if resumed is not None:
         check_same_run(files.state, resumed, config, batches.sizes)
-    measured = measured_batches(data, encoded, config, device)
+    measured = measured_batches(data, encoder, config, device)
     prepare_folder(files, resumed=resumed is not None)
 
     model, started = build_pretrained(config)
@@ -418,7 +416,7 @@ def may_start(evaluation: Evaluation, epoch: int, config: Config) -> bool:
 
 def measured_batches(
     data: TrainingData,
-    encoded: Callable[..., NarrationDataset],
+    encoder: ExampleEncoder,
     config: Config,
     device: torch.device,
 ) -> list[Batch] | None:
@@ -432,7 +430,7 @@ def measured_batches(
     source = data.unlabelled[-1]
     truth = read_truth(config.dataset, unlabelled_root(config))
     chosen = [with_truth(n, truth.get(n.id)) for n in source.narrations[:MEASURED_NARRATIONS]]
-    dataset = encoded(chosen, source.store)
+    dataset = NarrationDataset(chosen, source.store, encoder)
     return list(make_loader(dataset, OrderedBatches(len(dataset), config.batch), 0, device))
 
 

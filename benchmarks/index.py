@@ -31,12 +31,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.loading import memory_gb
 from benchmarks.shapes import FEATURE_SIZE, REGIONS, RELEASED_MENTIONS, GeneratedData
+from data.encoding.example import ExampleEncoder, Masking
 from data.encoding.text import EncodedText, encode_text
 from data.encoding.tokenizer import Tokenizer, load_tokenizer
 from data.loading.dataset import (
-    Masking,
     NarrationDataset,
-    Source,
+    SplitData,
 )
 from data.loading.samplers import EndlessBatches
 from data.loading.split_cache import open_prepared
@@ -80,9 +80,9 @@ def measure(folder: Path, narrations: int, shards: int) -> dict[str, float]:
     """The figures of a split that is written into an empty folder."""
     data = GeneratedData(_DISTINCT)
 
-    def read(say: object) -> Source:
+    def read(say: object) -> SplitData:
         store = make_store(folder, data, narrations, shards)
-        return Source(Repeated(data.narrations, narrations), store)
+        return SplitData(Repeated(data.narrations, narrations), store)
 
     texts = {n.text: encode_text(n, data.tokenizer, RELEASED_MENTIONS) for n in data.narrations}
 
@@ -172,18 +172,11 @@ def figures_of(folder: Path) -> dict[str, float]:
 
 
 def times_of_items(
-    source: Source, tokenizer: Tokenizer, keys: Sequence[tuple[int, int]]
+    source: SplitData, tokenizer: Tokenizer, keys: Sequence[tuple[int, int]]
 ) -> Iterator[float]:
     """Seconds that each item takes."""
-    masking = Masking(0.15, seed=0)
-    dataset = NarrationDataset(
-        source.narrations,
-        source.store,
-        tokenizer,
-        RELEASED_MENTIONS,
-        masking,
-        texts=source.texts,
-    )
+    encoder = ExampleEncoder(tokenizer, RELEASED_MENTIONS, masking=Masking(0.15, seed=0))
+    dataset = NarrationDataset(source.narrations, source.store, encoder, source.texts)
     for key in tqdm(keys, desc="reading", leave=False):
         start = time.perf_counter()
         dataset[key]

@@ -26,7 +26,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.shapes import RELEASED_MENTIONS, GeneratedData
-from data.loading.dataset import Masking, NarrationDataset
+from data.encoding.example import ExampleEncoder, Masking
+from data.loading.dataset import NarrationDataset
 from data.loading.loader import make_loader
 from data.loading.samplers import EndlessBatches
 from data.regions.index import region_files
@@ -87,9 +88,8 @@ def measure(folder: Path, images: int, workers: int, epochs: int) -> dict[str, f
     ]
     before = memory_gb()
     with RegionStore.read_files([region_files(folder, _SPLIT)]) as store:
-        dataset = NarrationDataset(
-            narrations, store, data.tokenizer, RELEASED_MENTIONS, Masking(0.15, seed=0)
-        )
+        encoder = ExampleEncoder(data.tokenizer, RELEASED_MENTIONS, masking=Masking(0.15, seed=0))
+        dataset = NarrationDataset(narrations, store, encoder)
         item_times = list(times_of_items(dataset))
         batches = EndlessBatches(len(dataset), _BATCH, seed=0)
         loader = iter(make_loader(dataset, batches, workers, torch.device("cpu")))

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data.encoding.example import ExampleEncoder, Masking
 from data.encoding.tokenizer import load_tokenizer
 from data.loading.collate import Collate
-from data.loading.dataset import Masking, NarrationDataset
 from data.narration import Mention, Narration, Regions
 from models.coreference_model import CoreferenceModel
 from models.factory import build_from_checkpoint
@@ -72,10 +72,11 @@ class GeneratedData:
 
     def batch(self, places: Sequence[int], masking: Masking | None) -> Batch:
         """Some of the narrations, as a loader gives them."""
-        dataset = NarrationDataset(
-            self.narrations, self, self.tokenizer, max_mentions=RELEASED_MENTIONS, masking=masking
+        encoder = ExampleEncoder(self.tokenizer, RELEASED_MENTIONS, masking=masking)
+        chosen = [self.narrations[place] for place in places]
+        return Collate(self.tokenizer)(
+            [encoder.encode(n, self.read(n.image_id, n.image_size)) for n in chosen]
         )
-        return Collate(self.tokenizer)([dataset[0, place] for place in places])
 
     def _word(self) -> str:
         return self._words[self._random.integers(len(self._words))]

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.floor import Sizes, training_operations
 from benchmarks.measuring import add_options, measure, set_up
 from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
-from data.loading.dataset import Masking
+from data.encoding.example import Masking
 from data.narration import without_labels
 from training.engine import train_steps
 from training.objective import TrainingStep

@@ -18,6 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from data.encoding.candidates import without_crossing
+from data.encoding.example import ExampleEncoder
 from data.encoding.tokenizer import Tokenizer
 from data.encoding.word_vectors import WordVectors
 from data.files import is_text
@@ -285,10 +286,12 @@ class Resolver:
         dataset = NarrationDataset(
             [replace(narration, mentions=()) for narration in narrations],
             None,
-            self.tokenizer,
-            self.config.max_mentions,
-            word_vectors=word_vectors,
-            max_mention_pieces=self.config.max_mention_pieces,
+            ExampleEncoder(
+                self.tokenizer,
+                self.config.max_mentions,
+                word_vectors,
+                max_mention_pieces=self.config.max_mention_pieces,
+            ),
         )
         loader = make_loader(dataset, OrderedBatches(len(dataset), batch), workers, self.device)
         self.model.eval()
@@ -350,14 +353,11 @@ class Resolver:
                 it is broken, so that what it says is not a number.
         """
         self._check_word_vectors(word_vectors)
-        dataset = NarrationDataset(
-            narrations,
-            store,
-            self.tokenizer,
-            self.config.max_mentions,
-            word_vectors=word_vectors,
-            language=language_of_features(self.config),
+        config = self.config
+        encoder = ExampleEncoder(
+            self.tokenizer, config.max_mentions, word_vectors, language_of_features(config)
         )
+        dataset = NarrationDataset(narrations, store, encoder)
         batches = OrderedBatches(len(dataset), batch)
         loader = make_loader(dataset, batches, workers, self.device)
         places = iter(range(len(narrations)))

@@ -13,6 +13,7 @@ from torch import Tensor
 from data.encoding.candidates import (
     NO_BOUNDARY,
 )
+from data.encoding.example import Example
 from data.encoding.text import (
     UNKNOWN_CHAIN,
     UNKNOWN_PERSON,
@@ -22,7 +23,6 @@ from data.encoding.text import (
     region_numbers,
 )
 from data.encoding.tokenizer import Tokenizer
-from data.loading.dataset import Example
 from data.narration import Regions
 from utils.batch import Batch
 

@@ -33,7 +33,7 @@ def make_loader(
     return DataLoader(
         dataset,
         batch_sampler=batches,
-        collate_fn=Collate(dataset.tokenizer),
+        collate_fn=Collate(dataset.encoder.tokenizer),
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from data.encoding.text import EncodedText
 from data.files import DataError, is_text, read_json
-from data.loading.dataset import Source
+from data.loading.dataset import SplitData
 from data.loading.mapped_rows import MappedRows, write_rows
 from data.narration import Mention, Narration, Sentence
 from data.regions.index import RegionIndex
@@ -53,9 +53,9 @@ def open_prepared(
     cache: Path,
     name: str,
     made_from: Mapping[str, Any],
-    read: Callable[[Callable[[str], None]], Source],
+    read: Callable[[Callable[[str], None]], SplitData],
     encode: Callable[[Narration], EncodedText],
-) -> Source:
+) -> SplitData:
     """A prepared split; it is made where it is not there.
 
     Where there are several ranks the first one makes it, so the cache has to be a folder that all
@@ -108,7 +108,7 @@ def state_of_files(paths: Iterable[Path]) -> list[list[Any]]:
 def _prepare(
     folder: Path,
     made_from: Mapping[str, Any],
-    read: Callable[[Callable[[str], None]], Source],
+    read: Callable[[Callable[[str], None]], SplitData],
     encode: Callable[[Narration], EncodedText],
 ) -> None:
     said: list[str] = []
@@ -158,7 +158,7 @@ def write_prepared(folder: Path, examples: Iterable[tuple[Narration, EncodedText
             mentions.append(np.column_stack([indices, text.mention_spans]).astype(np.int32))
 
 
-def _open(folder: Path, say: Callable[[str], None]) -> Source:
+def _open(folder: Path, say: Callable[[str], None]) -> SplitData:
     about = _read_about(folder / "about.json")
     for line in about["said"]:
         say(visible(line, keep="\n"))
@@ -175,7 +175,7 @@ def _open(folder: Path, say: Callable[[str], None]) -> Source:
     narrations, texts = PreparedNarrations(folder), PreparedTexts(folder)
     if len(narrations) != len(texts):
         raise DataError(f"{folder} holds {len(narrations)} narrations and {len(texts)} texts")
-    return Source(narrations, store, texts, about["traced"])
+    return SplitData(narrations, store, texts, about["traced"])
 
 
 def _read_about(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from data.encoding.candidates import count_unreachable
 from data.encoding.text import count_left_out, encode_text
 from data.encoding.tokenizer import Tokenizer
 from data.encoding.traces import with_usable_traces
-from data.loading.dataset import Source
+from data.loading.dataset import SplitData
 from data.loading.split_cache import open_prepared, state_of_files
 from data.loading.splits import hold_out, keep_labels
 from data.mentions.found import cache_path, with_found_mentions
@@ -49,9 +49,9 @@ class TrainingData:
         boxes_known: whether any mention of the labelled ones has a box.
     """
 
-    labelled: Source
-    held_out: Source
-    unlabelled: Sequence[Source]
+    labelled: SplitData
+    held_out: SplitData
+    unlabelled: Sequence[SplitData]
     boxes_known: bool
 
     @property
@@ -85,8 +85,8 @@ def read_training_data(
         config.dataset,
         skip_bad_records=skip_bad_records,
     )
-    labelled = held_out = Source([], None)
-    unlabelled: list[Source] = []
+    labelled = held_out = SplitData([], None)
+    unlabelled: list[SplitData] = []
     if config.use_labelled:
         split = labelled_split(config.dataset)
         source = read(Path(config.data_root), split)
@@ -173,7 +173,7 @@ def split_labelled(
     return trained_on, held_out, others
 
 
-def _check_alignment(labelled: Source, held_out: Source, config: Config) -> None:
+def _check_alignment(labelled: SplitData, held_out: SplitData, config: Config) -> None:
     """Refuse to align with regions where there are none, or nobody says which."""
     if held_out.narrations and held_out.store is None:
         raise InputError(
@@ -192,7 +192,7 @@ def _check_alignment(labelled: Source, held_out: Source, config: Config) -> None
         )
 
 
-def _check_traces(sources: Sequence[Source], config: Config) -> None:
+def _check_traces(sources: Sequence[SplitData], config: Config) -> None:
     """Refuse to train on traces where there are none, or no regions for them."""
     if all(source.store is None for source in sources):
         raise InputError("--traces needs regions, and there are none")
@@ -217,7 +217,7 @@ def read_split(
     uses_mentions: bool = True,
     skip_bad_records: bool,
     say: Callable[[str], None] = print,
-) -> Source:
+) -> SplitData:
     """The narrations of a split, and their regions; says what was found.
 
     Narrations of the unlabelled split come with the mentions that `prepare.py mentions` found.
@@ -244,13 +244,13 @@ def read_split(
     if uses_mentions:
         say_left_out(narrations, tokenizer, config.max_mentions, say)
     store = _open_regions(config, dataset, data_root, split, narrations, skip_bad_records, say)
-    source = Source(narrations, store)
+    source = SplitData(narrations, store)
     return _with_checked_traces(source, split, skip_bad_records, say) if traces else source
 
 
 def _with_checked_traces(
-    source: Source, split: str, skip_bad_records: bool, say: Callable[[str], None] = print
-) -> Source:
+    source: SplitData, split: str, skip_bad_records: bool, say: Callable[[str], None] = print
+) -> SplitData:
     """The source, once every mouse trace is known to be usable."""
     usable, problems = with_usable_traces(source.narrations, skip_bad_records=skip_bad_records)
     if problems:
@@ -300,9 +300,9 @@ def _read_prepared(
     tokenizer: Tokenizer,
     data_root: Path,
     split: str,
-    read: Callable[..., Source],
+    read: Callable[..., SplitData],
     skip_bad_records: bool,
-) -> Source:
+) -> SplitData:
     """A split as `read` reads it, kept in the cache."""
     files = [*files_of_split(config.dataset, data_root, split), cache_path(data_root, split)]
     made_from = {

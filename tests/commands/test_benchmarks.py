@@ -23,7 +23,7 @@ from benchmarks.shapes import (
     as_released,
     published_config,
 )
-from data.loading.dataset import Masking
+from data.encoding.example import Masking
 from models.coreference_model import CoreferenceModel
 from models.factory import build_from_checkpoint
 from training.objective import (

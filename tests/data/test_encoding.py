@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from data.encoding.example import Masking
 from data.encoding.text import (
     align_spans,
     chain_numbers,
@@ -22,7 +23,6 @@ from data.encoding.tokenizer import Tokenizer, load_tokenizer
 from data.loading.collate import pad
 from data.loading.dataset import (
     JoinedDataset,
-    Masking,
     NarrationDataset,
 )
 from data.loading.loader import make_loader
@@ -230,7 +230,7 @@ def test_a_batch_never_has_a_narration_twice_for_want_of_others() -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_loader_gives_the_same_batches_in_any_process(workers: int) -> None:
     narrations = [dataclasses.replace(e.narration, image_id=None) for e in tiny.examples()]
-    dataset = NarrationDataset(narrations, None, tiny.tokenizer(), 128, Masking(0.3, seed=5))
+    dataset = NarrationDataset(narrations, None, tiny.encoder(masking=Masking(0.3, seed=5)))
     batches = EndlessBatches(3, 2, seed=1)
     loader = make_loader(dataset, batches, workers, torch.device("cpu"))
     for batch, keys in itertools.islice(zip(loader, batches, strict=True), 6):
@@ -242,7 +242,7 @@ def test_a_loader_gives_the_same_batches_in_any_process(workers: int) -> None:
 def test_joined_datasets_are_one_after_the_other() -> None:
     narrations = [dataclasses.replace(e.narration, image_id=None) for e in tiny.examples()]
     parts = [
-        NarrationDataset(part, None, tiny.tokenizer(), 128)
+        NarrationDataset(part, None, tiny.encoder())
         for part in (narrations[:1], [], narrations[1:])
     ]
     joined = JoinedDataset(parts)

@@ -13,14 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.encoding.example import Masking
 from data.encoding.text import EncodedText, encode_text
 from data.files import DataError
 from data.loading import split_cache as prepared
-from data.loading.dataset import (
-    Masking,
-    NarrationDataset,
-    Source,
-)
+from data.loading.dataset import NarrationDataset, SplitData
 from data.loading.split_cache import open_prepared, state_of_files
 from data.narration import Narration, Sentence
 from data.regions.index import region_files
@@ -49,12 +46,12 @@ def narrations() -> list[Narration]:
     return [dataclasses.replace(full[0], **beside), *full[1:], bare]
 
 
-def source(folder: Path) -> Source:
+def source(folder: Path) -> SplitData:
     """Those narrations with regions for two of them."""
     files = region_files(folder / "faster_rcnn_image_features", "val")
     if not files.index.exists():
         write_regions(folder, "val", IMAGES)
-    return Source(narrations(), RegionStore.read_files([files]), traced=1)
+    return SplitData(narrations(), RegionStore.read_files([files]), traced=1)
 
 
 def encode(narration: Narration) -> EncodedText:
@@ -68,7 +65,7 @@ class Reading:
         self.folder = folder
         self.count = 0
 
-    def __call__(self, say: Callable[[str], None]) -> Source:
+    def __call__(self, say: Callable[[str], None]) -> SplitData:
         self.count += 1
         say("four narrations")
         return source(self.folder)
@@ -200,12 +197,10 @@ def example_as_json(dataset: NarrationDataset) -> str:
 def test_workers_read_what_their_parent_reads(tmp_path: Path, method: str) -> None:
     context = multiprocessing.get_context(method)
     found = open_prepared(tmp_path, "made", {}, Reading(tmp_path), encode)
-    masking = Masking(0.3, seed=1)
+    encoder = tiny.encoder(masking=Masking(0.3, seed=1))
 
-    def dataset(of: Source) -> NarrationDataset:
-        return NarrationDataset(
-            of.narrations, of.store, tiny.tokenizer(), 128, masking, texts=of.texts
-        )
+    def dataset(of: SplitData) -> NarrationDataset:
+        return NarrationDataset(of.narrations, of.store, encoder, of.texts)
 
     expected = example_as_json(dataset(source(tmp_path)))
     assert example_as_json(dataset(found)) == expected
@@ -218,7 +213,7 @@ def test_workers_read_what_their_parent_reads(tmp_path: Path, method: str) -> No
 
 def test_what_another_run_makes_meanwhile_is_opened(tmp_path: Path) -> None:
     """Two runs that make the same side by side leave one whole split, and both can open it."""
-    meanwhile: list[Source] = []
+    meanwhile: list[SplitData] = []
 
     def encode_slowly(narration: Narration) -> EncodedText:
         if not meanwhile:

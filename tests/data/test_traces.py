@@ -137,8 +137,8 @@ def test_a_dataset_reads_traces_when_asked_to_and_of_the_mentions_it_keeps(tmp_p
     )
     narrations = [narration, dataclasses.replace(narration, trace_path=None)]
     # Nothing is there to read yet.
-    assert NarrationDataset(narrations, None, tiny.tokenizer(), 9)[0, 0].traces is None
-    traced = NarrationDataset(narrations, None, tiny.tokenizer(), 1, use_traces=True)
+    assert NarrationDataset(narrations, None, tiny.encoder())[0, 0].traces is None
+    traced = NarrationDataset(narrations, None, tiny.encoder(max_mentions=1, trace_lag=0))
     with pytest.raises(DataError, match="n.npy"):
         traced[0, 0]
     np.save(tmp_path / "n.npy", diagonal(3))

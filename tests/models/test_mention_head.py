@@ -15,8 +15,6 @@ from data.encoding.candidates import (
     find_candidates,
     without_crossing,
 )
-from data.loading.collate import Collate
-from data.loading.dataset import NarrationDataset
 from data.mention_spans import gold_spans, with_spans
 from data.narration import Narration
 from inference.resolver import Resolver
@@ -57,8 +55,8 @@ def narrations() -> list[Narration]:
 
 
 def detecting_batch(of: Sequence[Narration]) -> Batch:
-    dataset = NarrationDataset(of, None, tiny.tokenizer(), 128, max_mention_pieces=WIDTH)
-    return Collate(tiny.tokenizer())([dataset[0, place] for place in range(len(dataset))])
+    encoder = tiny.encoder(max_mention_pieces=WIDTH)
+    return tiny.batch([encoder.encode(narration) for narration in of])
 
 
 def resolver(**values: object) -> Resolver:

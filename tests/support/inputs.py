@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from data.check import check_data
+from data.encoding.example import Masking
 from data.encoding.text import encode_text
 from data.encoding.traces import with_usable_traces
 from data.encoding.word_vectors import read_word_vectors
@@ -23,11 +24,7 @@ from data.label_studio.annotations import read_annotations
 from data.label_studio.predictions import read_answers
 from data.label_studio.tasks import task_of
 from data.loading.collate import Collate
-from data.loading.dataset import (
-    Masking,
-    NarrationDataset,
-    Source,
-)
+from data.loading.dataset import NarrationDataset, SplitData
 from data.loading.split_cache import open_prepared
 from data.media.videos import (
     Video,
@@ -117,16 +114,10 @@ class Input(NamedTuple):
 
 def encode(narrations: Sequence[Narration], store: RegionStore | None) -> None:
     """Make a batch of narrations, with all that a batch can hold."""
-    dataset = NarrationDataset(
-        narrations,
-        store,
-        tiny.tokenizer(),
-        max_mentions=128,
-        masking=Masking(0.15, seed=0),
-        use_traces=True,
-        language=ENGLISH,
-        max_mention_pieces=8,
+    encoder = tiny.encoder(
+        language=ENGLISH, max_mention_pieces=8, masking=Masking(0.15, seed=0), trace_lag=0
     )
+    dataset = NarrationDataset(narrations, store, encoder)
     Collate(tiny.tokenizer())([dataset[0, place] for place in range(len(dataset))])
 
 
@@ -223,7 +214,7 @@ def _read_found(folder: Path, skip: bool) -> None:
     encode(with_found_mentions(narrations, cache_path(folder, "train")), None)
 
 
-def _prepared(folder: Path, read: Callable[[Callable[[str], None]], Source]) -> Source:
+def _prepared(folder: Path, read: Callable[[Callable[[str], None]], SplitData]) -> SplitData:
     return open_prepared(
         folder / "cache", "made", {}, read, lambda n: encode_text(n, tiny.tokenizer(), 128)
     )
@@ -234,14 +225,14 @@ def _write_prepared(folder: Path) -> None:
     images = {"man": cin_files.ImageNote([[0, 0, 20, 20]], ["man"], ["tall"])}
     cin_files.write_regions(folder, "val", {**cin_files.DEFAULT_REGIONS["val"], **images})
     narrations = [example.narration for example in tiny.examples()]
-    source = Source(narrations, RegionStore.read_files([files], skip_bad_records=True), traced=1)
+    source = SplitData(narrations, RegionStore.read_files([files], skip_bad_records=True), traced=1)
     _prepared(folder, lambda say: source)
 
 
 def _read_prepared(folder: Path, skip: bool) -> None:
-    source = _prepared(folder, lambda say: Source([], None))
+    source = _prepared(folder, lambda say: SplitData([], None))
     narrations, store = source.narrations, source.store
-    dataset = NarrationDataset(narrations, store, tiny.tokenizer(), 128, texts=source.texts)
+    dataset = NarrationDataset(narrations, store, tiny.encoder(), source.texts)
     for place, narration in enumerate(narrations):
         if narration.image_id in store:
             Collate(tiny.tokenizer())([dataset[0, place]])

@@ -9,10 +9,12 @@ import string
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from data.encoding.example import Example, ExampleEncoder
 from data.encoding.mention_features import mention_features
 from data.encoding.text import (
     chain_numbers,
@@ -25,7 +27,6 @@ from data.encoding.tokenizer import Tokenizer, load_tokenizer
 from data.encoding.traces import mention_traces
 from data.encoding.word_vectors import WordVectors
 from data.loading.collate import Collate
-from data.loading.dataset import Example
 from data.narration import NO_REGION, Mention, Narration, Regions
 from inference.resolver import RegionFinder, Resolver
 from models.coreference_model import CoreferenceModel
@@ -143,6 +144,15 @@ def word_vectors() -> WordVectors:
 def tokenizer() -> Tokenizer:
     """The tiny model's tokenizer."""
     return load_tokenizer(encoder_folder())
+
+
+def encoder(max_mentions: int = 128, **values: Any) -> ExampleEncoder:
+    """Makes examples of what the tiny model reads.
+
+    Args:
+        values: further fields of `ExampleEncoder`.
+    """
+    return ExampleEncoder(tokenizer(), max_mentions, **values)
 
 
 def narration(

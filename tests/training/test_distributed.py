@@ -11,7 +11,8 @@ import torch
 from torch.multiprocessing import spawn
 from tqdm import tqdm
 
-from data.loading.dataset import Masking, NarrationDataset
+from data.encoding.example import Masking
+from data.loading.dataset import NarrationDataset
 from data.loading.loader import make_loader
 from data.loading.samplers import EndlessBatches
 from data.narration import NO_REGION, Narration, Regions
@@ -99,10 +100,10 @@ def tiny_run(**values: object) -> tuple[Config, TrainingStep]:
 
 def batches(config: Config) -> TrainingBatches:
     """This rank's; the labelled and the unlabelled ones are of the same narrations."""
-    dataset = NarrationDataset(
-        narrations(), Store(), tiny.tokenizer(), 128, Masking(config.mlm_probability, 3),
-        max_mention_pieces=config.max_mention_pieces,
-    )  # fmt: skip
+    encoder = tiny.encoder(
+        masking=Masking(config.mlm_probability, 3), max_mention_pieces=config.max_mention_pieces
+    )
+    dataset = NarrationDataset(narrations(), Store(), encoder)
     keys = [
         EndlessBatches(len(dataset), config.batch, seed, rank(), world_size(), config.accumulation)
         for seed in (1, 2)

@@ -21,8 +21,9 @@ import pytest
 import torch
 
 import main as training
+from data.encoding.example import Example
 from data.files import BadRecord
-from data.loading.dataset import Example, NarrationDataset
+from data.loading.dataset import NarrationDataset
 from data.loading.loader import make_loader, workers_explained
 from data.loading.samplers import EndlessBatches, OrderedBatches
 from tests.commands.test_commands import (
@@ -349,7 +350,7 @@ class Failing(torch.utils.data.Dataset):
 
     def __init__(self, narrations: NarrationDataset, fail: Callable[[], None]) -> None:
         self.narrations = narrations
-        self.tokenizer = narrations.tokenizer
+        self.encoder = narrations.encoder
         self.fail = fail
 
     def __len__(self) -> int:
@@ -378,7 +379,7 @@ def die() -> None:
 )
 def test_what_ends_a_worker_is_said(fail: Callable[[], None], message: str) -> None:
     narrations = [tiny.narration("a man", [("a man", "1")], name=str(n)) for n in range(2)]
-    dataset = Failing(NarrationDataset(narrations, None, tiny.tokenizer(), 8), fail)
+    dataset = Failing(NarrationDataset(narrations, None, tiny.encoder()), fail)
     loader = make_loader(dataset, OrderedBatches(2, 1), 1, torch.device("cpu"))
     with pytest.raises(InputError, match=message), workers_explained():
         list(loader)
