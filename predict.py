@@ -44,7 +44,7 @@ from utils.options import (
     add_detector_options,
     whole_number_from,
 )
-from utils.printable import shown
+from utils.printable import quote
 from utils.text.spans import Span
 from visualization.page import page_html
 from visualization.page_content import (
@@ -248,7 +248,7 @@ def _read_text(text: str) -> str:
 def _request(record: Record) -> Request:
     text = record.take("text", str, "a text")
     if not is_text(text):
-        raise record.bad(f"text {shown(text)}", "one that can be written as UTF-8")
+        raise record.bad(f"text {quote(text)}", "one that can be written as UTF-8")
     place = f"{record.path}: {record.name}"
     named: dict[str, Any] = {"line": int(record.name.removeprefix("line "))}
     image = spans = None

@@ -77,7 +77,7 @@ from utils.distributed.ranks import (
 from utils.errors import InputError
 from utils.files import folder_when_whole
 from utils.options import add_detector_options, whole_number_from
-from utils.printable import visible
+from utils.printable import escape_unprintable
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -239,7 +239,7 @@ def check_folder(options: argparse.Namespace) -> None:
     check = check_data(
         options.dataset, options.data_root, skip_bad_records=options.skip_bad_records
     )
-    print(*(visible(line, keep="\n") for line in check.lines), sep="\n")
+    print(*(escape_unprintable(line, keep="\n") for line in check.lines), sep="\n")
     if check.options is None:
         raise InputError(f"{options.data_root}: no training on {options.dataset} can start from it")
     start = ["--dataset", options.dataset, "--data-root", str(options.data_root)]

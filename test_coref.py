@@ -66,7 +66,7 @@ from utils.distributed.ranks import process_group
 from utils.errors import InputError
 from utils.files import write_text
 from utils.options import add_data_options, add_test_options, whole_number_from
-from utils.printable import visible
+from utils.printable import escape_unprintable
 from utils.text.conll import (
     ConllDocument,
     crossing_pairs,
@@ -227,7 +227,7 @@ def print_texts(
     colour = uses_colour(sys.stdout)
     for narration in shown:
         chains = predicted[narration.id], known.get(narration.id)
-        print(f"\n{visible(narration.id)}")
+        print(f"\n{escape_unprintable(narration.id)}")
         print(format_text(narration.text, *chains, colour=colour))
     print()
 
@@ -457,7 +457,7 @@ def format_rules(scores: CoreferenceScores, rules: Mapping[str, float]) -> str:
 def format_links(links: Mapping[str, LinkScores]) -> str:
     """How well the links of some mentions are found, a row for each choice of mentions."""
     rows: list[tuple[str, Any]]
-    rows = [(visible(name), score) for name, score in links.items() if score.score]
+    rows = [(escape_unprintable(name), score) for name, score in links.items() if score.score]
     width = max([len("links of"), *(len(name) for name, _ in rows)])
     lines = [f"{'links of':{width}}{'mentions':>10}{'R':>8}{'P':>8}{'F1':>8}"]
     for name, score in rows:

@@ -30,7 +30,7 @@ from training.train_state import Learner
 from utils.batch import Batch
 from utils.distributed.command import run_command
 from utils.distributed.preemption import StopRequests
-from utils.running_means import Means
+from utils.running_means import RunningMeans
 
 
 class OneStep:
@@ -59,7 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def step(batches: OneStep) -> None:
         with tqdm(disable=True) as bar:
             train_steps(
-                training_step, learner, batches, config, device, Means(), StopRequests(), bar, 1
+                training_step,
+                learner,
+                batches,
+                config,
+                device,
+                RunningMeans(),
+                StopRequests(),
+                bar,
+                1,
             )
 
     batches = make_batches(options.batch, Masking(config.mlm_probability, config.seed))

@@ -10,13 +10,11 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from utils import json_files
 from utils.errors import InputError
-from utils.printable import shown
+from utils.printable import quote
 
 LONGEST_ID = 200  # characters; with an ending, still a file name everywhere
 
@@ -44,7 +42,7 @@ def bad_record(path: Path, record: str, found: str, expected: str) -> BadRecord:
 
     Args:
         record: names the record within the file.
-        found: what is there, anything from the file as `shown` gives it.
+        found: what is there, anything from the file as `quote` gives it.
         expected: what should be.
     """
     return BadRecord(f"{path}: {record}: found {found}, expected {expected}")
@@ -83,21 +81,6 @@ def published_id(image_id: str) -> str | int:
     return int(image_id) if is_number and str(int(image_id)) == image_id else image_id
 
 
-def read_json(
-    path: Path, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
-) -> Any:
-    """The value in a JSON file.
-
-    Args:
-        object_pairs_hook: turns the keys and values of each object into what stands for it; dicts
-            by default.
-
-    Raises:
-        DataError: the file is missing, cannot be read or is not JSON.
-    """
-    return json_files.read_json(path, DataError, object_pairs_hook)
-
-
 def read_image_rows(path: Path) -> dict[str, int]:
     """A pickled dict of image ids to rows, in its order; nothing in the pickle is run.
 
@@ -111,12 +94,12 @@ def read_image_rows(path: Path) -> dict[str, int]:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     loaded = _unpickle_ids(path, content)
     if type(loaded) is not dict:
-        raise DataError(f"{path} holds {shown(loaded)}, expected {_ID_PICKLE_EXPECTED}")
+        raise DataError(f"{path} holds {quote(loaded)}, expected {_ID_PICKLE_EXPECTED}")
     rows: dict[str, int] = {}
     for key, row in loaded.items():
         image_id = read_id(key)
         if image_id is None or type(row) is not int:
-            found = f"{shown(key)}: {shown(row)}"
+            found = f"{quote(key)}: {quote(row)}"
             raise DataError(f"{path} holds {found}, expected {_ID_PICKLE_EXPECTED}")
         if image_id in rows:
             raise DataError(f"{path} holds the id {image_id} twice")

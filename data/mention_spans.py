@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from data.narration import Mention, Narration
 from utils.errors import InputError
-from utils.printable import shown
-from utils.text.spans import (
-    Span,
-)
+from utils.printable import quote
+from utils.text.spans import Span
 
 if TYPE_CHECKING:
     pass
@@ -41,12 +39,12 @@ def checked_spans(text: str, spans: object) -> list[Span]:
     characters = len(text)
     expected = f"(start, end) within the {characters} characters of the text"
     if not isinstance(spans, list | tuple):
-        raise InputError(f"mentions: found {shown(spans)}, expected a list of {expected}")
+        raise InputError(f"mentions: found {quote(spans)}, expected a list of {expected}")
     for span in spans:
         is_pair = isinstance(span, list | tuple) and len(span) == 2
         is_pair = is_pair and all(type(place) is int for place in span)
         if not is_pair or not 0 <= span[0] < span[1] <= characters:
-            raise InputError(f"mentions: found {shown(span)}, expected {expected}")
+            raise InputError(f"mentions: found {quote(span)}, expected {expected}")
     return sorted(((start, end) for start, end in spans), key=lambda span: span[0])
 
 

@@ -20,7 +20,7 @@ from metrics.alignment_scores import (
     score_joint,
 )
 from metrics.chains import Chains, chains_from_labels, chains_from_similarity
-from utils.vectors import unit_vectors
+from utils.vectors import normalize_rows
 
 # Cosines that the least one of a chain and its head is chosen from.
 HEAD_THRESHOLDS = np.round(np.arange(-0.95, 1.0, 0.05), 2)
@@ -97,7 +97,7 @@ def head_scores(resolution: Resolution, chains: Chains[int], heads: np.ndarray) 
     vectors = resolution.aligned_mentions.copy()
     for chain in chains:
         vectors[chain] = resolution.aligned_mentions[chain].mean(axis=0)
-    return unit_vectors(vectors) @ unit_vectors(heads).T
+    return normalize_rows(vectors) @ normalize_rows(heads).T
 
 
 def gold_headed_chains(narrations: Sequence[Narration]) -> dict[str, list[HeadedChain]]:

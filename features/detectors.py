@@ -14,7 +14,7 @@ from data.files import DataError, is_text
 from features.weights import read_weights
 from utils.errors import InputError
 from utils.files import replaced_when_whole
-from utils.printable import shown
+from utils.printable import quote
 
 try:
     from torchvision import models
@@ -184,8 +184,8 @@ def _saved_detector(path: Path, content: dict[str, Any]) -> Detector:
     sides = isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)
     if not (words and sides and labels and 0 < size[0] <= size[1] <= _LONGEST_SIDE):
         raise DataError(
-            f"{path} holds labels {shown(labels)}, attributes {shown(attributes)} and size "
-            f"{shown(size)}, expected what tools/train_detector.py writes"
+            f"{path} holds labels {quote(labels)}, attributes {quote(attributes)} and size "
+            f"{quote(size)}, expected what tools/train_detector.py writes"
         )
     detector = new_detector(labels, attributes, tuple(size))
     _take_weights(detector.network, str(path), content.get("weights"))
@@ -218,7 +218,7 @@ def _published_network(name: str, weights: str) -> nn.Module:
     known = models.get_model_weights(name).__members__
     if weights not in known:
         raise InputError(
-            f"weights {shown(weights)} of {name}: expected a file, {RANDOM}, or one of "
+            f"weights {quote(weights)} of {name}: expected a file, {RANDOM}, or one of "
             f"{', '.join(known)}"
         )
     try:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from data.files import DataError, bad_record, is_text, read_id, read_json
-from utils.printable import shown
+from data.files import DataError, bad_record, is_text, read_id
+from utils.json_files import read_json
+from utils.printable import quote
 
 # A side of a box that is shorter shows nothing, and is not learned from.
 _LEAST_SIDE = 1.0  # pixels
@@ -47,22 +48,22 @@ def read_labelled_boxes(path: Path) -> list[LabelledImage]:
         DataError: the file cannot be read or is not of this form.
         BadRecord: an image, category or box is wrong.
     """
-    content = read_json(path)
+    content = read_json(path, DataError)
     lists = ("images", "categories", "annotations")
     if not isinstance(content, dict) or not all(type(content.get(n)) is list for n in lists):
-        raise DataError(f"{path} holds {shown(content)}, expected lists {', '.join(lists)}")
+        raise DataError(f"{path} holds {quote(content)}, expected lists {', '.join(lists)}")
     file_names: dict[str, str] = {}
     for number, image in enumerate(content["images"]):
         image_id, name = _id_of(path, f"images[{number}]", image, "id"), image.get("file_name")
         # A name is an id of the file system: it must not lead out of the folder.
         if read_id(name) != name:
-            raise bad_record(path, image_id, f"file_name {shown(name)}", "the name of a file")
+            raise bad_record(path, image_id, f"file_name {quote(name)}", "the name of a file")
         file_names[image_id] = name
     categories: dict[str, str] = {}
     for number, category in enumerate(content["categories"]):
         key, name = _id_of(path, f"categories[{number}]", category, "id"), category.get("name")
         if not is_text(name) or not name:
-            raise bad_record(path, f"category {key}", f"name {shown(name)}", "a text")
+            raise bad_record(path, f"category {key}", f"name {quote(name)}", "a text")
         categories[key] = name
     found: dict[str, list[tuple[list[float], str, str]]] = {}
     for number, annotation in enumerate(content["annotations"]):
@@ -71,7 +72,7 @@ def read_labelled_boxes(path: Path) -> list[LabelledImage]:
         label = categories[_id_of(path, record, annotation, "category_id", categories)]
         attribute = annotation.get("attribute", "")
         if not is_text(attribute):
-            raise bad_record(path, record, f"attribute {shown(attribute)}", "a text")
+            raise bad_record(path, record, f"attribute {quote(attribute)}", "a text")
         box = _box(path, record, annotation.get("bbox"))
         if min(box[2] - box[0], box[3] - box[1]) >= _LEAST_SIDE:
             found.setdefault(image_id, []).append((box, label, attribute))
@@ -97,7 +98,7 @@ def _id_of(
     value = read_id(fields.get(key)) if isinstance(fields, dict) else None
     if value is None or (known is not None and value not in known):
         expected = "an id" if known is None else "an id that the file lists"
-        raise bad_record(path, record, shown(fields), f"{key}, {expected}")
+        raise bad_record(path, record, quote(fields), f"{key}, {expected}")
     return value
 
 
@@ -105,6 +106,6 @@ def _box(path: Path, record: str, box: Any) -> list[float]:
     """x1, y1, x2, y2 of [x, y, width, height]."""
     numbers = isinstance(box, list) and len(box) == 4 and all(type(v) in (int, float) for v in box)
     if not numbers or not all(abs(v) < 1e7 for v in box) or min(box[2:]) < 0:
-        raise bad_record(path, record, f"bbox {shown(box)}", "[x, y, width, height] in pixels")
+        raise bad_record(path, record, f"bbox {quote(box)}", "[x, y, width, height] in pixels")
     x, y, width, height = box
     return [x, y, x + width, y + height]

@@ -10,7 +10,7 @@ import torch
 
 from features.weights import identity_of_weights
 from utils.errors import InputError
-from utils.printable import shown
+from utils.printable import quote
 
 if TYPE_CHECKING:
     from features.region_extraction import RegionExtractor
@@ -56,7 +56,7 @@ class RegionSettings:
             found = identity[name]
             if found is not None and found != expected:
                 raise InputError(
-                    f"{option}: found {shown(found)}, expected {shown(expected)}, which the "
+                    f"{option}: found {quote(found)}, expected {quote(expected)}, which the "
                     "regions of the training were made with"
                 )
             if found is None and name in _WEIGHTS and _is_of_file(expected):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from data.files import DataError
-from utils.printable import shown
+from utils.printable import quote
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def read_weights(path: Path) -> dict[str, Any]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise DataError(f"{path} cannot be read as a file of weights: {reason}") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path} holds {shown(content)}, expected a dict of weights")
+        raise DataError(f"{path} holds {quote(content)}, expected a dict of weights")
     return content
 
 

@@ -43,7 +43,7 @@ from utils.checkpointing.checkpoint import CheckpointError, load_checkpoint
 from utils.config import Config, language_of_features
 from utils.device import choose_device
 from utils.errors import InputError
-from utils.printable import shown
+from utils.printable import quote
 from utils.text.spans import Span
 from utils.thresholds import Thresholds
 
@@ -453,7 +453,7 @@ class Resolver:
 def _given_narration(number: int, text: str, spans: Sequence[Span] | None) -> Narration:
     """A text with the mentions that somebody gives, none where they are to be found."""
     if not is_text(text):
-        raise InputError(f"texts[{number}]: found {shown(text)}, expected text")
+        raise InputError(f"texts[{number}]: found {quote(text)}, expected text")
     try:
         return with_spans(
             Narration(str(number), text), checked_spans(text, () if spans is None else spans)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.printable import visible
+from utils.printable import escape_unprintable
 from utils.text.spans import Span
 
 RANKS = (1, 2, 3)
@@ -244,7 +244,7 @@ def format_retrieval(scores: RetrievalScores) -> str:
     rows = [("all", scores.overall)]
     if scores.contested != scores.overall:
         rows.append(("several candidates", scores.contested))
-    rows += [(visible(kind), recall) for kind, recall in scores.kinds.items()]
+    rows += [(escape_unprintable(kind), recall) for kind, recall in scores.kinds.items()]
     width = max(len(name) for name, _ in rows) + 2
     head = "".join(f"{name:>10}" for name in ("mentions", "heads", *_MEASURES))
     lines = [f"{'':{width}}{head}"]

@@ -24,7 +24,7 @@ from metrics.chains import Chains, chains_from_links
 from utils.errors import InputError
 from utils.files import write_text
 from utils.json_files import read_json, without_repeated_keys
-from utils.printable import shown
+from utils.printable import quote
 
 _SUFFIX = ".json"
 _LONGEST_FILE_NAME = 255  # bytes, on every common file system
@@ -177,7 +177,7 @@ def read_chain_file(path: Path) -> list[list[str]]:
     elif content.get("type") == "graph":
         chains = _read_graph(path, content)
     else:
-        found = shown(content["type"]) if "type" in content else "nothing"
+        found = quote(content["type"]) if "type" in content else "nothing"
         raise ChainFileError(f'{path}: type is {found}, expected "clusters" or "graph"')
     return chains
 
@@ -229,12 +229,12 @@ def _read_clusters(path: Path, content: dict[str, Any]) -> list[list[str]]:
         raise ChainFileError(f"{path}: clusters is {_kind(clusters)}, expected an object of chains")
     taken: dict[str, str] = {}
     for name, chain in clusters.items():
-        where = f"cluster {shown(name)}"
+        where = f"cluster {quote(name)}"
         for mention in _read_names(path, where, chain):
             if mention in taken:
                 other = taken[mention]
-                again = "twice in it" if other == name else f"in {shown(other)} too"
-                raise ChainFileError(f"{path}: {where}: mention {shown(mention)} is {again}")
+                again = "twice in it" if other == name else f"in {quote(other)} too"
+                raise ChainFileError(f"{path}: {where}: mention {quote(mention)} is {again}")
             taken[mention] = name
         if not chain:
             raise ChainFileError(f"{path}: {where} is empty")
@@ -245,7 +245,7 @@ def _read_graph(path: Path, content: dict[str, Any]) -> list[list[str]]:
     mentions = _read_names(path, "mentions", content.get("mentions"))
     index_of = {mention: index for index, mention in enumerate(mentions)}
     if len(index_of) != len(mentions):
-        raise ChainFileError(f"{path}: mentions holds {shown(_repeated(mentions))} twice")
+        raise ChainFileError(f"{path}: mentions holds {quote(_repeated(mentions))} twice")
     links = content.get("links")
     if not isinstance(links, list):
         raise ChainFileError(f"{path}: links is {_kind(links)}, expected an array of pairs")
@@ -256,7 +256,7 @@ def _read_graph(path: Path, content: dict[str, Any]) -> list[list[str]]:
         unknown = [end for end in ends if end not in index_of]
         if unknown:
             raise ChainFileError(
-                f"{path}: link {number}: {shown(unknown[0])} is not among the mentions"
+                f"{path}: link {number}: {quote(unknown[0])} is not among the mentions"
             )
     indices = [(index_of[first], index_of[second]) for first, second in links]
     chains = chains_from_links(len(mentions), indices)
@@ -270,6 +270,6 @@ def _read_names(path: Path, where: str, names: Any) -> list[str]:
     for name in names:
         if not isinstance(name, str):
             raise ChainFileError(
-                f"{path}: {where} holds {shown(name)}, expected the name of a mention"
+                f"{path}: {where} holds {quote(name)}, expected the name of a mention"
             )
     return names

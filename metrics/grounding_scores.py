@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from utils.boxes import enclosing_box, pairwise_iou
-from utils.printable import visible
+from utils.printable import escape_unprintable
 from utils.text.languages import ENGLISH, Language
 
 # The words that count as pronouns in the published grounding figures (Goel et al., EMNLP 2023).
@@ -172,7 +172,8 @@ def format_grounding(scores: GroundingScores) -> str:
         ("random", (scores.random,)),
     ]
     rows += [
-        (f"kind: {visible(kind)}", (accuracy.overall,)) for kind, accuracy in scores.kinds.items()
+        (f"kind: {escape_unprintable(kind)}", (accuracy.overall,))
+        for kind, accuracy in scores.kinds.items()
     ]
     width = max(len(name) for name, _ in rows)
     counts = (scores.mentions, scores.nouns_mentions, scores.pronouns_mentions)

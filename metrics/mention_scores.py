@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from utils.text.spans import (
-    MentionScores,
-    Span,
-    score_spans,
-)
+from utils.text.span_scores import SpanScores, score_spans
+from utils.text.spans import Span
 
 # Probabilities that the threshold of mentions is chosen from.
 MENTION_THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.01), 2)
@@ -36,11 +33,11 @@ class ScoredSpan:
 class MentionScoresByKind:
     """The scores of all mentions, of the pronouns, and of all others."""
 
-    overall: MentionScores
-    nouns: MentionScores
-    pronouns: MentionScores
+    overall: SpanScores
+    nouns: SpanScores
+    pronouns: SpanScores
 
-    def rows(self) -> dict[str, MentionScores]:
+    def rows(self) -> dict[str, SpanScores]:
         """The three by what to call them."""
         return {"overall": self.overall, "nouns": self.nouns, "pronouns": self.pronouns}
 
@@ -60,7 +57,7 @@ class MentionScoresByKind:
 
 def choose_mention_threshold(
     scored: Sequence[Sequence[ScoredSpan]], gold: Sequence[Sequence[Span]]
-) -> tuple[float, MentionScores]:
+) -> tuple[float, SpanScores]:
     """The probability above which stretches are best taken for mentions, by their F1.
 
     Args:
@@ -105,7 +102,7 @@ def score_mentions(
     def is_pronoun(phrase: str) -> bool:
         return phrase.lower() in pronouns
 
-    def score(counts: Callable[[str], bool]) -> MentionScores:
+    def score(counts: Callable[[str], bool]) -> SpanScores:
         totals = np.zeros(3, dtype=int)
         for document, text in texts.items():
             of_gold, of_found = (
@@ -113,7 +110,7 @@ def score_mentions(
                 for spans in (gold, found)
             )
             totals += len(of_gold), len(of_found), len(of_gold & of_found)
-        return MentionScores(*totals.tolist())
+        return SpanScores(*totals.tolist())
 
     return MentionScoresByKind(
         overall=score(lambda phrase: True),

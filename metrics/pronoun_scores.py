@@ -25,7 +25,7 @@ from typing import Any
 
 from metrics.chains import Chains
 from metrics.coreference_scores import LinkScores
-from utils.text.pronouns import AnnotatedPronoun
+from utils.text.annotated_pronouns import AnnotatedPronoun
 from utils.text.spans import Span
 
 # The mentions that make no pair.

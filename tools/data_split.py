@@ -40,7 +40,7 @@ from data.readers.tiktalk.heads import (
 from data.readers.tiktalk.reader import SPLITS
 from utils.distributed.command import run_command
 from utils.files import replaced_when_whole
-from utils.printable import shown
+from utils.printable import quote
 
 ANNOTATIONS = (
     "all_textual_and_visual_annotations.jsonl",
@@ -129,9 +129,9 @@ def read_parts(data_root: Path, ids: Collection[str]) -> dict[str, tuple[str, st
         kind = record.take("video_type", str, " or ".join(KINDS))
         split = record.take("split", str, ", ".join(_SPLIT_NAMES))
         if kind not in KINDS:
-            raise record.bad(f"video_type {shown(kind)}", " or ".join(KINDS))
+            raise record.bad(f"video_type {quote(kind)}", " or ".join(KINDS))
         if split not in _SPLIT_NAMES:
-            raise record.bad(f"split {shown(split)}", f"one of {', '.join(_SPLIT_NAMES)}")
+            raise record.bad(f"split {quote(split)}", f"one of {', '.join(_SPLIT_NAMES)}")
         parts[doc_key] = (kind, _SPLIT_NAMES[split])
     return parts
 
@@ -185,7 +185,7 @@ def _by_id(path: Path, keys: Sequence[str]) -> dict[str, Record]:
         check_keys(record, ("video_id", *keys))
         video_id = record.take("video_id", str, "the id of a dialogue")
         if video_id in records:
-            raise record.bad(f"video_id {shown(video_id)} a second time", "every video_id once")
+            raise record.bad(f"video_id {quote(video_id)} a second time", "every video_id once")
         records[video_id] = record
     return records
 
@@ -194,7 +194,7 @@ def _check_known(records: Mapping[str, Record], ids: Collection[str]) -> None:
     """Refuse lines of dialogues that are not annotated."""
     for video_id, record in records.items():
         if video_id not in ids:
-            raise record.bad(f"video_id {shown(video_id)}", "one of an annotated dialogue")
+            raise record.bad(f"video_id {quote(video_id)}", "one of an annotated dialogue")
 
 
 def _annotated(record: Record, titles: Mapping[str, Record], seen: Collection[str]) -> Annotated:

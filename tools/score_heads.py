@@ -27,7 +27,7 @@ from metrics.head_scores import (
 )
 from utils.distributed.command import run_command
 from utils.files import write_text
-from utils.printable import shown
+from utils.printable import quote
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,7 +78,7 @@ def _true_head(record: Record, head: Any) -> TrueHead:
             float(head["visible"]),
         )
     except (TypeError, ValueError, LookupError) as error:
-        raise record.bad(f"the head {shown(head)}", "frame, person, bbox and visible") from error
+        raise record.bad(f"the head {quote(head)}", "frame, person, bbox and visible") from error
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from utils.distributed.ranks import (
     sum_over_ranks,
 )
 from utils.errors import InputError
-from utils.running_means import Means
+from utils.running_means import RunningMeans
 
 # Steps in a row that are left out before a training ends: nothing is learned any more.
 MOST_SKIPPED = 10
@@ -51,7 +51,7 @@ def train_steps(
     batches: TrainingBatches,
     config: Config,
     device: torch.device,
-    losses: Means,
+    losses: RunningMeans,
     stops: StopRequests,
     bar: tqdm,
     steps: int,

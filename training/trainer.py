@@ -34,7 +34,7 @@ from utils.distributed.ranks import (
     world_size,
 )
 from utils.errors import InputError
-from utils.running_means import Means
+from utils.running_means import RunningMeans
 
 
 def where_it_stands(files: RunFolder, *, resume: bool) -> RunState | None:
@@ -98,7 +98,7 @@ class TrainingRun:
         self._stops = stops
         self._device = device
         self._save_steps = save_steps
-        self._losses = Means()
+        self._losses = RunningMeans()
         self._best: float | None = None
         if resumed is None:
             set_seeds(config.seed + rank())
@@ -112,7 +112,7 @@ class TrainingRun:
                 f"expected one below --epochs {self.config.epochs}"
             )
         self.epoch, self.step = resumed.epoch, resumed.step_of(self._batches.steps_per_epoch)
-        self._losses = Means(resumed.losses)
+        self._losses = RunningMeans(resumed.losses)
         self._best = resumed.best
         print(
             f"{self.files.state}: goes on in epoch {self.epoch} after {self.step} of "
@@ -128,7 +128,7 @@ class TrainingRun:
         """The epochs that are left, the one that it is in first."""
         while self.epoch < self.config.epochs:
             yield self.epoch
-            self.epoch, self.step, self._losses = self.epoch + 1, 0, Means()
+            self.epoch, self.step, self._losses = self.epoch + 1, 0, RunningMeans()
 
     def train_epoch(self) -> dict[str, float]:
         """Do the steps of the epoch that are left, and save where the run stands now and then.

@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 
 from utils.errors import InputError
 from utils.json_files import read_json, without_repeated_keys
-from utils.printable import shown, visible
+from utils.printable import escape_unprintable, quote
 from utils.text.languages import Language, read_language
 
 COREFERENCE_LOSSES = ("con", "fro", "sigmoid")
@@ -154,10 +154,10 @@ class Config:
         for name, expected in get_type_hints(Config).items():
             value = getattr(self, name)
             if type(value) is not expected and (expected, type(value)) != (float, int):
-                raise ConfigError(f"{name}: found {shown(value)}, expected {_KINDS[expected]}")
+                raise ConfigError(f"{name}: found {quote(value)}, expected {_KINDS[expected]}")
             if expected in _LARGEST and not abs(value) <= _LARGEST[expected]:
                 raise ConfigError(
-                    f"{name}: found {shown(value)}, expected {_KINDS[expected]} up to "
+                    f"{name}: found {quote(value)}, expected {_KINDS[expected]} up to "
                     f"{_LARGEST[expected]:g}"
                 )
             if expected is float:
@@ -180,7 +180,7 @@ class Config:
             found = getattr(self, name)
             if found not in known:
                 raise ConfigError(
-                    f"{name}: found {shown(found)}, expected one of {', '.join(known)}"
+                    f"{name}: found {quote(found)}, expected one of {', '.join(known)}"
                 )
 
 
@@ -275,7 +275,7 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], list[str]]:
             translated = {key: value}
         else:
             known = [*FIELD_NAMES, *PUBLISHED_NAMES, _PUBLISHED_BERT_CONFIG]
-            raise ConfigError(f"{path}: unknown key {shown(key)}{nearest(key, known)}")
+            raise ConfigError(f"{path}: unknown key {quote(key)}{nearest(key, known)}")
         for name in translated:
             if name in values:
                 raise ConfigError(f"{path}: {key!r} sets {name} a second time")
@@ -362,7 +362,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 def _beside(path: Path, named: Any) -> Path:
     """A file that a configuration names: from the working folder, or from above its own folder."""
     if not isinstance(named, str) or "\0" in named:
-        raise ConfigError(f"found {shown(named)}, expected a path")
+        raise ConfigError(f"found {quote(named)}, expected a path")
     return Path(named) if os.path.exists(named) else path.resolve().parent.parent / named
 
 
@@ -372,11 +372,11 @@ def _read_bert_layers(path: Path) -> tuple[dict[str, int], list[str]]:
     total, text = values.get("num_hidden_layers"), values.get("fusion_layer")
     if type(total) is not int or type(text) is not int or not 0 < text < total:
         raise ConfigError(
-            f"{path}: found fusion_layer {shown(text)} and num_hidden_layers {shown(total)}, "
+            f"{path}: found fusion_layer {quote(text)} and num_hidden_layers {quote(total)}, "
             "expected two whole numbers, the first smaller"
         )
     ignored = sorted(set(values) - {"num_hidden_layers", "fusion_layer"})
     return (
         {"text_layers": text, "fusion_layers": total - text},
-        [f"{path.name}: {visible(key)}" for key in ignored],
+        [f"{path.name}: {escape_unprintable(key)}" for key in ignored],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.printable import visible
+from utils.printable import escape_unprintable
 
 
 class InputError(ValueError):
@@ -12,4 +12,4 @@ class InputError(ValueError):
     """
 
     def __str__(self) -> str:
-        return visible(super().__str__(), keep="\n")
+        return escape_unprintable(super().__str__(), keep="\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import InputError
-from utils.printable import shown
+from utils.printable import quote
 
 
 def read_json(
@@ -45,5 +45,5 @@ def without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
         repeated = next(key for place, key in enumerate(keys) if key in keys[:place])
-        raise ValueError(f"key {shown(repeated)} stands twice in one object")
+        raise ValueError(f"key {quote(repeated)} stands twice in one object")
     return values

@@ -6,7 +6,7 @@ import reprlib
 import unicodedata
 
 
-def visible(text: str, keep: str = "") -> str:
+def escape_unprintable(text: str, keep: str = "") -> str:
     """The text with every character escaped that is not seen.
 
     Those are control characters, marks that turn the direction of writing, halves of surrogate
@@ -25,7 +25,7 @@ def visible(text: str, keep: str = "") -> str:
     )
 
 
-def shown(value: object) -> str:
+def quote(value: object) -> str:
     """A value as an error may print it: short, on one line, nothing live in it."""
     shortener = reprlib.Repr()
     shortener.maxstring = shortener.maxother = 100

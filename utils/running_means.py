@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 
-class Means:
+class RunningMeans:
     """Running means of named values, each weighted by how many things it is the mean of.
 
     Args:

@@ -6,14 +6,14 @@ import html
 from collections.abc import Mapping, Sequence
 
 from metrics.error_analysis.nesting import brackets
-from utils.printable import visible
+from utils.printable import escape_unprintable
 from utils.text.spans import Span
 from visualization.page_content import SpeakerTurn
 
 
 def escaped(text: str) -> str:
     """A text that comes from data, fit for an element or for an attribute in double quotes."""
-    return html.escape(visible(text, keep="\n\t"))
+    return html.escape(escape_unprintable(text, keep="\n\t"))
 
 
 def span_name(span: Span) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import tokenizers
 
 from utils.pretrained import EncoderNotFound, locate_encoder
-from utils.printable import shown
+from utils.printable import quote
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Tokenizer:
         backend = tokenizers.Tokenizer.from_str(values["tokenizer"])
         for name in ("pad_id", "mask_id"):
             if type(values[name]) is not int or backend.id_to_token(values[name]) is None:
-                raise ValueError(f"{name} is {shown(values[name])}, expected that of a word-piece")
+                raise ValueError(f"{name} is {quote(values[name])}, expected that of a word-piece")
         return cls(backend, pad_id=values["pad_id"], mask_id=values["mask_id"])
 
 

@@ -12,7 +12,7 @@ from data.encoding.text import align_spans
 from data.files import DataError
 from data.narration import Narration
 from data.readers.localized_narratives import FARTHEST, read_word_boxes
-from utils.printable import shown
+from utils.printable import quote
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read_trace(narration: Narration) -> np.ndarray:
     if wrong.any():
         word = int(wrong.argmax())
         raise DataError(
-            f"{path}, word {word}: found the box {shown(corners[word].tolist())}, expected x1, y1, "
+            f"{path}, word {word}: found the box {quote(corners[word].tolist())}, expected x1, y1, "
             "x2, y2 relative to the picture, x1 and y1 the smaller ones"
         )
     return boxes
@@ -116,17 +116,17 @@ def word_places(narration: Narration) -> np.ndarray:
     for number, word in enumerate(narration.words):
         start = _after_blanks(text, end)
         if not text.startswith(word, start):
-            found = shown(text[start : start + len(word)])
+            found = quote(text[start : start + len(word)])
             raise DataError(
                 f"narration {narration.id}: found {found} at character {start} of its text, "
-                f"expected its word {number}, {shown(word)}; its trace has a box for each word"
+                f"expected its word {number}, {quote(word)}; its trace has a box for each word"
             )
         end = start + len(word)
         places.append((start, end))
     rest = _after_blanks(text, end)
     if rest < len(text):
         raise DataError(
-            f"narration {narration.id}: found {shown(text[rest:])} at character {rest} of its "
+            f"narration {narration.id}: found {quote(text[rest:])} at character {rest} of its "
             f"text, expected its end after {len(places)} words; its trace has a box for each word"
         )
     return np.asarray(places, dtype=np.int64).reshape(-1, 2)

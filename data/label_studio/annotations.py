@@ -9,12 +9,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from data.files import BadRecord, DataError, bad_record, is_text, read_id, read_json
+from data.files import BadRecord, DataError, bad_record, is_text, read_id
 from data.narration import Box, Mention, Narration
 from data.percent_boxes import relative_box
 from data.readers.report import ReadReport, Record
 from data.regions.detections import LARGEST_COORDINATE
-from utils.printable import shown
+from utils.json_files import read_json
+from utils.printable import quote
 from utils.text.spans import Span
 
 _PIXELS = "a positive number of pixels"
@@ -45,9 +46,9 @@ def read_annotations(
         DataError: the file is missing or is no such export.
         BadRecord: a task is wrong, and the report does not skip such.
     """
-    tasks = read_json(path)
+    tasks = read_json(path, DataError)
     if not isinstance(tasks, list):
-        raise DataError(f"{path} holds {shown(tasks)}, expected a list of tasks")
+        raise DataError(f"{path} holds {quote(tasks)}, expected a list of tasks")
     narrations: dict[str, Narration] = {}
     not_annotated = boxes_alone = 0
     for number, fields in enumerate(tasks):
@@ -76,13 +77,13 @@ def read_annotations(
 def _task(path: Path, number: int, fields: Any) -> Record:
     """A task by the id of its narration; it is known to have data and a list of annotations."""
     if not isinstance(fields, dict):
-        raise bad_record(path, f"task {number}", shown(fields), "an object")
-    record = Record(path, f"task {shown(fields.get('id', number))}", fields)
+        raise bad_record(path, f"task {number}", quote(fields), "an object")
+    record = Record(path, f"task {quote(fields.get('id', number))}", fields)
     data = record.take("data", dict, "the data of the task (the form JSON, not JSON-MIN)")
     record.take("annotations", list, "annotations (the form JSON, not JSON-MIN)")
     name = read_id(data.get("id"))
     if name is None:
-        found, expected = f"id {shown(data.get('id'))} in its data", "the id of a narration"
+        found, expected = f"id {quote(data.get('id'))} in its data", "the id of a narration"
         raise record.bad(found, expected)
     return Record(path, name, fields)
 
@@ -96,7 +97,7 @@ def _choose(record: Record, annotator: str | None) -> Record | None:
     found = []
     for fields in record.fields["annotations"]:
         if not isinstance(fields, dict):
-            raise record.bad(f"the annotation {shown(fields)}", "an object")
+            raise record.bad(f"the annotation {quote(fields)}", "an object")
         if not fields.get("was_cancelled"):
             found.append(fields)
     if annotator is not None:
@@ -121,7 +122,7 @@ def _narration(record: Record, annotation: Record) -> tuple[Narration, int]:
     data = Record(record.path, record.name, record.fields["data"])
     text = data.take("text", str, "the text of the narration")
     if not is_text(text) or not text.strip():
-        raise data.bad(f"text {shown(text)}", "a text that is not blank")
+        raise data.bad(f"text {quote(text)}", "a text that is not blank")
     in_text = _regions(annotation, "labels")
     in_image = _regions(annotation, "rectanglelabels")
     mentions = _mentions(text, in_text)
@@ -147,7 +148,7 @@ def _regions(annotation: Record, kind: str) -> dict[str, Record]:
     for region in _results(annotation, kind):
         name = region.take("id", str, "the name of the region")
         if name in regions:
-            raise region.bad(f"the region {shown(name)} a second time", "every region once")
+            raise region.bad(f"the region {quote(name)} a second time", "every region once")
         regions[name] = region
     return regions
 
@@ -157,7 +158,7 @@ def _results(annotation: Record, kind: str) -> Iterator[Record]:
     results = annotation.take("result", list, "a list of regions and relations")
     for number, fields in enumerate(results):
         if not isinstance(fields, dict):
-            raise annotation.bad(f"result {number} {shown(fields)}", "an object")
+            raise annotation.bad(f"result {number} {quote(fields)}", "an object")
         if fields.get("type") == kind:
             yield Record(annotation.path, f"{annotation.name}: result {number}", fields)
 
@@ -212,8 +213,8 @@ def _in_characters(
         return halved
     start, end = places[wrong[0]]
     raise values[wrong[0]].bad(
-        f"{shown(text[max(start, 0) : max(end, 0)])} at characters {start} to {end} of {len(text)}",
-        f"the words of the region, {shown(values[wrong[0]].fields.get('text'))}",
+        f"{quote(text[max(start, 0) : max(end, 0)])} at characters {start} to {end} of {len(text)}",
+        f"the words of the region, {quote(values[wrong[0]].fields.get('text'))}",
     )
 
 
@@ -235,7 +236,7 @@ def _chain(value: Record, key: str) -> str:
     labels = value.fields.get(key)
     if isinstance(labels, list) and len(labels) == 1 and is_text(labels[0]) and labels[0]:
         return str(labels[0])
-    raise value.bad(f"{key} {shown(labels)}", "one label, the chain")
+    raise value.bad(f"{key} {quote(labels)}", "one label, the chain")
 
 
 def _ties(
@@ -248,7 +249,7 @@ def _ties(
         box, mention = ends & in_image.keys(), ends & in_text.keys()
         if len(box) != 1 or len(mention) != 1:
             raise relation.bad(
-                f"a relation of {shown(sorted(ends))}",
+                f"a relation of {quote(sorted(ends))}",
                 "a box and a mention; mentions of one chain have the same label",
             )
         ties[box.pop()] |= mention
@@ -260,19 +261,19 @@ def _rectangle(region: Record, tied: frozenset[str], mentions: Mapping[str, Ment
     for fields, key in ((region.fields, "image_rotation"), (value.fields, "rotation")):
         if fields.get(key, 0) != 0:
             raise region.bad(
-                f"{key} {shown(fields[key])}", "a box and a picture that stand upright"
+                f"{key} {quote(fields[key])}", "a box and a picture that stand upright"
             )
     percent = [value.fields.get(key) for key in ("x", "y", "width", "height")]
     box = relative_box(percent)
     if box is None:
         expected = "x, y, width and height in percent of the picture, inside it and not empty"
-        raise region.bad(f"the box {shown(percent)}", expected)
+        raise region.bad(f"the box {quote(percent)}", expected)
     chain = _chain(value, "rectanglelabels")
     for name in tied:
         if mentions[name].chain != chain:
             raise region.bad(
-                f"a box of chain {shown(chain)} tied to {shown(mentions[name].phrase)} of chain "
-                f"{shown(mentions[name].chain)}",
+                f"a box of chain {quote(chain)} tied to {quote(mentions[name].phrase)} of chain "
+                f"{quote(mentions[name].chain)}",
                 "one chain",
             )
     return _Rectangle(box, chain, tied)
@@ -295,12 +296,12 @@ def _image_size(data: Record, in_image: Iterator[Record]) -> tuple[int, int] | N
     size = data.fields.get("image_size")
     if size is not None:
         if not isinstance(size, list) or len(size) != 2 or not all(map(_is_pixels, size)):
-            raise data.bad(f"image_size {shown(size)}", f"two numbers, each {_PIXELS}")
+            raise data.bad(f"image_size {quote(size)}", f"two numbers, each {_PIXELS}")
         return size[0], size[1]
     for region in in_image:
         width, height = (region.fields.get(f"original_{side}") for side in ("width", "height"))
         if not _is_pixels(width) or not _is_pixels(height):
-            found = f"original_width {shown(width)}, original_height {shown(height)}"
+            found = f"original_width {quote(width)}, original_height {quote(height)}"
             raise region.bad(found, _PIXELS)
         return width, height
     return None

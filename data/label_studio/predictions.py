@@ -16,7 +16,7 @@ from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from data.regions.detections import LARGEST_COORDINATE
 from utils.errors import InputError
-from utils.printable import shown
+from utils.printable import quote
 
 
 def read_answers(path: Path, report: ReadReport) -> list[Narration]:
@@ -33,7 +33,7 @@ def read_answers(path: Path, report: ReadReport) -> list[Narration]:
         try:
             narration = _narration(record)
             if narration.id in narrations:
-                found = f"the picture {shown(narration.id)} in an earlier line too"
+                found = f"the picture {quote(narration.id)} in an earlier line too"
                 raise record.bad(found, "one narration of a picture")
             narrations[narration.id] = narration
         except BadRecord as problem:
@@ -44,14 +44,14 @@ def read_answers(path: Path, report: ReadReport) -> list[Narration]:
 def _narration(record: Record) -> Narration:
     text = record.take("text", str, "a text")
     if not is_text(text) or not text.strip():
-        raise record.bad(f"text {shown(text)}", "a text that is not blank")
+        raise record.bad(f"text {quote(text)}", "a text that is not blank")
     image = None
     name: str | None = record.name.replace(" ", "-")
     if record.fields.get("image") is not None:
         image = Path(record.take("image", str, "the path of a picture"))
         name = read_id(image.stem)
     if name is None:
-        raise record.bad(f"image {shown(str(image))}", "a file whose name is fit for an id")
+        raise record.bad(f"image {quote(str(image))}", "a file whose name is fit for an id")
     size = _image_size(record)
     mentions: tuple[Mention, ...] = ()
     if record.fields.get("mentions") is not None:
@@ -67,7 +67,7 @@ def _image_size(record: Record) -> tuple[int, int] | None:
         return None
     sides = size if isinstance(size, list) else []
     if len(sides) != 2 or not all(type(x) is int and 0 < x < LARGEST_COORDINATE for x in sides):
-        raise record.bad(f"image_size {shown(size)}", "width and height in pixels")
+        raise record.bad(f"image_size {quote(size)}", "width and height in pixels")
     return sides[0], sides[1]
 
 
@@ -75,23 +75,23 @@ def _mentions(record: Record, text: str) -> tuple[Mention, ...]:
     expected = "the mentions of an answer of predict.py, each in one of its chains"
     answers = record.take("mentions", list, expected)
     if not all(isinstance(answer, dict) for answer in answers):
-        raise record.bad(f"mentions {shown(answers)}", expected)
+        raise record.bad(f"mentions {quote(answers)}", expected)
     places = [[answer.get("start"), answer.get("end")] for answer in answers]
     try:
         checked_spans(text, places)
     except InputError as error:
         raise BadRecord(f"{record.path}: {record.name}: {error}") from error
     if places != sorted(places, key=lambda place: place[0]):
-        raise record.bad(f"mentions at {shown(places)}", "them sorted by their start")
+        raise record.bad(f"mentions at {quote(places)}", "them sorted by their start")
     chains = record.take("chains", list, expected)
     chain_of: dict[int, int] = {}
     for number, chain in enumerate(chains):
         members = chain.get("mentions") if isinstance(chain, dict) else None
         if not isinstance(members, list) or not all(type(index) is int for index in members):
-            raise record.bad(f"the chain {shown(chain)}", expected)
+            raise record.bad(f"the chain {quote(chain)}", expected)
         chain_of |= dict.fromkeys(members, number)
     if chain_of.keys() != set(range(len(places))):
-        raise record.bad(f"chains of the mentions {shown(sorted(chain_of))}", expected)
+        raise record.bad(f"chains of the mentions {quote(sorted(chain_of))}", expected)
     boxes = [_boxes(record, chain.get("box_xyxy")) for chain in chains]
     return tuple(
         Mention(
@@ -111,7 +111,7 @@ def _boxes(record: Record, box: Any) -> tuple[Box, ...]:
         return ()
     sides = box if isinstance(box, list) else []
     if len(sides) != 4 or not all(_is_relative(side) for side in sides):
-        raise record.bad(f"box_xyxy {shown(box)}", "x1, y1, x2, y2 relative to the picture")
+        raise record.bad(f"box_xyxy {quote(box)}", "x1, y1, x2, y2 relative to the picture")
     x1, y1, x2, y2 = map(float, sides)
     return ((x1, y1, x2, y2),) if x1 < x2 and y1 < y2 else ()
 

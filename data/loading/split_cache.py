@@ -26,7 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.encoding.text import EncodedText
-from data.files import DataError, is_text, read_json
+from data.files import DataError, is_text
 from data.loading.dataset import SplitData
 from data.loading.mapped_rows import MappedRows, write_rows
 from data.narration import Mention, Narration, Sentence
@@ -35,7 +35,8 @@ from data.regions.store import RegionStore
 from utils.distributed.ranks import broadcast_object, is_main
 from utils.errors import InputError
 from utils.files import folder_when_whole
-from utils.printable import shown, visible
+from utils.json_files import read_json
+from utils.printable import escape_unprintable, quote
 
 FORMAT = 2  # of the files; another number finds none of the folders that were made before
 
@@ -161,7 +162,7 @@ def write_prepared(folder: Path, examples: Iterable[tuple[Narration, EncodedText
 def _open(folder: Path, say: Callable[[str], None]) -> SplitData:
     about = _read_about(folder / "about.json")
     for line in about["said"]:
-        say(visible(line, keep="\n"))
+        say(escape_unprintable(line, keep="\n"))
     say(f"read from {folder}")
     store = None
     if about["features"]:
@@ -180,16 +181,16 @@ def _open(folder: Path, say: Callable[[str], None]) -> SplitData:
 
 def _read_about(path: Path) -> dict[str, Any]:
     """What a prepared split was made from, and how; every key of the right type."""
-    about = read_json(path)
+    about = read_json(path, DataError)
     if not isinstance(about, dict):
-        raise DataError(f"{path} holds {shown(about)}, expected an object")
+        raise DataError(f"{path} holds {quote(about)}, expected an object")
     for key, kind in _ABOUT.items():
         found = about.get(key)
         if type(found) is not kind or (kind is list and not all(map(is_text, found))):
-            raise DataError(f"{path}: {key} is {shown(found)}, expected {kind.__name__}")
+            raise DataError(f"{path}: {key} is {quote(found)}, expected {kind.__name__}")
     for file in about["features"]:
         if not os.path.isfile(file):
-            raise DataError(f"{path}: features: there is no file {shown(file)}")
+            raise DataError(f"{path}: features: there is no file {quote(file)}")
     return about
 
 

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
-from data.files import BadRecord, DataError, bad_record, read_id, read_json
+from data.files import BadRecord, DataError, bad_record, read_id
 from utils.errors import InputError
-from utils.printable import shown
+from utils.json_files import read_json
+from utils.printable import quote
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 # Of an image's sides; of one that is longer nothing would be left at the size a detector sees.
@@ -38,7 +39,7 @@ def find_images(folder: Path) -> list[ImageFile]:
     for path in paths:
         image_id = read_id(path.stem)
         if image_id is None:
-            raise DataError(f"{folder}: {shown(path.name)} is not fit to be an image id")
+            raise DataError(f"{folder}: {quote(path.name)} is not fit to be an image id")
         if image_id in images:
             raise DataError(f"{folder}: {path.name} and {images[image_id].path.name} have one id")
         images[image_id] = ImageFile(image_id, path)
@@ -59,10 +60,10 @@ def listed_images(
         DataError: the file cannot be read or is no list of ids, or none has an image.
         BadRecord: an id has no image, and such are not skipped.
     """
-    content = read_json(path)
+    content = read_json(path, DataError)
     ids = list(map(read_id, content)) if isinstance(content, list) else [None]
     if None in ids:
-        raise DataError(f"{path} holds {shown(content)}, expected a list of image ids")
+        raise DataError(f"{path} holds {quote(content)}, expected a list of image ids")
     by_id = {image.image_id: image for image in images}
     for image_id in sorted(set(ids) - set(by_id)):
         problem = bad_record(path, image_id, "no picture of this name", "one")

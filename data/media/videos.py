@@ -16,7 +16,7 @@ import numpy as np
 from data.files import BadRecord, DataError, bad_record, read_id
 from data.media.frame_files import frame_files
 from data.media.images import ImageFile, read_image
-from utils.printable import shown
+from utils.printable import quote
 
 _ENDINGS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv")
 # Some files say a few frames more than they have.
@@ -53,7 +53,7 @@ def find_videos(folder: Path) -> dict[str, Video]:
     for path in paths:
         video_id = read_id(path.name if path.is_dir() else path.stem)
         if video_id is None:
-            raise DataError(f"{folder}: {shown(path.name)} is not fit to be the id of a video")
+            raise DataError(f"{folder}: {quote(path.name)} is not fit to be the id of a video")
         if video_id in videos:
             raise DataError(f"{folder}: {path.name} and {videos[video_id].path.name} have one id")
         videos[video_id] = Video(video_id, path)

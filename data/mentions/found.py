@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from data.files import DataError, bad_record, read_json
+from data.files import DataError, bad_record
 from data.mention_spans import with_spans
 from data.mentions.spacy_pipeline import find_spans
 from data.narration import Narration
@@ -23,10 +23,9 @@ from utils.distributed.ranks import (
 )
 from utils.errors import InputError
 from utils.files import write_text
-from utils.printable import shown
-from utils.text.spans import (
-    Span,
-)
+from utils.json_files import read_json
+from utils.printable import quote
+from utils.text.spans import Span
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -96,12 +95,12 @@ def with_found_mentions(narrations: Sequence[Narration], path: Path) -> list[Nar
     if not path.exists():
         raise DataError(f"{path} is missing; {_REMEDY}")
     try:
-        content = read_json(path)
+        content = read_json(path, DataError)
     except DataError as error:
         raise DataError(f"{error}; {_REMEDY} again") from error
     mentions = content.get("mentions") if isinstance(content, dict) else None
     if not isinstance(mentions, dict):
-        raise DataError(f"{path} holds {shown(content)}, expected texts and mentions; {_REMEDY}")
+        raise DataError(f"{path} holds {quote(content)}, expected texts and mentions; {_REMEDY}")
     for narration in narrations:
         if narration.id not in mentions:
             found = f"no mentions of narration {narration.id}"
@@ -134,7 +133,7 @@ def _is_up_to_date(path: Path, narrations: Sequence[Narration], made_by: dict[st
     """Whether the file can be read for these narrations and is by the same pipeline."""
     try:
         with_found_mentions(narrations, path)
-        return bool(read_json(path).get("pipeline") == made_by)
+        return bool(read_json(path, DataError).get("pipeline") == made_by)
     except DataError:
         return False
 
@@ -147,7 +146,7 @@ def _with_spans_of_file(path: Path, narration: Narration, spans: Any) -> Narrati
     for span in spans if isinstance(spans, list) else [spans]:
         pair = isinstance(span, list) and len(span) == 2 and all(type(x) is int for x in span)
         if not pair or not previous <= span[0] < span[1] <= len(narration.text):
-            raise bad_record(path, f"narration {narration.id}", shown(span), expected)
+            raise bad_record(path, f"narration {narration.id}", quote(span), expected)
         previous = span[0]
         found.append(tuple(span))
     return with_spans(narration, found)

@@ -23,11 +23,8 @@ from data.mentions.tok2vec import add_tok2vec
 from data.narration import Narration
 from utils.errors import InputError
 from utils.pretrained import locate_encoder
-from utils.text.spans import (
-    MentionScores,
-    Span,
-    score_spans,
-)
+from utils.text.span_scores import SpanScores, score_spans
+from utils.text.spans import Span
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -321,7 +318,7 @@ def _fit(
     return best
 
 
-def _tune(pipeline: Language, narrations: Sequence[Narration]) -> tuple[float, MentionScores]:
+def _tune(pipeline: Language, narrations: Sequence[Narration]) -> tuple[float, SpanScores]:
     """The threshold with the best F1, the middle one of several, and its scores."""
     gold = list(map(gold_spans, narrations))
     found: list[dict[Span, float]] = []

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from data.files import DataError, bad_record
-from utils.printable import shown
+from utils.printable import quote
 
 _RENAMED = {
     "nsubj:pass": "nsubjpass",
@@ -205,7 +205,7 @@ def _parse(path: Path, name: str, lines: list[str]) -> Sentence:
             ends = number.split("-")
             if len(ends) != 2 or not all(end in numbers for end in ends):
                 expected = f"a range of two of {len(lines)} numbers"
-                raise bad_record(path, name, shown(line), expected)
+                raise bad_record(path, name, quote(line), expected)
             first, last = map(int, ends)
             spaceless_ends[last] = space_after
             inside.update(range(first, last))
@@ -215,10 +215,10 @@ def _parse(path: Path, name: str, lines: list[str]) -> Sentence:
         place = len(tokens)
         if number != str(place + 1) or not (head == "0" or head in numbers):
             raise bad_record(
-                path, name, shown(line), f"word {place + 1} and the number of its head"
+                path, name, quote(line), f"word {place + 1} and the number of its head"
             )
         if part_of_speech not in PARTS_OF_SPEECH:
-            raise bad_record(path, name, f"part of speech {shown(part_of_speech)}", "one of UD's")
+            raise bad_record(path, name, f"part of speech {quote(part_of_speech)}", "one of UD's")
         tokens.append(
             Token(
                 text=text,

@@ -47,7 +47,7 @@ from data.readers.report import ReadReport
 from data.readers.tiktalk import reader as tiktalk
 from data.readers.tiktalk.regions import RegionFrame
 from data.regions.store import RegionStore
-from utils.text.pronouns import AnnotatedPronoun
+from utils.text.annotated_pronouns import AnnotatedPronoun
 
 DATASETS: dict[str, ModuleType] = {
     "cin": cin,

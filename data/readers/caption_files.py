@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data.files import DataError, bad_record, is_text, read_id, read_json
+from data.files import DataError, bad_record, is_text, read_id
 from data.hdf5_files import held_dataset, open_hdf5
 from data.readers.report import ReadReport
-from utils.printable import shown
+from utils.json_files import read_json
+from utils.printable import quote
 
 _ROWS_PER_READ = 4096
 _WORD_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
@@ -48,7 +49,7 @@ def read_first_captions(
     for image_id, numbers in _read_rows(labels_path, first_rows):
         words = tuple(vocabulary.get(number, "") for number in numbers)
         if not all(words):
-            found, expected = f"words {shown(numbers)}", f"numbers from {index_path.name}"
+            found, expected = f"words {quote(numbers)}", f"numbers from {index_path.name}"
             report.refuse(bad_record(labels_path, image_id, found, expected))
         elif words:
             captions[image_id] = words
@@ -61,15 +62,15 @@ def _read_caption_index(
     """The words by number, for each image id its place in the labels, and how many places there
     are.
     """
-    index = read_json(path)
+    index = read_json(path, DataError)
     words = index.get("ix_to_word") if isinstance(index, dict) else None
     listed = index.get("images") if isinstance(index, dict) else None
     if not isinstance(words, dict) or not isinstance(listed, list):
-        raise DataError(f"{path} holds {shown(index)}, expected ix_to_word and images")
+        raise DataError(f"{path} holds {quote(index)}, expected ix_to_word and images")
     vocabulary = {}
     for number, word in words.items():
         if not _WORD_NUMBER.fullmatch(number) or not is_text(word) or not word.strip():
-            found = f"{shown(number)}: {shown(word)}"
+            found = f"{quote(number)}: {quote(word)}"
             raise DataError(f"{path}: ix_to_word holds {found}, expected a word by its number")
         vocabulary[int(number)] = word
     places: dict[str, int] = {}
@@ -77,7 +78,7 @@ def _read_caption_index(
         image_id = read_id(image.get("id")) if isinstance(image, dict) else None
         if image_id is None or image_id in places:
             expected = "an object with an id that no earlier one has"
-            report.refuse(bad_record(path, f"images {place}", shown(image), expected))
+            report.refuse(bad_record(path, f"images {place}", quote(image), expected))
         else:
             places[image_id] = place
     return vocabulary, places, len(listed)

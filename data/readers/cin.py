@@ -38,7 +38,6 @@ from data.files import (
     is_text,
     read_id,
     read_image_rows,
-    read_json,
 )
 from data.narration import Box, Mention, Narration
 from data.percent_boxes import relative_box
@@ -54,7 +53,8 @@ from data.regions.index import (
 )
 from data.regions.shards import read_made_of
 from data.regions.store import RegionStore
-from utils.printable import shown
+from utils.json_files import read_json
+from utils.printable import quote
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "val"
@@ -291,9 +291,9 @@ def _read_labelled(
 
 
 def _read_list(path: Path) -> list[Any]:
-    values = read_json(path)
+    values = read_json(path, DataError)
     if not isinstance(values, list):
-        raise DataError(f"{path} holds {shown(values)}, expected a list")
+        raise DataError(f"{path} holds {quote(values)}, expected a list")
     return values
 
 
@@ -303,7 +303,7 @@ def _read_listed_ids(path: Path, report: ReadReport) -> dict[str, None]:
     for number, value in enumerate(_read_list(path)):
         image_id = read_id(value)
         if image_id is None:
-            found, expected = shown(value), "a number or text fit for an id"
+            found, expected = quote(value), "a number or text fit for an id"
             report.refuse(bad_record(path, f"item {number}", found, expected))
         elif image_id in listed:
             report.refuse(bad_record(path, image_id, "the same id earlier", "every id once"))
@@ -316,9 +316,9 @@ def _read_kinds(path: Path) -> dict[str, Record]:
     """For an image id the record `kinds` of its mentions."""
     if not path.exists():
         return {}
-    values = read_json(path)
+    values = read_json(path, DataError)
     if not isinstance(values, dict) or None in map(read_id, values):
-        raise DataError(f"{path} holds {shown(values)}, expected an object of image ids")
+        raise DataError(f"{path} holds {quote(values)}, expected an object of image ids")
     return {key: Record(path, key, {"kinds": value}) for key, value in values.items()}
 
 
@@ -327,22 +327,22 @@ def _annotation(
 ) -> Record:
     """A record of the annotations, named by its id; it is known to say its split."""
     if not isinstance(fields, dict):
-        raise bad_record(path, f"record {number}", shown(fields), "an object")
+        raise bad_record(path, f"record {number}", quote(fields), "an object")
     image_id = read_id(fields.get("image"))
     if image_id is None:
-        found, expected = f"image {shown(fields.get('image'))}", "text fit for an id"
+        found, expected = f"image {quote(fields.get('image'))}", "text fit for an id"
         raise bad_record(path, f"record {number}", found, expected)
     record = Record(path, image_id, fields)
     expected = " or ".join(splits)
     if record.take("split", str, expected) not in splits:
-        raise record.bad(f"split {shown(fields['split'])}", expected)
+        raise record.bad(f"split {quote(fields['split'])}", expected)
     return record
 
 
 def _labelled(record: Record, kinds: Record | None, beside: _Beside) -> Narration:
     text = record.take("captions", str, "the text of the narration")
     if not is_text(text) or not text.strip():
-        raise record.bad(f"captions {shown(text)}", "a text that is not blank")
+        raise record.bad(f"captions {quote(text)}", "a text that is not blank")
     image_size = _image_size(record, beside.images.get(record.name))
     mentions = sorted(_mentions(record, text, kinds), key=attrgetter("start"))
     return beside.narration(record.name, text, text.split(), image_size, mentions)
@@ -400,25 +400,25 @@ def _subsets(kinds: Record, count: int) -> list[str | None]:
     subsets: list[str | None] = kinds.take("kinds", list, expected)
     known = all(subset is None or (is_text(subset) and subset) for subset in subsets)
     if len(subsets) != count or not known:
-        raise kinds.bad(shown(subsets), expected)
+        raise kinds.bad(quote(subsets), expected)
     return subsets
 
 
 def _span(record: Record, index: int, text: str, phrase: Any, span: Any) -> tuple[int, int]:
     """First character of a mention and the one after its last."""
     if not is_text(phrase) or not phrase.strip():
-        raise record.bad(f"query {index} {shown(phrase)}", "a phrase")
+        raise record.bad(f"query {index} {quote(phrase)}", "a phrase")
     pair = isinstance(span, list) and len(span) == 2 and all(type(x) is int for x in span)
     if not pair or not 0 <= span[0] < span[1] <= len(text):
         raise record.bad(
-            f"query_start_end {index} {shown(span)}",
+            f"query_start_end {index} {quote(span)}",
             f"start and end within a text of {len(text)} characters",
         )
     start, end = span
     if not same_words(text[start:end], phrase):
         raise record.bad(
-            f"{shown(text[start:end])} at characters {start} to {end}",
-            f"query {index}, {shown(phrase)}",
+            f"{quote(text[start:end])} at characters {start} to {end}",
+            f"query {index}, {quote(phrase)}",
         )
     return start, end
 
@@ -426,19 +426,19 @@ def _span(record: Record, index: int, text: str, phrase: Any, span: Any) -> tupl
 def _chain(record: Record, index: int, chain: Any) -> str:
     if type(chain) is int or (is_text(chain) and chain):
         return str(chain)
-    raise record.bad(f"cluster {index} {shown(chain)}", "a number or text that names a chain")
+    raise record.bad(f"cluster {index} {quote(chain)}", "a number or text that names a chain")
 
 
 def _boxes(record: Record, index: int, boxes: Any) -> tuple[Box, ...]:
     """A mention's boxes, relative to the image."""
     if not isinstance(boxes, list):
-        raise record.bad(f"target_bboxes {index} {shown(boxes)}", "a list of boxes")
+        raise record.bad(f"target_bboxes {index} {quote(boxes)}", "a list of boxes")
     relative = []
     for percent in boxes:
         box = relative_box(percent)
         if box is None:
             raise record.bad(
-                f"the box {shown(percent)} in target_bboxes {index}",
+                f"the box {quote(percent)} in target_bboxes {index}",
                 "x, y, width and height in percent of the picture, inside it and not empty",
             )
         relative.append(box)

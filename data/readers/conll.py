@@ -20,7 +20,7 @@ from data.narration import Narration
 from data.readers.conll_documents import narration_of
 from data.readers.expected_files import ExpectedFiles, dialogues_by_split
 from data.readers.report import ReadReport
-from utils.printable import shown
+from utils.printable import quote
 from utils.text.conll import (
     ConllError,
     DocumentLines,
@@ -98,11 +98,11 @@ def _narration(lines: DocumentLines, seen: Iterable[str]) -> tuple[Narration, in
         document = lines.parse()
     except ConllError as error:
         raise BadRecord(str(error)) from error
-    record = f"document {shown(lines.name)} (line {lines.number})"
+    record = f"document {quote(lines.name)} (line {lines.number})"
     name = lines.name.replace("/", "_")
     narration_id = read_id(f"{name}_{lines.part}" if lines.part else name)
     if narration_id is None:
-        raise bad_record(lines.path, record, f"the name {shown(lines.name)}", "one fit for an id")
+        raise bad_record(lines.path, record, f"the name {quote(lines.name)}", "one fit for an id")
     if narration_id in seen:
         raise bad_record(lines.path, record, f"the id {narration_id} before it too", "it once")
     if not document.words or not all(document.words):

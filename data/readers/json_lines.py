@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data.files import BadRecord, DataError, bad_record
 from data.readers.report import ReadReport, Record
-from utils.printable import shown
+from utils.printable import quote
 
 
 def read_json_lines(path: Path, report: ReadReport) -> list[Record]:
@@ -55,5 +55,5 @@ def parse_json_line(path: Path, name: str, line: bytes) -> Record:
     except (ValueError, RecursionError) as error:
         raise bad_record(path, name, f"no JSON ({error})", "one JSON object a line") from error
     if not isinstance(fields, dict):
-        raise bad_record(path, name, shown(fields), "an object")
+        raise bad_record(path, name, quote(fields), "an object")
     return Record(path, name, fields)

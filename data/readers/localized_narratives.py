@@ -23,7 +23,7 @@ import numpy as np
 from data.files import BadRecord, DataError, is_text, read_id
 from data.readers.json_lines import each_json_line, parse_json_line
 from data.readers.report import ReadReport, Record
-from utils.printable import shown
+from utils.printable import quote
 
 # The mouse may leave the image, but not by more than its size: that is another unit.
 FARTHEST = 1.5  # from the middle of the image, in its sizes
@@ -82,8 +82,8 @@ def read_narratives(
                 narrative = _narrative(record, image_id, offset)
                 first = collections.setdefault(image_id, narrative.collection)
                 if first != narrative.collection:
-                    found = f"dataset_id {shown(narrative.collection)}"
-                    raise record.bad(found, f"{shown(first)}, as in an earlier record of its id")
+                    found = f"dataset_id {quote(narrative.collection)}"
+                    raise record.bad(found, f"{quote(first)}, as in an earlier record of its id")
             except BadRecord as problem:
                 report.refuse(problem)
             else:
@@ -116,7 +116,7 @@ def _named(record: Record) -> tuple[Record, str]:
     """The record, named by its image too, and the image's id."""
     image_id = read_id(record.fields.get("image_id"))
     if image_id is None:
-        found = f"image_id {shown(record.fields.get('image_id'))}"
+        found = f"image_id {quote(record.fields.get('image_id'))}"
         raise record.bad(found, "a number or text fit for an id")
     return Record(record.path, f"{record.name} (image_id {image_id})", record.fields), image_id
 
@@ -125,7 +125,7 @@ def _narrative(record: Record, image_id: str, offset: int) -> Narrative:
     collection = record.take("dataset_id", str, "the name of a collection of pictures")
     caption = record.take("caption", str, "a text")
     if not is_text(caption) or not caption.strip():
-        raise record.bad(f"caption {shown(caption)}", "a text that is not blank")
+        raise record.bad(f"caption {quote(caption)}", "a text that is not blank")
     words = tuple(caption.split())
     boxes = _word_boxes(_word_times(record, words), _points(record))
     return Narrative(image_id, collection, words, boxes, record.path, offset)
@@ -142,8 +142,8 @@ def _word_times(record: Record, words: tuple[str, ...]) -> np.ndarray:
     written = [(letter, n) for n, word in enumerate(words) for letter in _letters(word)]
     spoken = [(letter, n) for n, said in enumerate(utterances) for letter in _letters(said[0])]
     if [letter for letter, _ in written] != [letter for letter, _ in spoken]:
-        found = f"timed_caption {shown(' '.join(said[0] for said in utterances))}"
-        raise record.bad(found, f"the words of its caption, {shown(' '.join(words))}")
+        found = f"timed_caption {quote(' '.join(said[0] for said in utterances))}"
+        raise record.bad(found, f"the words of its caption, {quote(' '.join(words))}")
     times = np.full((len(words), 2), np.nan)
     for (_, word), (_, number) in zip(written, spoken, strict=True):
         _, start, end = utterances[number]
@@ -159,13 +159,13 @@ def _utterance(record: Record, number: int, fields: Any) -> tuple[str, float, fl
     """What is said, and its first and last second."""
     name = f"timed_caption {number}"
     if not isinstance(fields, dict):
-        raise record.bad(f"{name} {shown(fields)}", "an object")
+        raise record.bad(f"{name} {quote(fields)}", "an object")
     said = fields.get("utterance")
     if not isinstance(said, str):
-        raise record.bad(f"{name} with utterance {shown(said)}", "a text")
+        raise record.bad(f"{name} with utterance {quote(said)}", "a text")
     start, end = (fields.get(key) for key in ("start_time", "end_time"))
     if not (_is_time(start) and _is_time(end) and start <= end):
-        found = f"{name} from {shown(start)} to {shown(end)}"
+        found = f"{name} from {quote(start)} to {quote(end)}"
         raise record.bad(found, "seconds, the end not before the start")
     return said, start, end
 
@@ -175,7 +175,7 @@ def _points(record: Record) -> np.ndarray:
     points: list[tuple[float, float, float]] = []
     for number, segment in enumerate(record.take("traces", list, "a list of segments")):
         if not isinstance(segment, list):
-            raise record.bad(f"traces {number} {shown(segment)}", "a list of points")
+            raise record.bad(f"traces {number} {quote(segment)}", "a list of points")
         before = -_LONGEST
         for point in segment:
             x, y, t = _point(record, number, point)
@@ -190,7 +190,7 @@ def _points(record: Record) -> np.ndarray:
 def _point(record: Record, segment: int, point: Any) -> tuple[float, float, float]:
     x, y, t = (point.get(key) for key in "xyt") if isinstance(point, dict) else (None,) * 3
     if not (_is_place(x) and _is_place(y) and _is_time(t)):
-        found = f"the point {shown(point)} in traces {segment}"
+        found = f"the point {quote(point)} in traces {segment}"
         raise record.bad(found, "x and y relative to the picture, and t in seconds")
     return x, y, t
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.files import BadRecord, bad_record
-from utils.printable import shown
+from utils.printable import quote
 
 SKIPPED_SHOWN = 20
 
@@ -40,7 +40,7 @@ class Record:
             raise self.bad(f"no {key}", f"{key}: {expected}")
         value = self.fields[key]
         if type(value) is not kind:
-            raise self.bad(f"{key} {shown(value)}", expected)
+            raise self.bad(f"{key} {quote(value)}", expected)
         return value
 
 

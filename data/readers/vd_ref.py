@@ -24,7 +24,7 @@ from data.narration import Mention, Narration, Sentence
 from data.readers.expected_files import ExpectedFiles, dialogues_by_split
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record, same_words
-from utils.printable import shown
+from utils.printable import quote
 
 SPLITS = ("train", "val", "test")
 LABELLED_SPLIT = "train"
@@ -93,7 +93,7 @@ class _Repeats:
 def _narration(record: Record, seen: set[str], repeats: _Repeats) -> Narration:
     dialogue_id = read_id(record.fields.get("id"))
     if dialogue_id is None:
-        raise record.bad(f"id {shown(record.fields.get('id'))}", "a number or text fit for an id")
+        raise record.bad(f"id {quote(record.fields.get('id'))}", "a number or text fit for an id")
     record = Record(record.path, f"{record.name} (id {dialogue_id})", record.fields)
     if dialogue_id in seen:
         raise record.bad("its id in an earlier line too", "every id once")
@@ -117,7 +117,7 @@ def _turns(record: Record) -> list[list[str]]:
     for turn in record.take("dialog", list, "a list of turns"):
         tokens = turn.get("text") if isinstance(turn, dict) else None
         if not isinstance(tokens, list) or not all(is_text(t) and t.strip() for t in tokens):
-            raise record.bad(f"the turn {shown(turn)}", "a text of tokens, none of them blank")
+            raise record.bad(f"the turn {quote(turn)}", "a text of tokens, none of them blank")
         turns.append(tokens)
     return turns
 
@@ -129,7 +129,7 @@ def _sentences(record: Record, turns: list[list[str]]) -> tuple[Sentence, ...]:
     for turn, tokens in zip(record.fields["dialog"], turns, strict=True):
         author = turn.get("author")
         if author is not None and not is_text(author):
-            raise record.bad(f"the author {shown(author)}", "text")
+            raise record.bad(f"the author {quote(author)}", "text")
         if tokens:
             end = start + len(" ".join(tokens))
             sentences.append(Sentence(start, end, author and author.removesuffix(":")))
@@ -149,8 +149,8 @@ def _mentions(record: Record, turns: list[list[str]]) -> list[Mention]:
         words = " ".join(turns[turn][start : end + 1])
         if not same_words(words, phrase):
             raise record.bad(
-                f"text_ref {index}: {shown(words)} where it points to",
-                f"its span {shown(phrase)}",
+                f"text_ref {index}: {quote(words)} where it points to",
+                f"its span {quote(phrase)}",
             )
         members[chain].append(index)
         first = starts[first_words[turn] + start]
@@ -164,7 +164,7 @@ def _reference(
 ) -> tuple[int, int, int, str, str]:
     """Turn, first token, last token, chain and phrase of a mention."""
     if not isinstance(fields, dict):
-        raise record.bad(f"text_ref {index}: {shown(fields)}", "an object")
+        raise record.bad(f"text_ref {index}: {quote(fields)}", "an object")
     reference = Record(record.path, f"{record.name}, text_ref {index}", fields)
     turn = reference.take("sentence_id", int, "the index of a turn")
     start = reference.take("start", int, "the index of a token")
@@ -182,8 +182,8 @@ def _check_chains(record: Record, members: dict[str, list[int]]) -> None:
     """The chains by `cluster_id` must be those that `clusters` lists."""
     clusters = record.take("clusters", list, "a list of chains")
     if not all(isinstance(c, list) and all(type(i) is int for i in c) for c in clusters):
-        raise record.bad(f"clusters {shown(clusters)}", "lists of indices into text_ref")
+        raise record.bad(f"clusters {quote(clusters)}", "lists of indices into text_ref")
     if sorted(map(sorted, clusters)) != sorted(members.values()):
         raise record.bad(
-            f"clusters {shown(clusters)}", f"by cluster_id {shown(sorted(members.values()))}"
+            f"clusters {quote(clusters)}", f"by cluster_id {quote(sorted(members.values()))}"
         )

@@ -28,8 +28,8 @@ from data.narration import Mention, Narration, Sentence
 from data.readers.expected_files import ExpectedFiles, dialogues_by_split
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
-from utils.printable import shown
-from utils.text.pronouns import AnnotatedPronoun
+from utils.printable import quote
+from utils.text.annotated_pronouns import AnnotatedPronoun
 from utils.text.spans import Span
 
 SPLITS = ("train", "val", "test")
@@ -103,7 +103,7 @@ def _read_dialogues(data_root: Path, split: str, report: ReadReport) -> Iterator
 def _dialogue(record: Record, seen: set[str]) -> _Dialogue:
     dialogue_id = read_id(record.fields.get("doc_key"))
     if dialogue_id is None:
-        raise record.bad(f"doc_key {shown(record.fields.get('doc_key'))}", "text fit for an id")
+        raise record.bad(f"doc_key {quote(record.fields.get('doc_key'))}", "text fit for an id")
     record = Record(record.path, f"{record.name} (doc_key {dialogue_id})", record.fields)
     if dialogue_id in seen:
         raise record.bad("its doc_key in an earlier line too", "every doc_key once")
@@ -124,7 +124,7 @@ def _dialogue(record: Record, seen: set[str]) -> _Dialogue:
         empty = list(map(bool, clusters)).index(False)
         raise record.bad(f"cluster {empty} without a span", "some")
     if len(chain_of) < sum(map(len, clusters)):
-        raise record.bad(f"clusters {shown(record.fields['clusters'])}", "every span once")
+        raise record.bad(f"clusters {quote(record.fields['clusters'])}", "every span once")
     for pronoun in pronouns:
         linked = {chain_of.get(span, span) for span in (pronoun.span, *pronoun.correct)}
         if len(linked) > 1:
@@ -164,21 +164,21 @@ class _Places:
     def span(self, record: Record, where: str, value: Any) -> Span:
         """A span [first, last] of tokens in characters."""
         if not isinstance(value, list) or [type(number) for number in value] != [int, int]:
-            raise record.bad(f"{where} {shown(value)}", "[first token, last token]")
+            raise record.bad(f"{where} {quote(value)}", "[first token, last token]")
         first, last = value
         if not 0 <= first <= last < len(self._ends):
-            raise record.bad(f"{where} {shown(value)}", f"a span of {len(self._ends)} tokens")
+            raise record.bad(f"{where} {quote(value)}", f"a span of {len(self._ends)} tokens")
         return self._starts[first], self._ends[last]
 
     def spans(self, record: Record, where: str, values: Any) -> tuple[Span, ...]:
         """A list of such spans."""
         if not isinstance(values, list):
-            raise record.bad(f"{where} {shown(values)}", "a list of spans")
+            raise record.bad(f"{where} {quote(values)}", "a list of spans")
         return tuple(self.span(record, where, value) for value in values)
 
-    def shown(self, span: Span) -> str:
+    def quote(self, span: Span) -> str:
         """The words of a span as an error may print them."""
-        return shown(self.text[span[0] : span[1]])
+        return quote(self.text[span[0] : span[1]])
 
 
 def _sentences(record: Record) -> tuple[list[str], tuple[Sentence, ...]]:
@@ -186,15 +186,15 @@ def _sentences(record: Record) -> tuple[list[str], tuple[Sentence, ...]]:
     said = record.take("sentences", list, "a list of sentences")
     speakers = record.take("speakers", list, "the speakers of each sentence")
     if list(map(_length, said)) != list(map(_length, speakers)):
-        raise record.bad(f"speakers {shown(speakers)}", "one for each token of each sentence")
+        raise record.bad(f"speakers {quote(speakers)}", "one for each token of each sentence")
     tokens: list[str] = []
     sentences = []
     start = 0
     for sentence, of_sentence in zip(said, speakers, strict=True):
         if not isinstance(sentence, list) or not all(is_text(t) and t.strip() for t in sentence):
-            raise record.bad(f"the sentence {shown(sentence)}", "tokens, none of them blank")
+            raise record.bad(f"the sentence {quote(sentence)}", "tokens, none of them blank")
         if not all(is_text(speaker) and speaker == of_sentence[0] for speaker in of_sentence):
-            raise record.bad(f"the speakers {shown(of_sentence)}", "one speaker in a sentence")
+            raise record.bad(f"the speakers {quote(of_sentence)}", "one speaker in a sentence")
         if sentence:
             end = start + len(" ".join(sentence))
             sentences.append(Sentence(start, end, of_sentence[0]))
@@ -209,14 +209,14 @@ def _length(value: Any) -> int | None:
 
 def _pronoun(record: Record, index: int, fields: Any, places: _Places) -> AnnotatedPronoun:
     if not isinstance(fields, dict):
-        raise record.bad(f"pronoun_info {index}: {shown(fields)}", "an object")
+        raise record.bad(f"pronoun_info {index}: {quote(fields)}", "an object")
     info = Record(record.path, f"{record.name}, pronoun_info {index}", fields)
     of_list = {
         key: places.spans(info, key, info.take(key, list, "a list of spans"))
         for key in ("candidate_NPs", "correct_NPs")
     }
     if not set(of_list["correct_NPs"]) <= set(of_list["candidate_NPs"]):
-        raise info.bad(f"correct_NPs {shown(fields['correct_NPs'])}", "some of the candidate_NPs")
+        raise info.bad(f"correct_NPs {quote(fields['correct_NPs'])}", "some of the candidate_NPs")
     return AnnotatedPronoun(
         span=places.span(
             info, "current_pronoun", info.take("current_pronoun", list, "the span of a pronoun")

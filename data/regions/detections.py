@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.files import DataError, bad_record, is_text, read_id, read_json
-from utils.printable import shown
+from data.files import DataError, bad_record, is_text, read_id
+from utils.json_files import read_json
+from utils.printable import quote
 
 LARGEST_COORDINATE = 1e7  # pixels; no image is that large
 NO_ATTRIBUTE = -1
@@ -52,17 +53,17 @@ def read_detections(path: Path, words: dict[str, int]) -> dict[str, Detections |
         fields = dict(pairs)
         return parse_detections(fields, words) if "bboxes" in fields else pairs
 
-    pairs = read_json(path, parsed)
+    pairs = read_json(path, DataError, parsed)
     if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
-        raise DataError(f"{path} holds {shown(pairs)}, expected an object of image ids")
+        raise DataError(f"{path} holds {quote(pairs)}, expected an object of image ids")
     detections: dict[str, Detections | Wrong] = {}
     for key, image in pairs:
         if read_id(key) is None:
-            raise DataError(f"{path} holds the key {shown(key)}, expected an image id")
+            raise DataError(f"{path} holds the key {quote(key)}, expected an image id")
         if key in detections:
             raise bad_record(path, key, "its detections twice", "once")
         if not isinstance(image, Detections | Wrong):
-            image = Wrong(shown(image), "an object with bboxes and classes")
+            image = Wrong(quote(image), "an object with bboxes and classes")
         detections[key] = image
     return detections
 
@@ -72,17 +73,17 @@ def parse_detections(fields: dict[str, Any], words: dict[str, int]) -> Detection
     boxes = _parse_boxes(fields["bboxes"])
     if boxes is None:
         return Wrong(
-            f"bboxes {shown(fields['bboxes'])}",
+            f"bboxes {quote(fields['bboxes'])}",
             "lists x1, y1, x2, y2 of finite numbers of pixels with x1 <= x2 and y1 <= y2",
         )
     count = len(boxes)
     labels, attributes = fields.get("classes"), fields.get("attrs")
     if not _are_words(labels, count) or not all(labels):
-        return Wrong(f"classes {shown(labels)}", f"{count} texts, one a box")
+        return Wrong(f"classes {quote(labels)}", f"{count} texts, one a box")
     if attributes is None:
         return Detections(boxes, _numbers(labels, words), np.full(count, NO_ATTRIBUTE, np.int32))
     if not _are_words(attributes, count):
-        return Wrong(f"attrs {shown(attributes)}", f"{count} texts, one a box")
+        return Wrong(f"attrs {quote(attributes)}", f"{count} texts, one a box")
     return Detections(boxes, _numbers(labels, words), _numbers(attributes, words))
 
 

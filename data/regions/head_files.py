@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.files import DataError, bad_record, read_id, read_json
+from data.files import DataError, bad_record, read_id
 from data.regions.detections import LARGEST_COORDINATE
 from data.regions.index import find_region_files
-from utils.printable import shown
+from utils.json_files import read_json
+from utils.printable import quote
 
 if TYPE_CHECKING:
     # What reads heads needs nothing that reads videos.
@@ -77,9 +78,9 @@ def read_head_regions(folder: Path, split: str) -> dict[str, VideoHeads]:
         raise DataError(f"{folder} has no region files of {split}, expected those of heads")
     videos: dict[str, VideoHeads] = {}
     for of_shard in files:
-        content = read_json(of_shard.detections)
+        content = read_json(of_shard.detections, DataError)
         if not isinstance(content, dict):
-            raise DataError(f"{of_shard.detections} holds {shown(content)}, expected an object")
+            raise DataError(f"{of_shard.detections} holds {quote(content)}, expected an object")
         for video_id, fields in content.items():
             videos[video_id] = _parse(of_shard.detections, video_id, fields)
     return videos
@@ -88,16 +89,16 @@ def read_head_regions(folder: Path, split: str) -> dict[str, VideoHeads]:
 def _parse(path: Path, video_id: str, fields: Any) -> VideoHeads:
     names = ("size", "looked_at", "frames", "crops", "tracks")
     if not isinstance(fields, dict) or not all(type(fields.get(name)) is list for name in names):
-        raise bad_record(path, video_id, shown(fields), f"lists {', '.join(names)}, those of heads")
+        raise bad_record(path, video_id, quote(fields), f"lists {', '.join(names)}, those of heads")
     size, looked_at, frames, crops, tracks = (fields[name] for name in names)
     if len(size) != 2 or not all(map(_is_number, [*size, *looked_at, *frames])) or 0 in size:
-        found = f"size {shown(size)}, looked_at {shown(looked_at)}, frames {shown(frames)}"
+        found = f"size {quote(size)}, looked_at {quote(looked_at)}, frames {quote(frames)}"
         raise bad_record(path, video_id, found, "whole numbers, two of them sides of a frame")
     if not len(frames) == len(crops) == len(tracks) or not all(map(_is_name, crops)):
-        found = f"{len(frames)} frames, {len(tracks)} tracks and crops {shown(crops)}"
+        found = f"{len(frames)} frames, {len(tracks)} tracks and crops {quote(crops)}"
         raise bad_record(path, video_id, found, "one of each for a region, crops as names of files")
     if not all(map(_are_tracks, tracks)):
-        raise bad_record(path, video_id, f"tracks {shown(tracks)}", "[frame, x1, y1, x2, y2] each")
+        raise bad_record(path, video_id, f"tracks {quote(tracks)}", "[frame, x1, y1, x2, y2] each")
     heads = (
         HeadRegion(
             frame,

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.files import BadRecord, DataError, bad_record, is_text, read_image_rows, read_json
+from data.files import BadRecord, DataError, bad_record, is_text, read_image_rows
 from data.hdf5_files import held_dataset, open_hdf5
 from data.regions.detections import (
     NO_ATTRIBUTE,
@@ -33,7 +33,8 @@ from data.regions.detections import (
     Wrong,
     read_detections,
 )
-from utils.printable import shown
+from utils.json_files import read_json
+from utils.printable import quote
 
 # How far a box may reach over the image before it is of another scale, as a share of its side.
 _SCALE_TOLERANCE = 0.02
@@ -156,9 +157,9 @@ class RegionIndex:
         except Exception as error:
             # A broken header ends in nearly any kind of error.
             raise DataError(f"{folder} does not hold an index of regions: {error}") from error
-        words = read_json(folder / _WORDS)
+        words = read_json(folder / _WORDS, DataError)
         if not isinstance(words, list) or not all(map(is_text, words)):
-            raise DataError(f"{folder / _WORDS} holds {shown(words)}, expected a list of words")
+            raise DataError(f"{folder / _WORDS} holds {quote(words)}, expected a list of words")
         index = cls(**arrays, words=tuple(words), folder=folder)
         index._check_shapes()
         return index
@@ -327,7 +328,7 @@ def _row_spans(
     for place, (image_id, row) in enumerate(rows.items()):
         if not 0 <= row < len(of_rows):
             wrong[image_id] = BadRecord(
-                f"{files.index}: {image_id} has row {shown(row)}, but pos_bboxes of "
+                f"{files.index}: {image_id} has row {quote(row)}, but pos_bboxes of "
                 f"{files.features} has {len(of_rows)} rows"
             )
             continue

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from data.files import DataError, read_json
+from data.files import DataError
 from data.regions.index import (
     names_of_region_files,
     region_files,
@@ -22,7 +22,8 @@ from utils.distributed.ranks import (
 )
 from utils.errors import InputError
 from utils.files import write_text
-from utils.printable import shown
+from utils.json_files import read_json
+from utils.printable import quote
 
 IMAGES_PER_SHARD = 1000
 
@@ -82,7 +83,7 @@ def open_shards(
         )
     if found is not None and found != made_of:
         different = [
-            f"{name} was {shown(found.get(name))} and is {shown(made_of.get(name))}"
+            f"{name} was {quote(found.get(name))} and is {quote(made_of.get(name))}"
             for name in {**found, **made_of}
             if found.get(name) != made_of.get(name)
         ]
@@ -125,9 +126,9 @@ def _about(folder: Path, split: str) -> Path:
 def _read_about(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
-    content = read_json(path)
+    content = read_json(path, DataError)
     if not isinstance(content, dict):
-        raise DataError(f"{path} holds {shown(content)}, expected an object")
+        raise DataError(f"{path} holds {quote(content)}, expected an object")
     return content
 
 

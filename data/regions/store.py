@@ -20,7 +20,7 @@ from data.regions.index import (
     RegionIndex,
     read_region_index,
 )
-from utils.printable import shown
+from utils.printable import quote
 
 _CHUNK_CACHE_BYTES = 16 * 2**20  # the default holds less than the regions of two images
 MAX_REGIONS = 100  # of an image, in the published release
@@ -137,7 +137,7 @@ class RegionStore:
         place = index.place_of(image_id)
         if place is None:
             files = " and ".join(map(str, self.features_paths[:2]))
-            raise DataError(f"{files}: there is no picture {shown(image_id)}")
+            raise DataError(f"{files}: there is no picture {quote(image_id)}")
         index.check(place, len(self.features_paths))
         first, end = index.offsets[place : place + 2].tolist()
         try:

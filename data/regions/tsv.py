@@ -21,7 +21,7 @@ import numpy as np
 
 from data.files import BadRecord, DataError, bad_record, read_id
 from data.regions.writer import ImageRegions
-from utils.printable import shown
+from utils.printable import quote
 
 _WITHOUT_LABELS = ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features")
 _WITH_LABELS = (
@@ -93,10 +93,10 @@ def _parse(
     fields = dict(zip(_COLUMNS[len(values)], values, strict=True))
     image_id = read_id(fields["image_id"])
     if image_id is None:
-        raise bad_record(path, record, f"image_id {shown(fields['image_id'])}", "an id")
+        raise bad_record(path, record, f"image_id {quote(fields['image_id'])}", "an id")
     count = fields["num_boxes"]
     if not (count.isdecimal() and 0 < len(count) < 7 and int(count)):
-        raise bad_record(path, record, f"num_boxes {shown(count)}", "a number from 1")
+        raise bad_record(path, record, f"num_boxes {quote(count)}", "a number from 1")
 
     def numbers(name: str, kind: str) -> np.ndarray:
         return _numbers(path, record, name, fields[name], int(count), kind)
@@ -105,7 +105,7 @@ def _parse(
         places = numbers(name, "<i8").ravel()
         if len(places) != int(count) or not 0 <= places.min() <= places.max() < len(vocabulary):
             expected = f"{count} numbers below {len(vocabulary)}, the words of the vocabulary"
-            raise bad_record(path, record, f"{name} {shown(places.tolist())}", expected)
+            raise bad_record(path, record, f"{name} {quote(places.tolist())}", expected)
         return [vocabulary[place] for place in places]
 
     has_labels = "objects_id" in fields
@@ -114,7 +114,7 @@ def _parse(
     boxes = numbers("boxes", "<f4")
     if boxes.shape[1] != 4 or not (boxes[:, :2] <= boxes[:, 2:]).all():
         expected = f"{count} boxes x1, y1, x2, y2 with x1 <= x2 and y1 <= y2"
-        raise bad_record(path, record, f"boxes {shown(boxes.tolist())}", expected)
+        raise bad_record(path, record, f"boxes {quote(boxes.tolist())}", expected)
     features = numbers("features", "<f4")
     if not (features.size and np.isfinite(features).all()):
         raise bad_record(path, record, "features that are not all finite", "finite numbers")
@@ -133,4 +133,4 @@ def _numbers(path: Path, record: str, name: str, text: str, count: int, kind: st
         return np.frombuffer(base64.b64decode(text, validate=True), kind).reshape(count, -1)
     except (binascii.Error, ValueError) as error:
         expected = f"{kind} for {count} boxes in base64 ({error})"
-        raise bad_record(path, record, f"{name} {shown(text)}", expected) from error
+        raise bad_record(path, record, f"{name} {quote(text)}", expected) from error

@@ -16,7 +16,7 @@ from data.regions.detections import Wrong, parse_detections
 from data.regions.index import region_files
 from data.regions.store import RegionStore
 from utils.files import replaced_when_whole
-from utils.printable import shown
+from utils.printable import quote
 
 ROWS_PER_CHUNK = 32  # of the features as they are written: 256 KiB at 2048 numbers of 32 bits
 
@@ -144,7 +144,7 @@ def _checked(
     given_id, boxes, classes, attributes, features, about = image
     image_id = read_id(given_id)
     if image_id is None:
-        raise DataError(f"{shown(given_id)} is not fit to be an image id")
+        raise DataError(f"{quote(given_id)} is not fit to be an image id")
     entry: dict[str, Any] = {"bboxes": np.asarray(boxes).tolist(), "classes": list(classes)}
     if attributes is not None:
         entry["attrs"] = list(attributes)

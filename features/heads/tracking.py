@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from utils.boxes import pairwise_iou
-from utils.vectors import unit_vectors
+from utils.vectors import normalize_rows
 
 LEAST_COSINE = 0.6  # as published
 _LEAST_OVERLAP = 0.3  # IoU of a head in one frame with itself in the next
@@ -49,7 +49,7 @@ def link_heads(heads: Heads, looked_at: Sequence[int], least_cosine: float) -> l
         looked_at: numbers of all frames that heads were looked for in, ascending.
         least_cosine: of the looks of two heads, above which they can be one person's.
     """
-    directions = unit_vectors(heads.looks)
+    directions = normalize_rows(heads.looks)
     boxes = torch.from_numpy(heads.boxes_xyxy)
     tracks: list[Track] = []
     before: list[Track] = []
@@ -85,13 +85,13 @@ def join_tracks(
         least_cosine: of two mean looks, above which groups are joined.
     """
     groups = [[number] for number in range(len(tracks))]
-    directions = unit_vectors(heads.looks)
+    directions = normalize_rows(heads.looks)
     sums = np.array([directions[track].sum(axis=0) for track in tracks])
     frames = [set(heads.frames[track].tolist()) for track in tracks]
     # Each group and itself too.
     together = np.array([[bool(one & other) for other in frames] for one in frames])
     while len(groups) > 1:
-        means = unit_vectors(sums)
+        means = normalize_rows(sums)
         cosine = np.where(together, -np.inf, means @ means.T)
         first, second = sorted(map(int, np.unravel_index(cosine.argmax(), cosine.shape)))
         if cosine[first, second] <= least_cosine:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TextIO
 
 from metrics.error_analysis.nesting import brackets
-from utils.printable import visible
+from utils.printable import escape_unprintable
 from utils.text.spans import Span
 
 _COLOURS = (*range(91, 97), *range(31, 37))
@@ -111,7 +111,7 @@ def marked_text(
     for here in brackets([(m.start, m.end) for m in mentions], edges):
         place = here.place
         if any(first <= previous and place <= last for first, last in windows):
-            pieces.append(visible(text[previous:place]))
+            pieces.append(escape_unprintable(text[previous:place]))
         elif pieces[-1:] != [" … "]:
             pieces.append(" … ")
         for _ in here.closing:

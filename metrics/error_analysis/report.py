@@ -19,7 +19,7 @@ from metrics.error_analysis.marked_text import (
     numbered_alike,
     windows_around,
 )
-from utils.printable import visible
+from utils.printable import escape_unprintable
 from utils.text.spans import Span
 
 TITLES = {
@@ -135,7 +135,7 @@ def _example(
         )
         for name, side in sides.items()
     }
-    title = f"  {visible(error.document)}: {describe(error, text)}"
+    title = f"  {escape_unprintable(error.document)}: {describe(error, text)}"
     return f"{title}\n{labelled_lines(lines, indent=4)}"
 
 
@@ -156,7 +156,7 @@ def describe(error: Error, text: str) -> str:
 
 
 def _quoted(text: str, span: Span) -> str:
-    phrase = visible(text[slice(*span)])
+    phrase = escape_unprintable(text[slice(*span)])
     if len(phrase) > _LONGEST_PHRASE:
         phrase = f"{phrase[: _LONGEST_PHRASE - 1]}…"
     return f'"{phrase}"'

@@ -17,7 +17,7 @@ from metrics.error_analysis.marked_text import (
     uses_colour,
     windows_around,
 )
-from utils.printable import visible
+from utils.printable import escape_unprintable
 
 TEXT = "a man holds his dog and his hat"
 MAN, HIS, DOG, LATER_HIS = (0, 5), (12, 15), (12, 19), (24, 27)
@@ -99,7 +99,7 @@ def test_colours_tell_chains_apart_and_end_with_them() -> None:
     ],
 )
 def test_what_a_terminal_would_obey_is_shown(text: str, shown: str) -> None:
-    assert visible(text) == marked_text(text, {}) == shown
+    assert escape_unprintable(text) == marked_text(text, {}) == shown
     assert marked_text(text, {1: [(0, len(text))]}) == f"[{shown}]1"
 
 

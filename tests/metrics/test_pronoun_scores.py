@@ -9,7 +9,7 @@ import pytest
 
 from metrics.coreference_scores import LinkScores
 from metrics.pronoun_scores import PronounScores, score_pronouns
-from utils.text.pronouns import AnnotatedPronoun
+from utils.text.annotated_pronouns import AnnotatedPronoun
 
 TEXT = "A man and his big dog in a red car . He drives it . The dog likes his car ."
 

@@ -34,7 +34,7 @@ from training.objective import (
 from training.optimization import make_optimizer
 from utils.batch import Batch
 from utils.errors import InputError
-from utils.text.spans import score_spans
+from utils.text.span_scores import score_spans
 from utils.thresholds import Thresholds
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ import pytest
 from data.files import BadRecord, DataError
 from data.readers import Reading, open_regions, read_narrations, read_pronouns
 from metrics.pronoun_scores import score_pronouns
-from utils.text.pronouns import AnnotatedPronoun
+from utils.text.annotated_pronouns import AnnotatedPronoun
 
 DIALOGUE: dict[str, Any] = {
     "doc_key": "dl:val:7",

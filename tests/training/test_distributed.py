@@ -38,7 +38,7 @@ from utils.distributed.ranks import (
     world_size,
     wrapped_for_ranks,
 )
-from utils.running_means import Means
+from utils.running_means import RunningMeans
 from utils.thresholds import Thresholds
 
 CPU = torch.device("cpu")
@@ -163,7 +163,15 @@ def work(number: int, folder: str, port: int) -> None:
         learner.pseudo.start()
         with tqdm(disable=True) as bar:
             train_steps(
-                wrapped, learner, batches(config), config, CPU, Means(), StopRequests(), bar, 20
+                wrapped,
+                learner,
+                batches(config),
+                config,
+                CPU,
+                RunningMeans(),
+                StopRequests(),
+                bar,
+                20,
             )
         found["trained"] = model.state_dict()
         found["teacher"] = learner.averaged.state_dict()

@@ -17,7 +17,7 @@ from torch import Tensor
 from utils.config import Config, ConfigError, config_from_checkpoint, config_to_dict
 from utils.errors import InputError
 from utils.files import replaced_when_whole
-from utils.printable import shown
+from utils.printable import quote
 from utils.thresholds import Thresholds
 
 _FORMAT = "multimodal-coreference-1"
@@ -157,14 +157,14 @@ def _check_types(path: Path, content: dict[Any, Any]) -> None:
         found = content.get(key)
         if type(found) not in kinds or (type(found) is float and not math.isfinite(found)):
             names = " or ".join(kind.__name__ for kind in kinds)
-            raise CheckpointError(f"{path}: {key} is {shown(found)}, expected {names}")
+            raise CheckpointError(f"{path}: {key} is {quote(found)}, expected {names}")
     if not all(type(name) is str for name in content["config"]):
-        raise CheckpointError(f"{path}: config has {shown(content['config'])}, expected names")
+        raise CheckpointError(f"{path}: config has {quote(content['config'])}, expected names")
     for name, weights in content["model"].items():
         if type(name) is not str or not isinstance(weights, Tensor):
-            raise CheckpointError(f"{path}: model has {shown(name)}, expected names of weights")
+            raise CheckpointError(f"{path}: model has {quote(name)}, expected names of weights")
         if weights.is_floating_point() and not weights.isfinite().all():
-            raise CheckpointError(f"{path}: the weights {shown(name)} are not all finite")
+            raise CheckpointError(f"{path}: the weights {quote(name)} are not all finite")
 
 
 def _neighbours(path: Path) -> str:

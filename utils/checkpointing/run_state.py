@@ -15,7 +15,7 @@ from utils.checkpointing.checkpoint import (
     write_restricted,
 )
 from utils.config import Config, ConfigError, config_from_checkpoint, config_to_dict
-from utils.printable import shown
+from utils.printable import quote
 
 _FORMAT = "multimodal-coreference-run-1"
 
@@ -96,7 +96,7 @@ def load_run_state(path: Path) -> RunState:
     content = read_restricted(path, _FORMAT)
     for name, kind in _TYPES.items():
         if not isinstance(content.get(name), kind):
-            raise CheckpointError(f"{path}: {name} is {shown(content.get(name))}")
+            raise CheckpointError(f"{path}: {name} is {quote(content.get(name))}")
     if content["steps_per_epoch"] < 1:
         raise CheckpointError(f"{path}: steps_per_epoch is {content['steps_per_epoch']}")
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from utils.errors import InputError
 from utils.files import write_text
-from utils.printable import shown
+from utils.printable import quote
 
 Span = tuple[int, int]
 
@@ -133,16 +133,16 @@ def split_documents(path: Path) -> list[DocumentLines]:
         place = f"{path}, line {number}"
         if next_begin := _BEGIN.match(line):
             if begin is not None:
-                broken = f"{place}: a document begins before {shown(begin['name'])} has ended"
+                broken = f"{place}: a document begins before {quote(begin['name'])} has ended"
                 documents.append(_document_lines(path, begin, first, lines[first:number], broken))
             begin, first = next_begin, number
         elif begin is not None and _END.match(line):
             documents.append(_document_lines(path, begin, first, lines[first : number - 1]))
             begin = None
         elif begin is None and line.strip() and not line.startswith("#"):
-            raise ConllError(f"{place}: found {shown(line)}, expected a document to begin")
+            raise ConllError(f"{place}: found {quote(line)}, expected a document to begin")
     if begin is not None:
-        broken = f"{path}, line {first}: document {shown(begin['name'])} does not end"
+        broken = f"{path}, line {first}: document {quote(begin['name'])} does not end"
         documents.append(_document_lines(path, begin, first, lines[first:], broken))
     if not documents:
         raise ConllError(f'{path}: no document, expected "#begin document (NAME); part 0"')
@@ -266,7 +266,7 @@ class _Mentions:
         brackets = list(_BRACKET.finditer(column))
         place = f"{path}, line {line}"
         if "".join(bracket[0] for bracket in brackets) != column:
-            found = f"the last column is {shown(column)}"
+            found = f"the last column is {quote(column)}"
             raise ConllError(f"{place}: {found}, expected brackets or '-'")
         for kind in ("single", "opened"):
             for bracket in brackets:
@@ -280,7 +280,7 @@ class _Mentions:
             elif chain := bracket["closed"]:
                 if not self._open.get(chain):
                     raise ConllError(
-                        f"{place}: {shown(f'{chain})')} closes a mention that is not open"
+                        f"{place}: {quote(f'{chain})')} closes a mention that is not open"
                     )
                 first, _ = self._open[chain].pop()
                 self.chains[chain].append((first, word))
@@ -290,5 +290,5 @@ class _Mentions:
         for chain, starts in self._open.items():
             for _, line in starts:
                 raise ConllError(
-                    f"{path}, line {line}: {shown(f'({chain}')} opens a mention that is not closed"
+                    f"{path}, line {line}: {quote(f'({chain}')} opens a mention that is not closed"
                 )

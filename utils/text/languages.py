@@ -13,7 +13,7 @@ from typing import Any
 
 from utils.errors import InputError
 from utils.json_files import read_json
-from utils.printable import shown
+from utils.printable import quote
 
 # What a pronoun may say of what it stands for. The place of a kind is its number in `kind_of`.
 PRONOUN_KINDS = (
@@ -151,7 +151,7 @@ def read_language(name: str) -> Language:
     path = Path(name)
     known = ", ".join(LANGUAGES)
     if not os.path.isfile(path):  # which takes a name that is too long for a file, too
-        raise InputError(f"language: found {shown(name)}, expected {known} or a JSON file")
+        raise InputError(f"language: found {quote(name)}, expected {known} or a JSON file")
     fields = read_json(path)
     try:
         return _from_json(fields)
@@ -166,11 +166,11 @@ def _from_json(fields: Any) -> Language:
     words = {name: fields.get(name, []) for name in lists}
     for name, of_name in [*words.items(), *fields["pronouns"].items()]:
         if not isinstance(of_name, list) or not all(isinstance(w, str) and w for w in of_name):
-            raise ValueError(f"{shown(name)}: expected a list of words")
+            raise ValueError(f"{quote(name)}: expected a list of words")
     for kind in fields["pronouns"]:
         if kind not in PRONOUN_KINDS[1:]:
             near = difflib.get_close_matches(kind, PRONOUN_KINDS[1:], n=1, cutoff=0)
-            raise ValueError(f"unknown kind of pronoun {shown(kind)}; did you mean {near[0]!r}?")
+            raise ValueError(f"unknown kind of pronoun {quote(kind)}; did you mean {near[0]!r}?")
     return Language(
         pronouns={w.lower(): kind for kind, ws in fields["pronouns"].items() for w in ws},
         articles=frozenset(map(str.lower, words["articles"])),

@@ -23,7 +23,7 @@ from data.files import BadRecord, is_text, read_id
 from data.narration import Mention, Narration, Sentence
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
-from utils.printable import shown
+from utils.printable import quote
 
 # Of the persons in one box: one person, or several.
 LABEL = re.compile(r"(C[0-9]+)+")
@@ -97,8 +97,8 @@ def parse_dialogue(record: Record, seen: Collection[str]) -> Dialogue:
             words = "".join(tokens[first : last + 1])
             if words != phrase:
                 differing.append(
-                    f"{record.name}: {shown(words)} at {first} to {last}, where clusters_str has "
-                    f"{shown(phrase)}"
+                    f"{record.name}: {quote(words)} at {first} to {last}, where clusters_str has "
+                    f"{quote(phrase)}"
                 )
     mentions.sort(key=lambda mention: (mention.start, -mention.end))
     narration = Narration(
@@ -123,7 +123,7 @@ def named_by_key(record: Record, seen: Collection[str], keys: Collection[str]) -
     """
     doc_key = record.fields.get("doc_key")
     if not isinstance(doc_key, str) or read_id(doc_key) is None:
-        raise record.bad(f"doc_key {shown(doc_key)}", "text fit for an id")
+        raise record.bad(f"doc_key {quote(doc_key)}", "text fit for an id")
     record = Record(record.path, f"{record.name} (doc_key {doc_key})", record.fields)
     if doc_key in seen:
         raise record.bad("its doc_key in an earlier line too", "every doc_key once")
@@ -138,7 +138,7 @@ def check_keys(record: Record, keys: Collection[str]) -> None:
         BadRecord: it has one.
     """
     if unknown := [key for key in record.fields if key not in keys]:
-        raise record.bad(f"the key {shown(unknown[0])}", f"some of {', '.join(keys)}")
+        raise record.bad(f"the key {quote(unknown[0])}", f"some of {', '.join(keys)}")
 
 
 def _turns(record: Record) -> tuple[list[list[str]], tuple[Sentence, ...]]:
@@ -146,16 +146,16 @@ def _turns(record: Record) -> tuple[list[list[str]], tuple[Sentence, ...]]:
     turns = record.take("sentences", list, "a list of turns")
     speakers = record.take("speaker_ids", list, "the speakers of each turn")
     if not turns or None in (lengths := list(map(_length, turns))):
-        raise record.bad(f"sentences {shown(turns)}", "lists of characters")
+        raise record.bad(f"sentences {quote(turns)}", "lists of characters")
     if list(map(_length, speakers)) != lengths:
-        raise record.bad(f"speaker_ids {shown(speakers)}", "one for each character of each turn")
+        raise record.bad(f"speaker_ids {quote(speakers)}", "one for each character of each turn")
     sentences = []
     start = 0
     for turn, of_turn in zip(turns, speakers, strict=True):
         if not turn or not all(is_text(token) and token.strip() for token in turn):
-            raise record.bad(f"the turn {shown(turn)}", "characters, none of them blank")
+            raise record.bad(f"the turn {quote(turn)}", "characters, none of them blank")
         if not all(is_text(speaker) and speaker == of_turn[0] for speaker in of_turn):
-            raise record.bad(f"the speakers {shown(of_turn)}", "one speaker in a turn")
+            raise record.bad(f"the speakers {quote(of_turn)}", "one speaker in a turn")
         end = start + len("".join(turn))
         sentences.append(Sentence(start, end, of_turn[0]))
         start = end + 1  # the space between turns
@@ -189,7 +189,7 @@ def _labels(record: Record) -> tuple[str, ...]:
         raise record.bad(f"{len(labels)} labels for {len(clusters)} chains", "one for each")
     for label in labels:
         if not is_text(label) or not (label == NO_LABEL or LABEL.fullmatch(label)):
-            raise record.bad(f"the label {shown(label)}", f'"{NO_LABEL}", or such as C1 or C1C2')
+            raise record.bad(f"the label {quote(label)}", f'"{NO_LABEL}", or such as C1 or C1C2')
         if label != NO_LABEL and labels.count(label) > 1:
             raise record.bad(f"the label {label} of several chains", "every label once")
     return tuple(labels)
@@ -199,21 +199,21 @@ def _spans(record: Record, tokens: int) -> list[list[tuple[tuple[int, int], str]
     """First and last token of the mentions of each chain, and their texts in `clusters_str`."""
     clusters, phrases = record.fields["clusters"], record.take("clusters_str", list, "lists")
     if not all(isinstance(spans, list) and spans for spans in clusters):
-        raise record.bad(f"clusters {shown(clusters)}", "lists of spans, none of them empty")
+        raise record.bad(f"clusters {quote(clusters)}", "lists of spans, none of them empty")
     if list(map(_length, clusters)) != list(map(_length, phrases)):
-        raise record.bad(f"clusters_str {shown(phrases)}", "a text for each span of each chain")
+        raise record.bad(f"clusters_str {quote(phrases)}", "a text for each span of each chain")
     seen = set()
     chains = []
     for spans, texts in zip(clusters, phrases, strict=True):
         for span, phrase in zip(spans, texts, strict=True):
             if not isinstance(span, list) or [type(number) for number in span] != [int, int]:
-                raise record.bad(f"the span {shown(span)}", "[first, last] character")
+                raise record.bad(f"the span {quote(span)}", "[first, last] character")
             if not 0 <= span[0] <= span[1] < tokens:
-                raise record.bad(f"the span {shown(span)}", f"one of {tokens} characters")
+                raise record.bad(f"the span {quote(span)}", f"one of {tokens} characters")
             if tuple(span) in seen:
-                raise record.bad(f"the span {shown(span)} a second time", "every span once")
+                raise record.bad(f"the span {quote(span)} a second time", "every span once")
             if not is_text(phrase):
-                raise record.bad(f"clusters_str {shown(phrase)}", "text")
+                raise record.bad(f"clusters_str {quote(phrase)}", "text")
             seen.add(tuple(span))
         chains.append([(tuple(span), text) for span, text in zip(spans, texts, strict=True)])
     return chains

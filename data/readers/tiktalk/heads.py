@@ -22,7 +22,7 @@ from data.readers.tiktalk.dialogues import (
     named_by_key,
     read_dialogues,
 )
-from utils.printable import shown
+from utils.printable import quote
 
 CELEBRITY_KEYS = ("celebrity", "if_celebrity")
 _KEYS = ("doc_key", "video_title", "video_path", "visual_annotations")
@@ -132,13 +132,13 @@ def parse_video(record: Record, seen: Collection[str]) -> Video:
     record = named_by_key(record, seen, _KEYS)
     title = record.take("video_title", str, "the title of the video")
     if not is_text(title):
-        raise record.bad(f"video_title {shown(title)}", "text")
+        raise record.bad(f"video_title {quote(title)}", "text")
     boxes = record.take("visual_annotations", list, "a list of head boxes")
     heads = tuple(_head(record, place, fields) for place, fields in enumerate(boxes))
     labels = [head.label for head in heads]
     for label in labels:
         if labels.count(label) > 1:
-            raise record.bad(f"several boxes of {shown(label)}", "one of each label")
+            raise record.bad(f"several boxes of {quote(label)}", "one of each label")
     return Video(record.fields["doc_key"], title, heads)
 
 
@@ -158,14 +158,14 @@ def check_labels(record: Record, video: Video, labels: Mapping[str, tuple[str, .
     for head in video.heads:
         if head.label not in of_chains:
             raise record.bad(
-                f"doc_key {video.id}, a box of {shown(head.label)}",
+                f"doc_key {video.id}, a box of {quote(head.label)}",
                 f"a label of its chains ({', '.join(of_chains) or 'none has any'})",
             )
 
 
 def _head(record: Record, place: int, fields: Any) -> HeadBox:
     if not isinstance(fields, dict):
-        raise record.bad(f"visual_annotations {place}: {shown(fields)}", "an object")
+        raise record.bad(f"visual_annotations {place}: {quote(fields)}", "an object")
     box = Record(record.path, f"{record.name}, visual_annotations {place}", fields)
     check_keys(box, _BOX_KEYS)
     frame = box.take("cur_frame", int, "the number of a frame")
@@ -173,10 +173,10 @@ def _head(record: Record, place: int, fields: Any) -> HeadBox:
         raise box.bad(f"cur_frame {frame}", "0 or more")
     corners = box.take("bbox", list, "[x1, y1, x2, y2] in pixels")
     if [type(corner) for corner in corners] != [int] * 4:
-        raise box.bad(f"bbox {shown(corners)}", "[x1, y1, x2, y2] in whole pixels")
+        raise box.bad(f"bbox {quote(corners)}", "[x1, y1, x2, y2] in whole pixels")
     x1, y1, x2, y2 = corners
     if not (0 <= x1 < x2 and 0 <= y1 < y2):
-        raise box.bad(f"bbox {shown(corners)}", "0 <= x1 < x2 and 0 <= y1 < y2")
+        raise box.bad(f"bbox {quote(corners)}", "0 <= x1 < x2 and 0 <= y1 < y2")
     return HeadBox(
         label=box.take("box_labels", str, "the label of a chain"),
         frame=frame,
@@ -193,7 +193,7 @@ def _celebrity(box: Record) -> str | None:
         raise box.bad(" and ".join(keys) or "no celebrity", "one name, empty for none")
     name = box.take(keys[0], str, "a name, empty for none")
     if not is_text(name):
-        raise box.bad(f"{keys[0]} {shown(name)}", "text")
+        raise box.bad(f"{keys[0]} {quote(name)}", "text")
     return name if name not in ("", NO_LABEL) else None
 
 
@@ -202,5 +202,5 @@ def _last_parts(box: Record, key: str, count: int) -> PurePosixPath:
     path = box.take(key, str, "a path")
     parts = PurePosixPath(path).parts[-count:]
     if len(parts) < count or any(read_id(part) is None for part in parts):
-        raise box.bad(f"{key} {shown(path)}", f"a path of {count} or more plain names")
+        raise box.bad(f"{key} {quote(path)}", f"a path of {count} or more plain names")
     return PurePosixPath(*parts)
