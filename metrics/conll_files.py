@@ -7,13 +7,13 @@ from pathlib import Path
 from utils.text.conll import (
     ConllError,
     DocumentLines,
-    Span,
+    WordSpan,
     split_documents,
     without_repeats,
 )
 
 
-def read_conll(path: Path) -> dict[str, list[list[Span]]]:
+def read_conll(path: Path) -> dict[str, list[list[WordSpan]]]:
     """The chains of every document of a CoNLL-2012 file.
 
     As the official scorer 8.01 does it, a span that is repeated stays only once, in the chain that
@@ -27,7 +27,7 @@ def read_conll(path: Path) -> dict[str, list[list[Span]]]:
         ConllError: a bracket is not matched, a line has no place, a document is there twice or
             does not end, or there is none.
     """
-    documents: dict[str, list[list[Span]]] = {}
+    documents: dict[str, list[list[WordSpan]]] = {}
     for lines in split_documents(path):
         name = _document_name(lines)
         if name in documents:

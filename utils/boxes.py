@@ -23,7 +23,7 @@ _SHORTEST_SIDE = 1e-6
 
 
 def pairwise_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
-    """Intersection over union of each box of the first set with each of the second.
+    """Compute the intersection over union of each box of one set with each of another.
 
     Two boxes without area have no union; their overlap is 0.
 
@@ -38,7 +38,7 @@ def pairwise_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
 
 
 def enclosing_box(boxes_xyxy: Tensor) -> Tensor:
-    """The smallest box around all boxes of a set.
+    """Return the smallest box around all boxes of a set.
 
     Args:
         boxes_xyxy: [..., N, 4], N at least 1, any unit.
@@ -57,7 +57,7 @@ def enclosing_box(boxes_xyxy: Tensor) -> Tensor:
 
 
 def to_relative(boxes_xyxy: Tensor, width: float, height: float) -> Tensor:
-    """Boxes in pixels of an image -> boxes relative to it.
+    """Convert boxes in pixels of an image to boxes relative to it.
 
     Args:
         boxes_xyxy: [..., 4], pixels.
@@ -70,12 +70,12 @@ def to_relative(boxes_xyxy: Tensor, width: float, height: float) -> Tensor:
 
 
 def to_pixels(boxes_xyxy: Tensor, width: float, height: float) -> Tensor:
-    """Boxes relative to an image -> boxes in its pixels; arguments as in `to_relative`."""
+    """Convert boxes relative to an image to boxes in its pixels; arguments as in `to_relative`."""
     return boxes_xyxy * _image_scale(boxes_xyxy, width, height)
 
 
 def encode_deltas(reference_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
-    """The deltas that refine a reference box into a target box, weighted as R-CNN does.
+    """Encode target boxes as deltas of reference boxes, weighted as R-CNN does.
 
     Finite for boxes without width or height too: their sides count as very short.
 
@@ -95,7 +95,7 @@ def encode_deltas(reference_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
 
 
 def decode_deltas(deltas: Tensor, reference_xyxy: Tensor) -> Tensor:
-    """The boxes that weighted deltas make of reference boxes, inside the image.
+    """Decode weighted deltas of reference boxes into boxes, inside the image.
 
     Always finite: where a delta is not, that coordinate stays the reference's.
 
@@ -123,7 +123,7 @@ def _image_scale(boxes_xyxy: Tensor, width: float, height: float) -> Tensor:
 
 
 def _centre_and_size(boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
-    """[..., 4] -> centres [..., 2] and sides [..., 2], in single precision at least."""
+    """Split boxes [..., 4] into centres and sides [..., 2], in single precision at least."""
     boxes_xyxy = boxes_xyxy.to(torch.promote_types(boxes_xyxy.dtype, torch.float32))
     boxes_cxcywh = box_convert(boxes_xyxy, "xyxy", "cxcywh")
     return boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:].clamp(min=_SHORTEST_SIDE)

@@ -12,7 +12,7 @@ from utils.errors import InputError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name; "auto" is the GPU where there is one.
+    """Return the device of a name; "auto" is the GPU where there is one.
 
     Where a launcher started several ranks, "auto" and "cuda" are this rank's own GPU.
 
@@ -43,7 +43,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type that matrix products are computed in.
+    """Return the type that matrix products are computed in.
 
     Args:
         name: float32, bfloat16 or auto; "auto" is bfloat16 where the device multiplies it faster.
@@ -54,7 +54,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def _number_of_gpu(launch: Launch) -> int:
-    """Each rank of a machine takes the next GPU; a task that SLURM shows one alone takes that."""
+    """Return the GPU of this rank: its place on the machine, or the only one that SLURM shows."""
     if torch.cuda.device_count() == 1 and not is_torchelastic_launched():
         return 0
     return launch.local_rank
@@ -69,5 +69,5 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def default_processes() -> int:
-    """As many as there are processors for this process."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

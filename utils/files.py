@@ -14,7 +14,7 @@ from utils.errors import InputError
 
 @contextmanager
 def replaced_when_whole(path: Path) -> Iterator[Path]:
-    """A temporary file to write, which becomes `path` where the block ends without an error.
+    """Yield a temporary file to write; it becomes `path` where the block ends without an error.
 
     The folder is made where it is missing; after an error nothing is left behind. Of a process that
     was killed the temporary file is: its name begins with a dot and that of `path`.
@@ -45,7 +45,7 @@ def _to_disk(path: Path) -> None:
 
 @contextmanager
 def folder_when_whole(path: Path) -> Iterator[Path]:
-    """A folder to make and fill, which becomes `path` where the block ends without an error.
+    """Yield a folder to make and fill; it becomes `path` where the block ends without an error.
 
     After an error nothing is left behind.
 

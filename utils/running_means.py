@@ -10,7 +10,7 @@ class RunningMeans:
     """Running means of named values, each weighted by how many things it is the mean of.
 
     Args:
-        so_far: what `sums` gave of others, to go on from.
+        so_far: what `sums` returned, to go on from.
     """
 
     def __init__(self, so_far: Mapping[str, tuple[float, float]] | None = None) -> None:
@@ -25,9 +25,9 @@ class RunningMeans:
             self._counts[name] += count
 
     def sums(self) -> dict[str, tuple[float, float]]:
-        """What was added up so far, sums with their counts, by name."""
+        """Return what was added up so far, sums with their counts, by name."""
         return {name: (total, self._counts[name]) for name, total in self._sums.items()}
 
     def means(self) -> dict[str, float]:
-        """The mean of every name that counted anything."""
+        """Return the mean of every name that counted anything."""
         return {name: self._sums[name] / count for name, count in self._counts.items() if count > 0}

@@ -1,4 +1,4 @@
-"""Vectors of length 1."""
+"""Arithmetic of vectors in NumPy."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import numpy as np
 
 
 def normalize_rows(vectors: np.ndarray) -> np.ndarray:
-    """[N, size] at length 1; those of length 0 stay."""
+    """Scale each row of an array [N, size] to length 1; rows of length 0 stay."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

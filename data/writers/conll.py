@@ -11,13 +11,13 @@ from data.narration import Narration
 from utils.text.conll import (
     ConllDocument,
     ConllSentence,
-    Span,
+    WordSpan,
 )
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
-def word_spans(narration: Narration) -> list[Span]:
+def word_spans(narration: Narration) -> list[WordSpan]:
     """Where the words of a text are, in characters, the end exclusive.
 
     They are the words of its data set where the text is those joined by spaces; else what stands
@@ -29,7 +29,7 @@ def word_spans(narration: Narration) -> list[Span]:
     return [match.span() for match in _WORD.finditer(narration.text)]
 
 
-def mention_words(narration: Narration) -> list[Span | None]:
+def mention_words(narration: Narration) -> list[WordSpan | None]:
     """The first and the last word that each mention touches; None where it touches none."""
     words = word_spans(narration)
     starts, ends = [start for start, _ in words], [end for _, end in words]
@@ -69,7 +69,7 @@ def _sentences(narration: Narration) -> tuple[ConllSentence, ...]:
     """The words in the sentences where they begin; those between two sentences are one too."""
     starts = [sentence.start for sentence in narration.sentences]
 
-    def place(word: Span) -> tuple[int, bool]:
+    def place(word: WordSpan) -> tuple[int, bool]:
         """The last sentence that begins before the word, and whether the word is in it."""
         index = bisect_right(starts, word[0]) - 1
         return index, index >= 0 and word[0] < narration.sentences[index].end

@@ -32,7 +32,7 @@ class Launch:
 
 
 def read_launch() -> Launch:
-    """What the launcher says of this process.
+    """Read what the launcher says of this process.
 
     Where srun started several tasks, its variables are first written where torch.distributed reads:
     MASTER_ADDR and MASTER_PORT stay as they are where they are set.
@@ -52,7 +52,7 @@ def read_launch() -> Launch:
 
 
 def first_host(nodes: str) -> str:
-    """The first host of a list as SLURM writes it, such as node[03-05,7],other.
+    """Return the first host of a list as SLURM writes it, such as node[03-05,7],other.
 
     Raises:
         InputError: it is no such list.
@@ -66,8 +66,8 @@ def first_host(nodes: str) -> str:
 
 
 def _said_by_slurm() -> dict[str, str]:
-    """What SLURM says of this task, in the variables that torch.distributed reads."""
-    said = {
+    """Return what SLURM says of this task, in the variables that torch.distributed reads."""
+    said: dict[str, str | int] = {
         "RANK": _whole_number("SLURM_PROCID"),
         "WORLD_SIZE": _whole_number("SLURM_STEP_NUM_TASKS"),
         "LOCAL_RANK": _whole_number("SLURM_LOCALID"),

@@ -1,4 +1,4 @@
-"""Being asked to stop (SIGTERM, as schedulers send it before they take a machine away)."""
+"""Stopping on SIGTERM, which schedulers send before they take a machine away."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STOPPED = 128 + signal.SIGTERM
 
 
 class StopRequests:
-    """Ends the process on SIGTERM: at once, or where `deferred` says so, when it is ready.
+    """Ends the process on SIGTERM: at once, or inside of `deferred` when it is ready.
 
     Ranks that train together are ready at the same step, whichever of them was asked.
     """
@@ -32,7 +32,7 @@ class StopRequests:
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """Inside, SIGTERM is a request to stop."""
+        """Take SIGTERM as a request to stop, inside the block."""
         earlier = signal.signal(signal.SIGTERM, self._hear)
         try:
             yield
@@ -46,7 +46,7 @@ class StopRequests:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Inside, a request only makes `agreed` and `leave_together` know of it."""
+        """Only note a request for `agreed` and `leave_together`, inside the block."""
         self._is_deferred = True
         try:
             yield
@@ -54,7 +54,7 @@ class StopRequests:
             self._is_deferred = False
 
     def agreed(self, device: torch.device) -> bool:
-        """Whether to stop now, the same on every rank; to be called once a step by all of them.
+        """Return whether to stop now, the same on every rank; all of them call it once a step.
 
         Args:
             device: of the ranks' other exchanges.
@@ -66,7 +66,7 @@ class StopRequests:
         return earlier is not None and earlier.item() > 0
 
     def leave_together(self, device: torch.device) -> None:
-        """End all ranks where one of them was asked to stop; to be called by all of them."""
+        """End all ranks where one of them was asked to stop; all of them call it."""
         if self._ask_ranks(device).item() > 0:
             self.leave()
 

@@ -61,7 +61,7 @@ def process_group(device: torch.device) -> Iterator[None]:
 
 
 def store_of_ranks(patience: timedelta = default_pg_timeout) -> dist.Store:
-    """What the ranks read and write together, also before and after they form a group.
+    """Return the store that the ranks share, also before and after they form a group.
 
     Raises:
         RuntimeError: they do not meet within the patience.
@@ -76,27 +76,27 @@ def store_of_ranks(patience: timedelta = default_pg_timeout) -> dist.Store:
 
 
 def rank() -> int:
-    """This process's number among the ranks, from 0."""
+    """Return this process's number among the ranks, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
-    """How many ranks there are."""
+    """Return the number of ranks."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_main() -> bool:
-    """Whether this is the rank that writes files, progress and logs."""
+    """Return whether this is the rank that writes files, progress and logs."""
     return rank() == 0
 
 
 def was_restarted() -> bool:
-    """Whether torchrun has started the ranks anew after one of them failed (--max-restarts)."""
+    """Return whether torchrun started the ranks anew after one failed (--max-restarts)."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
-    """The sum of every rank's tensor, without gradient; of the same shape on every rank."""
+    """Sum a tensor over the ranks, without gradient; it has the same shape on every rank."""
     values = values.detach().clone()
     if world_size() > 1:
         dist.all_reduce(values)
@@ -104,7 +104,7 @@ def sum_over_ranks(values: Tensor) -> Tensor:
 
 
 def gather_padded(values: Tensor) -> list[Tensor]:
-    """Every rank's tensor, in the order of ranks, without gradient.
+    """Gather every rank's tensor, in the order of ranks, without gradient.
 
     Args:
         values: of as many dimensions and of the same type on every rank; sizes may differ.
@@ -124,7 +124,7 @@ def gather_padded(values: Tensor) -> list[Tensor]:
 
 
 def gather_objects(value: _T) -> list[_T] | None:
-    """Every rank's value, in the order of ranks, on the first rank; None on the others."""
+    """Gather every rank's value, in the order of ranks, on the first rank; None on the others."""
     if world_size() == 1:
         return [value]
     gathered: list[_T] | None = [value] * world_size() if is_main() else None
@@ -133,7 +133,7 @@ def gather_objects(value: _T) -> list[_T] | None:
 
 
 def broadcast_object(value: _T) -> _T:
-    """The first rank's value, on every rank."""
+    """Return the first rank's value, on every rank."""
     if world_size() == 1:
         return value
     values = [value]
@@ -142,7 +142,7 @@ def broadcast_object(value: _T) -> _T:
 
 
 def share_of(values: Sequence[_T]) -> Sequence[_T]:
-    """This rank's share of what all ranks work through together: every item is one rank's."""
+    """Return this rank's share of what all ranks work through; each item is one rank's."""
     return values[rank() :: world_size()]
 
 
@@ -156,7 +156,7 @@ def interleave(shares: Sequence[Sequence[_T]]) -> list[_T]:
 
 
 def wrapped_for_ranks(training_step: nn.Module) -> nn.Module:
-    """A module whose gradients are averaged over the ranks; as it is where there is one rank.
+    """Wrap a module so that its gradients are averaged over the ranks; one rank gets it back.
 
     Which parameters a step uses depends on its batches, so the unused ones are looked for. Where
     there are none torch warns on every rank that this was in vain; one that is never used keeps it

@@ -1,4 +1,4 @@
-"""Pronouns with the noun phrases that they may refer to, as a data set annotates them."""
+"""Pronouns that a data set annotates with the noun phrases that they may refer to."""
 
 from __future__ import annotations
 

@@ -20,8 +20,7 @@ from utils.errors import InputError
 from utils.files import write_text
 from utils.printable import quote
 
-Span = tuple[int, int]
-
+WordSpan = tuple[int, int]  # (first, last) words of the document, the last inclusive
 _BEGIN = re.compile(r"#\s*begin document\s+\((?P<name>.*)\);(?:\s*part\s+(?P<part>\d{1,9}))?\s*$")
 _END = re.compile(r"#\s*end document")
 _BRACKET = re.compile(r"\((?P<single>[^()|]+)\)|\((?P<opened>[^()|]+)|(?P<closed>[^()|]+)\)|\|")
@@ -61,7 +60,7 @@ class ConllDocument:
     name: str
     part: int | None
     sentences: tuple[ConllSentence, ...]
-    chains: tuple[tuple[Span, ...], ...]
+    chains: tuple[tuple[WordSpan, ...], ...]
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -115,7 +114,7 @@ class DocumentLines:
 
 
 def split_documents(path: Path) -> list[DocumentLines]:
-    """The documents of a file, each still to be parsed.
+    """Split a file into its documents, each still to be parsed.
 
     Raises:
         ConllError: the file cannot be read, holds a word outside of a document, or no document.
@@ -149,15 +148,15 @@ def split_documents(path: Path) -> list[DocumentLines]:
     return documents
 
 
-def without_repeats(chains: Iterable[Iterable[Span]]) -> list[list[Span]]:
-    """The chains with each span only once, in the chain that opened first.
+def without_repeats(chains: Iterable[Iterable[WordSpan]]) -> list[list[WordSpan]]:
+    """Keep each span of some chains only once, in the chain that opened first.
 
     So does the official scorer 8.01. Spans are sorted; a chain without any left is dropped.
 
     Args:
         chains: in the order in which they open.
     """
-    seen: set[Span] = set()
+    seen: set[WordSpan] = set()
     kept = []
     for chain in chains:
         spans = sorted(set(chain) - seen)
@@ -168,7 +167,7 @@ def without_repeats(chains: Iterable[Iterable[Span]]) -> list[list[Span]]:
 
 
 def crossing_pairs(document: ConllDocument) -> int:
-    """How many pairs of mentions of one chain overlap and are not nested.
+    """Count the pairs of mentions of one chain that overlap and are not nested.
 
     The format does not say which of two open brackets of a chain a closing one belongs to; readers
     take the last one, so such a pair is read as two nested mentions.
@@ -209,12 +208,12 @@ def _written(document: ConllDocument) -> str:
 
 
 def _cell(value: str | None) -> str:
-    """A value as a column; a line that began with "#" would be a comment."""
+    """Return a value as a column; a line that began with "#" would be a comment."""
     return re.sub(r"\s+|^#", "_", value or "-")
 
 
-def _brackets(chains: Sequence[Sequence[Span]], words: int) -> list[str]:
-    """The last column of each word: outer mentions open before and close after inner ones."""
+def _brackets(chains: Sequence[Sequence[WordSpan]], words: int) -> list[str]:
+    """Write the last column of each word: outer mentions open before and close after inner ones."""
     opened: list[list[tuple[int, int]]] = [[] for _ in range(words)]
     closed: list[list[tuple[int, int]]] = [[] for _ in range(words)]
     single: list[list[int]] = [[] for _ in range(words)]
@@ -237,7 +236,7 @@ def _brackets(chains: Sequence[Sequence[Span]], words: int) -> list[str]:
 
 
 def _sentence(rows: Sequence[Sequence[str]]) -> ConllSentence:
-    """The words and the speaker of the columns of a sentence's lines."""
+    """Read the words and the speaker of a sentence from the columns of its lines."""
     words = (row[_WORD] if len(row) > _WORD + 1 else "" for row in rows)
     speakers = {row[_SPEAKER] if len(row) > _SPEAKER + 1 else "" for row in rows}
     speaker = speakers.pop() if len(speakers) == 1 else ""
@@ -252,7 +251,7 @@ class _Mentions:
     """
 
     def __init__(self) -> None:
-        self.chains: dict[str, list[Span]] = {}
+        self.chains: dict[str, list[WordSpan]] = {}
         self._words = 0
         # For each chain, word and line of its mentions that are not closed yet.
         self._open: dict[str, list[tuple[int, int]]] = {}

@@ -57,11 +57,11 @@ class Language:
         return frozenset(p for p, kind in self.pronouns.items() if kind not in _TAKING_PART)
 
     def kind_of(self, phrase: str) -> int:
-        """The number of a phrase's kind of pronoun; 0 where it is none."""
+        """Return the number of a phrase's kind of pronoun; 0 where it is none."""
         return PRONOUN_KINDS.index(self.pronouns.get(phrase.strip().lower(), "none"))
 
     def head_word(self, phrase: str) -> str:
-        """The word a noun phrase is about: its last one before any modifier.
+        """Return the head of a noun phrase: its last word before any modifier.
 
         "a man in a red shirt" is about a man, and so is "the man's"; "the man's shirt" about a
         shirt. A phrase without any word is its own head.
@@ -75,7 +75,7 @@ class Language:
         return head
 
     def without_articles(self, phrase: str) -> str:
-        """The words of a phrase after its articles; all of them where there is nothing else."""
+        """Return the words of a phrase after its articles; all where there is nothing else."""
         words = self._words(phrase)
         first = next((i for i, word in enumerate(words) if word not in self.articles), 0)
         return " ".join(words[first:]) or phrase.lower()
@@ -84,7 +84,7 @@ class Language:
         return [word for word in map(self._bare, phrase.lower().split()) if word]
 
     def _bare(self, word: str) -> str:
-        """A word without the punctuation around it and without a possessive ending."""
+        """Strip a word of the punctuation around it and of a possessive ending."""
         word = word.strip('.,;:!?"()[]。，；：！？“”（）')
         for ending in self.possessive_endings:
             if word.endswith(ending):
@@ -137,7 +137,7 @@ LANGUAGES: Mapping[str, Language] = {"en": ENGLISH, "zh": CHINESE}
 
 @functools.cache
 def read_language(name: str) -> Language:
-    """A language by its name, or one that a JSON file describes.
+    """Return a language by its name, or read one that a JSON file describes.
 
     Args:
         name: a key of `LANGUAGES`, or a file with the fields of `Language`: `pronouns` is an object
