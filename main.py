@@ -76,7 +76,7 @@ from utils.distributed.ranks import (
     wrapped_for_ranks,
 )
 from utils.errors import InputError
-from utils.options import add_data_options, whole_number_from
+from utils.options import add_data_options, command_parser, whole_number_from
 from utils.text.languages import read_language
 from utils.thresholds import Thresholds
 
@@ -91,7 +91,7 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     """The command line, the configuration that it and the file it names make, and what of that file
     is not read.
     """
-    parser = argparse.ArgumentParser(description="Train a multimodal coreference model.")
+    parser = command_parser("Train a multimodal coreference model.")
     add_data_options(parser)
     parser.add_argument("--save_name", default="model", help="folder of the run under saved/")
     parser.add_argument(

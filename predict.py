@@ -42,6 +42,7 @@ from utils.options import (
     PUBLISHED_DETECTOR,
     PUBLISHED_TRUNK_WEIGHTS,
     add_detector_options,
+    command_parser,
     whole_number_from,
 )
 from utils.printable import quote
@@ -163,9 +164,7 @@ def read_requests(options: argparse.Namespace, report: ReadReport) -> list[Reque
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Chains of mentions in your own texts, and their boxes in pictures."
-    )
+    parser = command_parser("Chains of mentions in your own texts, and their boxes in pictures.")
     parser.add_argument(
         "--save_name", type=Path, required=True, metavar="CHECKPOINT", help="saved/RUN/models.pt"
     )

@@ -76,7 +76,7 @@ from utils.distributed.ranks import (
 )
 from utils.errors import InputError
 from utils.files import folder_when_whole
-from utils.options import add_detector_options, whole_number_from
+from utils.options import add_detector_options, command_parser, whole_number_from
 from utils.printable import escape_unprintable
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ _PRECISIONS = {"float16": np.float16, "float32": np.float32}
 
 def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line; `run` is the function of its command."""
-    parser = argparse.ArgumentParser(description="Prepare what training reads.")
+    parser = command_parser("Prepare what training reads.")
     commands = parser.add_subparsers(
         required=True, metavar="COMMAND", dest="command", help="COMMAND --help lists its options"
     )

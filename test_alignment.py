@@ -43,7 +43,7 @@ from utils.distributed.command import run_command
 from utils.distributed.ranks import process_group
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import add_data_options, add_test_options
+from utils.options import add_data_options, add_test_options, command_parser
 from visualization.heads_page import write_heads_page
 
 SEARCHES = {
@@ -54,7 +54,7 @@ SEARCHES = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Align and score."""
-    parser = argparse.ArgumentParser(description="Alignment with heads by a trained model.")
+    parser = command_parser("Alignment with heads by a trained model.")
     add_data_options(parser)
     add_test_options(parser)
     options = parser.parse_args(arguments)

@@ -65,7 +65,7 @@ from utils.distributed.command import run_command
 from utils.distributed.ranks import process_group
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import add_data_options, add_test_options, whole_number_from
+from utils.options import add_data_options, add_test_options, command_parser, whole_number_from
 from utils.printable import escape_unprintable
 from utils.text.conll import (
     ConllDocument,
@@ -78,7 +78,7 @@ from visualization.split_page import page_title, write_page
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Resolve, write chain files, score."""
-    parser = argparse.ArgumentParser(description="Coreference of a split with a trained model.")
+    parser = command_parser("Coreference of a split with a trained model.")
     add_data_options(parser)
     add_test_options(parser)
     parser.add_argument(

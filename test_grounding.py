@@ -36,13 +36,13 @@ from utils.distributed.command import run_command
 from utils.distributed.ranks import process_group
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import add_data_options, add_test_options
+from utils.options import add_data_options, add_test_options, command_parser
 from visualization.split_page import page_title, write_page
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ground and score."""
-    parser = argparse.ArgumentParser(description="Narrative grounding with a trained model.")
+    parser = command_parser("Narrative grounding with a trained model.")
     add_data_options(parser)
     add_test_options(parser)
     options = parser.parse_args(arguments)

@@ -10,7 +10,6 @@ drawn.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -29,7 +28,7 @@ from metrics.chains import chains_from_labels
 from metrics.error_analysis.errors import find_errors
 from utils.distributed.command import run_command
 from utils.files import write_text
-from utils.options import whole_number_from
+from utils.options import command_parser, whole_number_from
 from visualization.page import page_html
 from visualization.page_content import (
     PageAnnotation,
@@ -57,7 +56,7 @@ _FILTER = f"""async () => {{
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line says."""
     number = whole_number_from(1)
-    parser = argparse.ArgumentParser(prog="browsing.py", description="Time a page in Chromium.")
+    parser = command_parser("Time a page in Chromium.", prog="browsing.py")
     parser.add_argument("--narrations", type=number, default=500, help="of the longer page (500)")
     parser.add_argument("--repeats", type=number, default=5, help="of each measurement (5)")
     parser.add_argument(

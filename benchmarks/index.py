@@ -11,7 +11,6 @@ files nothing counts, as the system takes that back when it needs the room.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import multiprocessing
@@ -47,7 +46,7 @@ from data.regions.store import RegionStore
 from data.regions.writer import ROWS_PER_CHUNK
 from utils.distributed.command import run_command
 from utils.files import write_text
-from utils.options import whole_number_from
+from utils.options import command_parser, whole_number_from
 from utils.pretrained import PACKAGED_ENCODER
 
 _DISTINCT = 50  # narrations; the others have the same words and regions
@@ -58,7 +57,7 @@ _OWN = "Pss_Anon"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line says."""
     number = whole_number_from(1)
-    parser = argparse.ArgumentParser(prog="index.py", description="Time the opening of a split.")
+    parser = command_parser("Time the opening of a split.", prog="index.py")
     parser.add_argument("--narrations", type=number, default=1_000_000, help="how many")
     parser.add_argument("--shards", type=number, default=8, help="files of features")
     parser.add_argument("--folder", type=Path, help="where to write (the system's, for such)")

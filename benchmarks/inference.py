@@ -9,7 +9,6 @@ the model, and what is made of its output. Weights and data are generated.
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from benchmarks.shapes import GeneratedData, as_released, published_config, publ
 from inference.resolver import Resolver
 from utils.batch import Batch
 from utils.distributed.command import run_command
+from utils.options import command_parser
 from utils.thresholds import Thresholds
 
 _BATCHES = 8
@@ -33,7 +33,7 @@ _LEAST_NARRATIONS = 64
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line says."""
-    parser = argparse.ArgumentParser(prog="inference.py", description="Time inference.")
+    parser = command_parser("Time inference.", prog="inference.py")
     add_options(parser, batch=32)
     options = parser.parse_args(arguments)
     device, precision = set_up(options)

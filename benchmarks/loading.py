@@ -9,7 +9,6 @@ they hold together; Linux tells it.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import multiprocessing
@@ -35,7 +34,7 @@ from data.regions.store import RegionStore
 from data.regions.writer import ImageRegions, write_region_store
 from utils.distributed.command import run_command
 from utils.files import write_text
-from utils.options import whole_number_from
+from utils.options import command_parser, whole_number_from
 
 _DISTINCT = 50  # images; the others of the store have the same regions
 _SPLIT, _PIXELS = "train", 100
@@ -45,7 +44,7 @@ _BATCH = 6
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line says."""
     number = whole_number_from(1)
-    parser = argparse.ArgumentParser(prog="loading.py", description="Time the loading of data.")
+    parser = command_parser("Time the loading of data.", prog="loading.py")
     parser.add_argument("--pictures", type=number, default=1000, help="in the region store")
     parser.add_argument("--workers", type=number, default=4, help="of the loader")
     parser.add_argument("--epochs", type=number, default=3, help="that the loader reads")

@@ -7,7 +7,6 @@ The documents are generated.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -23,7 +22,7 @@ from metrics.chains import Chains, chains_from_labels
 from metrics.coreference_scores import score_chains
 from utils.distributed.command import run_command
 from utils.files import write_text
-from utils.options import whole_number_from
+from utils.options import command_parser, whole_number_from
 
 SCORCH_DOCUMENTS = 200
 _SCORCH_SCORES = ("muc", "b_cubed", "ceaf_m", "ceaf_e", "blanc")
@@ -32,7 +31,7 @@ _SCORCH_SCORES = ("muc", "b_cubed", "ceaf_m", "ceaf_e", "blanc")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line says."""
     number = whole_number_from(1)
-    parser = argparse.ArgumentParser(prog="scoring.py", description="Time coreference scores.")
+    parser = command_parser("Time coreference scores.", prog="scoring.py")
     parser.add_argument("--documents", type=number, default=10_000, help="how many")
     parser.add_argument("--mentions", type=number, default=20, help="of a document")
     parser.add_argument("--json", type=Path, help="a file for the figures")

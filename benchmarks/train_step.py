@@ -9,7 +9,6 @@ generated.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from training.train_state import Learner
 from utils.batch import Batch
 from utils.distributed.command import run_command
 from utils.distributed.preemption import StopRequests
+from utils.options import command_parser
 from utils.running_means import RunningMeans
 
 
@@ -47,7 +47,7 @@ class OneStep:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line says."""
-    parser = argparse.ArgumentParser(prog="train_step.py", description="Time a training step.")
+    parser = command_parser("Time a training step.", prog="train_step.py")
     add_options(parser, batch=6)
     options = parser.parse_args(arguments)
     device, precision = set_up(options)

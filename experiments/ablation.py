@@ -45,7 +45,7 @@ from utils.config import Config, config_to_dict, make_config, read_config_file
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import folder_when_whole, write_text
-from utils.options import whole_number_from
+from utils.options import command_parser, whole_number_from
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SPLITS = ("train", "val", "test")
@@ -134,9 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def option_parser() -> argparse.ArgumentParser:
     """The options of the command."""
-    parser = argparse.ArgumentParser(
-        prog="ablation.py", description="An ablation of the semi-supervised method."
-    )
+    parser = command_parser("An ablation of the semi-supervised method.", prog="ablation.py")
     parser.add_argument("--dataset", choices=sorted(ROWS), default="cin", help="of the rows (cin)")
     parser.add_argument("--data-root", type=Path, help="of vd_ref; cin is a generated world")
     parser.add_argument("--rows", nargs="+", metavar="NAME", help="by default all of the data set")

@@ -38,7 +38,7 @@ from tools import pretrain_encoder
 from utils.config import COREFERENCE_HEADS
 from utils.distributed.command import run_command
 from utils.files import write_text
-from utils.options import whole_number_from
+from utils.options import command_parser, whole_number_from
 from utils.text.languages import CHINESE
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "tiktalk.json"
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def option_parser() -> argparse.ArgumentParser:
     """The options of the command."""
-    parser = argparse.ArgumentParser(prog="tiktalk.py", description="TikTalkCoref's benchmark.")
+    parser = command_parser("TikTalkCoref's benchmark.", prog="tiktalk.py")
     parser.add_argument(
         "--data-root",
         type=Path,

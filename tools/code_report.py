@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from utils.options import command_parser
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Data in, models out, chains in and out.
 _WITHOUT_CODE = ("datasets", "saved", "coref")
@@ -62,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="code_report.py", description="Measure the code of a checkout, and hold it to limits."
+    parser = command_parser(
+        "Measure the code of a checkout, and hold it to limits.", prog="code_report.py"
     )
     parser.add_argument(
         "folder", nargs="?", type=Path, default=REPOSITORY, help="a checkout, by default this one"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +11,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import replaced_when_whole
+from utils.options import command_parser
 from visualization.curves import curves_png, read_curves
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw what the command line names."""
-    parser = argparse.ArgumentParser(
-        description="Losses, held-out scores and pseudo-labels after each epoch, as a PNG."
-    )
+    parser = command_parser("Losses, held-out scores and pseudo-labels after each epoch, as a PNG.")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder below saved/")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the PNG")
     options = parser.parse_args(arguments)

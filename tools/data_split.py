@@ -9,7 +9,6 @@ those that the repository's own script writes, but that a video's path is relati
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections import Counter
@@ -40,6 +39,7 @@ from data.readers.tiktalk.heads import (
 from data.readers.tiktalk.reader import SPLITS
 from utils.distributed.command import run_command
 from utils.files import replaced_when_whole
+from utils.options import command_parser
 from utils.printable import quote
 
 ANNOTATIONS = (
@@ -75,7 +75,7 @@ class Annotated:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Split the files of a folder."""
-    parser = argparse.ArgumentParser(prog="data_split.py", description="Split TikTalkCoref.")
+    parser = command_parser("Split TikTalkCoref.", prog="data_split.py")
     parser.add_argument(
         "--data-root",
         type=Path,

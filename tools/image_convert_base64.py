@@ -8,7 +8,6 @@ compressed anew. Ids are the names of the files without their endings.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import sys
 from collections.abc import Iterable, Sequence
@@ -23,13 +22,12 @@ from data.media.images import (
 )
 from utils.distributed.command import run_command
 from utils.files import replaced_when_whole
+from utils.options import command_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Convert the images of a folder."""
-    parser = argparse.ArgumentParser(
-        prog="image_convert_base64.py", description="Pictures as base64, for Chinese-CLIP."
-    )
+    parser = command_parser("Pictures as base64, for Chinese-CLIP.", prog="image_convert_base64.py")
     parser.add_argument(
         "--pictures", type=Path, required=True, metavar="FOLDER", help="named by ids"
     )

@@ -26,6 +26,7 @@ from data.writers.cin import write_labelled
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
+from utils.options import command_parser
 
 _LOCAL_FILES = "/data/local-files/?d="
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Label narrations in Label Studio.")
+    parser = command_parser("Label narrations in Label Studio.")
     commands = parser.add_subparsers(
         title="commands", required=True, help="COMMAND --help lists its options"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +14,14 @@ from synthetic.dialogues import write_dialogues
 from utils.device import default_processes
 from utils.distributed.command import run_command
 from utils.files import folder_when_whole
-from utils.options import whole_number_from
+from utils.options import command_parser, whole_number_from
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Generate what the command line says."""
-    parser = argparse.ArgumentParser(
+    parser = command_parser(
+        "Generate videos and Chinese dialogues about them in TikTalkCoref's files.",
         prog="make_dialogues.py",
-        description="Generate videos and Chinese dialogues about them in TikTalkCoref's files.",
     )
     parser.add_argument("--out", type=Path, required=True, help="a folder that is new or empty")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +15,15 @@ from utils.device import default_processes
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import folder_when_whole
+from utils.options import command_parser
 
 _DEFAULT_SIZES = {"train": 2000, "val": 200, "test": 200}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Generate what the command line says."""
-    parser = argparse.ArgumentParser(
-        description="Generate pictures, narrations and regions in the published file formats."
+    parser = command_parser(
+        "Generate pictures, narrations and regions in the published file formats."
     )
     parser.add_argument("--out", type=Path, required=True, help="a folder that is new or empty")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same bytes")

@@ -33,7 +33,7 @@ from utils.device import choose_device
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import folder_when_whole
-from utils.options import whole_number_from
+from utils.options import command_parser, whole_number_from
 
 PADDING, UNKNOWN, START, END, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PADDING, UNKNOWN, START, END, MASK)
@@ -175,9 +175,8 @@ def masked_loss(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pretrain_encoder.py",
-        description="Train a small text encoder of characters from nothing.",
+    parser = command_parser(
+        "Train a small text encoder of characters from nothing.", prog="pretrain_encoder.py"
     )
     parser.add_argument("--dataset", choices=DATASETS, required=True, help="whose texts are read")
     parser.add_argument(

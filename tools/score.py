@@ -28,6 +28,7 @@ from metrics.coreference_scores import (
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
+from utils.options import command_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,10 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="score.py",
-        description="MUC, B3, CEAFm, CEAFe, BLANC, LEA and CoNLL, pooled over documents as the "
+    parser = command_parser(
+        "MUC, B3, CEAFm, CEAFe, BLANC, LEA and CoNLL, pooled over documents as the "
         "official scorer does and averaged as scorch does.",
+        prog="score.py",
     )
     parser.add_argument("gold", type=Path, help="a folder of chain files, or a file")
     parser.add_argument("system", type=Path, help="the same for the system")

@@ -5,7 +5,6 @@ python tools/score_heads.py --heads FOLDER --split test --truth FOLDER/truth.jso
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -27,12 +26,13 @@ from metrics.head_scores import (
 )
 from utils.distributed.command import run_command
 from utils.files import write_text
+from utils.options import command_parser
 from utils.printable import quote
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the counts that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="score_heads.py", description="Score found heads.")
+    parser = command_parser("Score found heads.", prog="score_heads.py")
     parser.add_argument("--heads", type=Path, required=True, help="what prepare.py heads wrote")
     parser.add_argument("--split", required=True, help="that the files are named after")
     parser.add_argument(

@@ -5,7 +5,6 @@ It reads the files that `test_coref.py --json` and `test_grounding.py --json` wr
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from utils.distributed.command import run_command
 from utils.json_files import read_json
+from utils.options import command_parser
 
 _COLUMNS = ("CoNLL", "MUC", "B3", "CEAFe", "LEA", "pronouns", "picture")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description="One table of coreference and grounding scores.")
+    parser = command_parser("One table of coreference and grounding scores.")
     parser.add_argument("--coref", type=Path, required=True, help="what test_coref.py --json wrote")
     parser.add_argument("--text-only", type=Path, help="the same of a model without pictures")
     parser.add_argument(

@@ -36,7 +36,7 @@ from utils.boxes import pairwise_iou
 from utils.device import choose_device, choose_precision
 from utils.distributed.command import run_command
 from utils.errors import InputError
-from utils.options import whole_number_from
+from utils.options import command_parser, whole_number_from
 
 _RIGHT = 0.5  # IoU from which a region is of a thing
 _LONGEST = 5 / 3  # side of an image, as a multiple of its shorter one
@@ -82,9 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="train_detector.py",
-        description="A small detector for prepare.py regions --detector-weights.",
+    parser = command_parser(
+        "A small detector for prepare.py regions --detector-weights.", prog="train_detector.py"
     )
     parser.add_argument(
         "--boxes", type=Path, required=True, metavar="FILE", help="labelled boxes, COCO's JSON"

@@ -31,7 +31,7 @@ from features.labelled_boxes import read_labelled_boxes
 from utils.device import choose_device
 from utils.distributed.command import run_command
 from utils.errors import InputError
-from utils.options import whole_number_from
+from utils.options import command_parser, whole_number_from
 
 _TEMPERATURE = 0.1
 _SHIFT = 0.08  # of a side: how far a detector's box can be from the drawn one
@@ -75,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="train_faces.py", description="A small encoder for prepare.py heads --image-encoder."
+    parser = command_parser(
+        "A small encoder for prepare.py heads --image-encoder.", prog="train_faces.py"
     )
     parser.add_argument(
         "--boxes", type=Path, required=True, metavar="FILE", help="COCO's JSON, with attributes"

@@ -28,6 +28,7 @@ from data.readers import DATASETS, read_narrations
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import folder_when_whole
+from utils.options import command_parser
 
 # A word and its part of speech; the latter is "X", the tag for all others, where nobody tells it.
 Key = tuple[str, str]
@@ -66,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="train_sense2vec.py", description="Word vectors of a data set, for --sense2vec."
+    parser = command_parser(
+        "Word vectors of a data set, for --sense2vec.", prog="train_sense2vec.py"
     )
     parser.add_argument(
         "--dataset", choices=sorted(DATASETS), required=True, help="the reader's name"

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 from utils.config import PRECISIONS
 
 MENTION_SOURCES = ("gold", "predicted", "spacy")
+
+
+def command_parser(description: str, *, prog: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of a command, which has `--help` and `--version` as every command has.
+
+    Args:
+        description: what the command does, in one sentence.
+        prog: what the command is called; its file's name where this is not given.
+    """
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument(
+        "--version", action="version", version=_version(), help="show the version and exit"
+    )
+    return parser
+
+
+def _version() -> str:
+    """Return the name and the version of this software."""
+    pyproject = Path(__file__).resolve().parent.parent / "pyproject.toml"
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    return f"{project['name']} {project['version']}"
 
 
 def whole_number_from(least: int) -> Callable[[str], int]:

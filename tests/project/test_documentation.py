@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from dataclasses import fields
 
 import pytest
@@ -42,6 +43,16 @@ def test_every_option_is_explained(name: str) -> None:
     for words, parser in commands_page.with_subcommands(commands_page.parser_of(name)):
         for action in parser._actions:
             assert action.help, f"{words} {action.dest}"
+
+
+@pytest.mark.parametrize("name", commands_page.names())
+def test_every_command_says_its_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = commands_page.parser_of(name)
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--version"])
+    assert not ended.value.code
+    project = tomllib.loads(text_of("pyproject.toml"))["project"]
+    assert capsys.readouterr().out == f"{project['name']} {project['version']}\n"
 
 
 def test_the_page_of_the_configuration_has_every_key_with_its_default_and_option() -> None:
