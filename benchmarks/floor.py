@@ -62,8 +62,8 @@ def forward_operations(batch: Batch, sizes: Sizes) -> float:
         total += _region_operations(r, sizes) + _fusion_operations(m, r, sizes)
         total += 2 * m * sizes.box_inner * (h + 4)
         total += 2 * m * m * h  # the similarities
-    if batch.masked_positions is not None:
-        masked = len(batch.masked_positions)
+    if batch.masked_words is not None:
+        masked = len(batch.masked_words.positions)
         total += _texts(tokens, sizes) + 2 * masked * h * (h + sizes.vocabulary)
     return total
 
@@ -85,7 +85,7 @@ def training_operations(batches: Iterable[Batch], unlabelled: Batch, sizes: Size
         total += 3 * (forward_operations(batch, sizes) + _contrast_operations(batch, sizes))
         total -= 2 * regions * sizes.hidden * (sizes.feature + 5)
         total -= _mean_operations(batch, sizes)
-    clean = dataclasses.replace(unlabelled, masked_positions=None)
+    clean = dataclasses.replace(unlabelled, masked_words=None)
     return total + forward_operations(clean, sizes)
 
 

@@ -141,25 +141,28 @@ def as_released(batch: Batch) -> Batch:
     labels = batch.region_labels.flatten()
     extra = RELEASED_MENTIONS - batch.mention_mask.shape[1]
 
-    def wider(tensor: Tensor | None, size: int) -> Tensor | None:
-        return None if tensor is None else F.pad(tensor, (0, size - tensor.shape[1]))
+    def wider(tensor: Tensor, size: int) -> Tensor:
+        return F.pad(tensor, (0, size - tensor.shape[1]))
 
     def more(tensor: Tensor, value: float = 0) -> Tensor:
         """More mentions, [B, M, ...]."""
         return F.pad(tensor, (0, 0) * (tensor.dim() - 2) + (0, extra), value=value)
 
-    positions = batch.masked_positions
-    if positions is not None:
-        length = batch.token_ids.shape[1]
-        positions = positions // length * RELEASED_TOKENS + positions % length
+    masked_words = batch.masked_words
+    if masked_words is not None:
+        length, positions = batch.token_ids.shape[1], masked_words.positions
+        masked_words = dataclasses.replace(
+            masked_words,
+            token_ids=wider(masked_words.token_ids, RELEASED_TOKENS),
+            positions=positions // length * RELEASED_TOKENS + positions % length,
+        )
     return dataclasses.replace(
         batch,
         token_lengths=(RELEASED_TOKENS,) * rows,
         label_lengths=(RELEASED_LABEL_TOKENS,) * (rows * regions),
         token_ids=wider(batch.token_ids, RELEASED_TOKENS),
         token_mask=wider(batch.token_mask, RELEASED_TOKENS),
-        masked_token_ids=wider(batch.masked_token_ids, RELEASED_TOKENS),
-        masked_positions=positions,
+        masked_words=masked_words,
         mention_spans=more(batch.mention_spans),
         mention_mask=more(batch.mention_mask),
         chains=more(batch.chains, -1),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -306,7 +307,10 @@ class Resolver:
         probabilities = logits.sigmoid().cpu()
         scored = []
         for of_narration, starts, ends in zip(
-            probabilities, batch.mention_starts.tolist(), batch.mention_ends.tolist(), strict=True
+            probabilities,
+            batch.candidates.starts.tolist(),
+            batch.candidates.ends.tolist(),
+            strict=True,
         ):
             first, width = torch.nonzero(of_narration > MENTION_THRESHOLDS[0], as_tuple=True)
             values = of_narration[first, width]
@@ -383,8 +387,8 @@ class Resolver:
             for tensor in (output.mention_similarity, boxes, scores, batch.region_boxes_xyxy)
         ]
         aligned = [
-            None if tensor is None else tensor.cpu().numpy()
-            for tensor in (output.aligned_mentions, output.aligned_regions)
+            None if output.alignment is None else tensor_of(output.alignment).cpu().numpy()
+            for tensor_of in (attrgetter("mentions"), attrgetter("regions"))
         ]
         region_counts = batch.region_mask.sum(dim=1).tolist()
         rows = []

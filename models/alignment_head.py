@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The vectors of mentions and regions in one space."""
+
+    mentions: Tensor  # [B, M, A]
+    regions: Tensor  # [B, R, A]
 
 
 class AlignmentHead(nn.Module):
@@ -32,20 +42,17 @@ class AlignmentHead(nn.Module):
             nn.Linear(self.INNER_SIZE, self.SIZE),
         )
 
-    def forward(self, mentions: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Project.
+    def forward(self, mentions: Tensor, features: Tensor) -> Alignment:
+        """Project both; A is SIZE.
 
         Args:
             mentions: [B, M, H].
             features: [B, R, feature size]; of any size where R is 0.
-
-        Returns:
-            [B, M, SIZE] and [B, R, SIZE].
         """
         regions = features.new_zeros(*features.shape[:2], self.SIZE)
         if features.shape[1]:
             regions = self.region(features)
-        return self.mention(mentions), regions
+        return Alignment(self.mention(mentions), regions)
 
 
 def chain_means(mentions: Tensor, chains: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.alignment_head import AlignmentHead
+from models.alignment_head import Alignment, AlignmentHead
 from models.antecedent_head import AntecedentHead, same_chain_probability
 from models.attention import Float32Attention
 from models.box_head import BoxHead
@@ -20,7 +19,7 @@ from models.mention_head import MentionDetector
 from models.region_encoder import RegionEncoder
 from models.text_encoder import TextEncoder, WordVectorLayer
 from models.windows import Texts
-from utils.batch import Batch
+from utils.batch import Batch, SpanCandidates, map_tensors
 from utils.boxes import decode_deltas
 
 
@@ -33,13 +32,11 @@ class Output:
     fused_mentions: Tensor  # [B, M, H]
     region_log_attention: Tensor  # [B, M, R], log-softmax over real regions
     box_deltas: Tensor  # [B, M, 4]
-    masked_word_logits: Tensor | None  # [K, V]
+    masked_word_logits: Tensor | None = None  # [K, V]
     # Of a model that ranks antecedents: that a mention has none, and that each is its antecedent.
     antecedent_log_probabilities: Tensor | None = None  # [B, M, 1 + M]
     mention_logits: Tensor | None = None  # [B, T, W], as `MentionDetector` gives them
-    # Of a model that aligns mentions and regions: their vectors in one space.
-    aligned_mentions: Tensor | None = None  # [B, M, A]
-    aligned_regions: Tensor | None = None  # [B, R, A]
+    alignment: Alignment | None = None  # of a model that aligns mentions and regions
 
     @property
     def mention_similarity(self) -> Tensor:
@@ -106,15 +103,14 @@ class CoreferenceModel(nn.Module):
         """
         with _matrix_products(precision, batch.token_ids.device):
             output = self._run(batch, label_vectors)
-        values = {f.name: getattr(output, f.name) for f in dataclasses.fields(output)}
-        return Output(**{name: v if v is None else v.float() for name, v in values.items()})
+        return map_tensors(output, Tensor.float)
 
     def _run(self, batch: Batch, label_vectors: Tensor | None) -> Output:
-        has_regions, masked = bool(batch.region_mask.shape[1]), batch.masked_token_ids is not None
+        has_regions, masked = bool(batch.region_mask.shape[1]), batch.masked_words
         captions = Texts(batch.token_ids, batch.token_mask, batch.token_lengths)
-        if masked:
+        if masked is not None:
             captions = Texts(
-                torch.cat([batch.token_ids, batch.masked_token_ids]),
+                torch.cat([batch.token_ids, masked.token_ids]),
                 batch.token_mask.repeat(2, 1),
                 batch.token_lengths * 2,
             )
@@ -125,16 +121,14 @@ class CoreferenceModel(nn.Module):
         else:
             (words,) = self.text_encoder(captions)
         masked_word_logits = None
-        if masked:
+        if masked is not None:
             words, masked_words = words.chunk(2)
             masked_word_logits = self.text_encoder.masked_word_logits(
-                masked_words.flatten(0, 1)[batch.masked_positions]
+                masked_words.flatten(0, 1)[masked.positions]
             )
         if self.word_vector_layer is not None:
             words = self.word_vector_layer(words, batch.word_vectors)
-        mention_logits = None
-        if batch.mention_starts is not None:
-            mention_logits = self._score_stretches(words, batch)
+        mention_logits = self._score_spans(words, batch.candidates)
         mentions = mean_over_spans(words, batch.mention_spans)
         regions = batch.region_features.new_zeros(*batch.region_mask.shape, words.shape[-1])
         if has_regions:
@@ -149,11 +143,11 @@ class CoreferenceModel(nn.Module):
         antecedents = None
         if self.antecedent_head is not None:
             antecedents = self.antecedent_head(fused, batch.mention_mask, batch.mention_features)
-        aligned = (None, None)
+        alignment = None
         if self.alignment_head is not None:
             # Before the fusion, which shows a mention the regions of its image: whose image a
             # region is of would be the answer, where those of other images are candidates too.
-            aligned = self.alignment_head(mentions, batch.region_features)
+            alignment = self.alignment_head(mentions, batch.region_features)
         return Output(
             mention_vectors=mentions,
             region_vectors=regions,
@@ -163,8 +157,7 @@ class CoreferenceModel(nn.Module):
             masked_word_logits=masked_word_logits,
             antecedent_log_probabilities=antecedents,
             mention_logits=mention_logits,
-            aligned_mentions=aligned[0],
-            aligned_regions=aligned[1],
+            alignment=alignment,
         )
 
     def mention_logits(self, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:
@@ -174,10 +167,15 @@ class CoreferenceModel(nn.Module):
             (words,) = self.text_encoder(texts)
             if self.word_vector_layer is not None:
                 words = self.word_vector_layer(words, batch.word_vectors)
-            return self._score_stretches(words, batch).float()
+            logits = self._score_spans(words, batch.candidates)
+        if logits is None:
+            raise ValueError("the model finds no mentions, or the batch does not ask for them")
+        return logits.float()
 
-    def _score_stretches(self, words: Tensor, batch: Batch) -> Tensor:
-        may_start, may_end = batch.mention_starts >= 0, batch.mention_ends >= 0
+    def _score_spans(self, words: Tensor, candidates: SpanCandidates | None) -> Tensor | None:
+        if self.mention_detector is None or candidates is None:
+            return None
+        may_start, may_end = candidates.starts >= 0, candidates.ends >= 0
         # What finds mentions learns from the text encoder's vectors and does not change them: it
         # finds as many so, and coreference is what it is without.
         return self.mention_detector(words.detach(), may_start, may_end)

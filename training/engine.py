@@ -226,7 +226,7 @@ def pseudo_label(
     """Targets of an unlabelled batch: of its clean texts, without dropout, without gradient."""
     labeller.eval()
     with torch.inference_mode():
-        output = labeller(dataclasses.replace(batch, masked_token_ids=None), precision)
+        output = labeller(dataclasses.replace(batch, masked_words=None), precision)
     return make_pseudo_labels(
         output,
         batch,

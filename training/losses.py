@@ -142,9 +142,11 @@ def box_regression(batch: Batch) -> Term:
 
 def masked_words(batch: Batch) -> Term:
     """MLM: cross-entropy over the masked word-pieces."""
-    targets = batch.masked_targets
+    assert batch.masked_words is not None
+    targets = batch.masked_words.targets
 
     def total(output: Output) -> Tensor:
+        assert output.masked_word_logits is not None
         return F.cross_entropy(output.masked_word_logits, targets, reduction="sum")
 
     return Term(torch.full((), len(targets), device=targets.device), total)
@@ -210,11 +212,12 @@ def alignment(batch: Batch, temperature: float, *, by_chain: bool) -> Term:
     own = (known & (batch.mention_regions >= 0)).sum()
 
     def total(output: Output) -> Tensor:
-        vectors = output.aligned_mentions
+        assert output.alignment is not None
+        vectors = output.alignment.mentions
         if by_chain:
             vectors = chain_means(vectors, batch.chains)
         texts, takes_part = _of_all_ranks(vectors, known)
-        regions, region_mask = _of_all_ranks(output.aligned_regions, batch.region_mask)
+        regions, region_mask = _of_all_ranks(output.alignment.regions, batch.region_mask)
         count = region_mask.shape[1]
         if not count or not takes_part.shape[1]:
             return _zero(output)
@@ -244,13 +247,15 @@ def alignment(batch: Batch, temperature: float, *, by_chain: bool) -> Term:
 
 
 def mention_detection(batch: Batch) -> Term:
-    """MD: binary cross-entropy over all stretches that may be mentions, for each gold mention.
+    """MD: binary cross-entropy over all spans that may be mentions, for each gold mention.
 
-    So a mention that is missed weighs as much in long texts, of which few stretches are mentions.
+    So a mention that is missed weighs as much in long texts, of which few spans are mentions.
     """
-    row, first, last = batch.gold_stretches.unbind(dim=1)
+    assert batch.candidates is not None
+    row, first, last = batch.candidates.gold.unbind(dim=1)
 
     def total(output: Output) -> Tensor:
+        assert output.mention_logits is not None
         targets = torch.zeros_like(output.mention_logits)
         targets[row, first, last - first] = 1
         return F.binary_cross_entropy_with_logits(output.mention_logits, targets, reduction="sum")
@@ -377,6 +382,7 @@ def _antecedents(batch: Batch, positive: Tensor, negative: Tensor, counted: Tens
 
     def total(output: Output) -> Tensor:
         log_probabilities = output.antecedent_log_probabilities
+        assert log_probabilities is not None
         lowest = torch.finfo(log_probabilities.dtype).min
         likelihood = log_probabilities.masked_fill(~right, lowest).logsumexp(dim=-1)
         whole = log_probabilities.masked_fill(~known, lowest).logsumexp(dim=-1)

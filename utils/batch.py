@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Group = TypeVar("Group", bound=DataclassInstance)
 
 # What is known of a mention beside its vector: in which sentence it is, who speaks, what words and
 # what head it has (equal numbers are equal words), and what kind of pronoun it is.
 MENTION_FEATURES = ("sentence", "speaker", "words", "head", "pronoun")
 UNKNOWN_SPEAKER = -1
+
+
+@dataclass(frozen=True)
+class MaskedWords:
+    """The texts of a batch again, with some word-pieces masked."""
+
+    token_ids: Tensor  # [B, T] int64
+    positions: Tensor  # [K] int64, into the flattened [B, T]
+    targets: Tensor  # [K] int64, the word-pieces that stood there
+
+
+@dataclass(frozen=True)
+class SpanCandidates:
+    """Where mentions may begin and end in the texts of a batch, and where the gold ones do."""
+
+    # The character at which a mention begins that begins with a word-piece, and the one after a
+    # mention that ends with it; -1 where none may.
+    starts: Tensor  # [B, T] int64
+    ends: Tensor  # [B, T] int64
+    gold: Tensor  # [gold mentions, 3] int64: narration, first word-piece, last word-piece
 
 
 @dataclass(frozen=True)
@@ -64,35 +91,31 @@ class Batch:
     # Of the word that each word-piece is part of, None where the model reads no word vectors.
     word_vectors: Tensor | None = None  # [B, T, D] float32
 
-    # The text again with some word-pieces masked, None where no masking is asked for.
-    masked_token_ids: Tensor | None = None  # [B, T] int64
-    masked_positions: Tensor | None = None  # [K] int64, into the flattened [B, T]
-    masked_targets: Tensor | None = None  # [K] int64, the word-pieces that stood there
+    # None where no masking is asked for.
+    masked_words: MaskedWords | None = None
 
-    # Where mentions are to be found: the character at which one begins that begins with a
-    # word-piece, and that after one that ends with it, -1 where none may; and for each gold mention
-    # its narration, its first word-piece and its last one. None where none are to be found.
-    mention_starts: Tensor | None = None  # [B, T] int64
-    mention_ends: Tensor | None = None  # [B, T] int64
-    gold_stretches: Tensor | None = None  # [gold mentions, 3] int64
+    # None where no mentions are to be found.
+    candidates: SpanCandidates | None = None
 
     def __len__(self) -> int:
         return len(self.narration_ids)
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
-        moved = {
-            f.name: value.to(device, non_blocking=True)
-            for f in dataclasses.fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
-        return dataclasses.replace(self, **moved)
+        """Return the same batch on a device."""
+        return map_tensors(self, lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        """The same batch in page-locked memory; called by PyTorch's loaders."""
-        pinned = {
-            f.name: value.pin_memory()
-            for f in dataclasses.fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
-        return dataclasses.replace(self, **pinned)
+        """Return the same batch in page-locked memory; called by PyTorch's loaders."""
+        return map_tensors(self, Tensor.pin_memory)
+
+
+def map_tensors(group: Group, function: Callable[[Tensor], Tensor]) -> Group:
+    """Apply a function to every tensor of a dataclass, and of the dataclasses that it holds."""
+    mapped: dict[str, Any] = {}
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
+        if isinstance(value, Tensor):
+            mapped[field.name] = function(value)
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            mapped[field.name] = map_tensors(value, function)
+    return dataclasses.replace(group, **mapped)

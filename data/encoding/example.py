@@ -10,7 +10,7 @@ from data.encoding.candidates import Candidates, find_candidates
 from data.encoding.mention_features import mention_features
 from data.encoding.text import (
     EncodedText,
-    MaskedWords,
+    MaskedText,
     chain_numbers,
     encode_text,
     mask_words,
@@ -40,7 +40,7 @@ class Example:
     text: EncodedText
     chains: np.ndarray  # [M] int64
     regions: Regions | None
-    masked: MaskedWords | None
+    masked: MaskedText | None
     traces: MentionTraces | None = None
     mention_features: np.ndarray | None = None  # [M, features] int64
     candidates: Candidates | None = None

@@ -43,7 +43,7 @@ class EncodedText:
 
 
 @dataclass(frozen=True)
-class MaskedWords:
+class MaskedText:
     """A text with some of its word-pieces masked, for the masked-word loss.
 
     Attributes:
@@ -124,7 +124,7 @@ def align_spans(
 
 def mask_words(
     text: EncodedText, tokenizer: Tokenizer, probability: float, generator: np.random.Generator
-) -> MaskedWords:
+) -> MaskedText:
     """Choose word-pieces to predict: 80% of them masked, 10% replaced, 10% left (BERT).
 
     Args:
@@ -137,7 +137,7 @@ def mask_words(
     token_ids[chosen[fate < 0.8]] = tokenizer.mask_id
     replaced = (fate >= 0.8) & (fate < 0.9)
     token_ids[chosen[replaced]] = replacements[replaced]
-    return MaskedWords(token_ids, chosen, text.token_ids[chosen])
+    return MaskedText(token_ids, chosen, text.token_ids[chosen])
 
 
 def masking_generator(seed: int, epoch: int, narration_id: str) -> np.random.Generator:

@@ -10,9 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.encoding.candidates import (
-    NO_BOUNDARY,
-)
+from data.encoding.candidates import NO_BOUNDARY
 from data.encoding.example import Example
 from data.encoding.text import (
     UNKNOWN_CHAIN,
@@ -24,7 +22,7 @@ from data.encoding.text import (
 )
 from data.encoding.tokenizer import Tokenizer
 from data.narration import Regions
-from utils.batch import Batch
+from utils.batch import Batch, MaskedWords, SpanCandidates
 
 
 class Collate:
@@ -62,8 +60,8 @@ class Collate:
             mention_features=_pad_features(examples),
             word_vectors=_pad_word_vectors(texts),
             **self._regions(examples),
-            **_masked_words(examples, token_ids, self.tokenizer.pad_id),
-            **_candidates(examples),
+            masked_words=_masked_words(examples, token_ids.shape[1], self.tokenizer.pad_id),
+            candidates=_span_candidates(examples),
         )
 
     def _regions(self, examples: Sequence[Example]) -> dict[str, Any]:
@@ -166,28 +164,27 @@ def _pad_word_vectors(texts: Sequence[EncodedText]) -> Tensor | None:
     return pad(vectors, 0)[0] if len(vectors) == len(texts) else None
 
 
-def _masked_words(
-    examples: Sequence[Example], token_ids: Tensor, pad_id: int
-) -> dict[str, Tensor | None]:
+def _masked_words(examples: Sequence[Example], length: int, pad_id: int) -> MaskedWords | None:
+    """The masked texts [B, length], what to predict in them; None where some are not masked."""
     masked = [example.masked for example in examples if example.masked is not None]
     if len(masked) < len(examples):
-        return {}
-    length = token_ids.shape[1]
-    positions = [row * length + words.positions for row, words in enumerate(masked)]
-    return {
-        "masked_token_ids": pad([words.token_ids for words in masked], pad_id)[0],
-        "masked_positions": torch.from_numpy(np.concatenate(positions)),
-        "masked_targets": torch.from_numpy(np.concatenate([words.targets for words in masked])),
-    }
+        return None
+    positions = [row * length + text.positions for row, text in enumerate(masked)]
+    return MaskedWords(
+        token_ids=pad([text.token_ids for text in masked], pad_id)[0],
+        positions=torch.from_numpy(np.concatenate(positions)),
+        targets=torch.from_numpy(np.concatenate([text.targets for text in masked])),
+    )
 
 
-def _candidates(examples: Sequence[Example]) -> dict[str, Tensor]:
+def _span_candidates(examples: Sequence[Example]) -> SpanCandidates | None:
+    """What may be mentions; None where none are to be found."""
     found = [example.candidates for example in examples if example.candidates is not None]
     if not found:
-        return {}
-    gold = [np.insert(of_one.gold, 0, row, axis=1) for row, of_one in enumerate(found)]
-    return {
-        "mention_starts": pad([of_one.starts for of_one in found], NO_BOUNDARY)[0],
-        "mention_ends": pad([of_one.ends for of_one in found], NO_BOUNDARY)[0],
-        "gold_stretches": torch.from_numpy(np.concatenate(gold)),
-    }
+        return None
+    gold = [np.insert(candidates.gold, 0, row, axis=1) for row, candidates in enumerate(found)]
+    return SpanCandidates(
+        starts=pad([candidates.starts for candidates in found], NO_BOUNDARY)[0],
+        ends=pad([candidates.ends for candidates in found], NO_BOUNDARY)[0],
+        gold=torch.from_numpy(np.concatenate(gold)),
+    )

@@ -79,7 +79,7 @@ def test_a_narration_alone_costs_what_is_counted(
 def test_a_step_costs_what_is_counted(data: GeneratedData, model: CoreferenceModel) -> None:
     batch = data.batch([0], MASKING)
     unlabelled = data.batch([1], MASKING)
-    clean = dataclasses.replace(unlabelled, masked_token_ids=None, masked_positions=None)
+    clean = dataclasses.replace(unlabelled, masked_words=None)
     step = TrainingStep(model, CONFIG)
     with FlopCounterMode(display=False) as counter:
         portion = make_portion(batch, unlabelled, None, CONFIG)

@@ -175,7 +175,7 @@ def test_gold_boxes_stand_at_their_mentions() -> None:
 
 
 def test_a_batch_without_masking_has_no_masked_words() -> None:
-    assert tiny.batch(tiny.examples()).masked_token_ids is None
+    assert tiny.batch(tiny.examples()).masked_words is None
 
 
 def test_ordered_batches_have_every_narration_once() -> None:
@@ -236,7 +236,7 @@ def test_a_loader_gives_the_same_batches_in_any_process(workers: int) -> None:
     for batch, keys in itertools.islice(zip(loader, batches, strict=True), 6):
         expected = tiny.Collate(tiny.tokenizer())([dataset[key] for key in keys])
         assert batch.narration_ids == expected.narration_ids
-        torch.testing.assert_close(batch.masked_token_ids, expected.masked_token_ids)
+        torch.testing.assert_close(batch.masked_words.token_ids, expected.masked_words.token_ids)
 
 
 def test_joined_datasets_are_one_after_the_other() -> None:

@@ -163,9 +163,8 @@ def test_the_projection_of_a_mean_is_the_mean_of_the_projections() -> None:
     head = AlignmentHead(16, 4)
     mentions, chains = torch.randn(2, 5, 16), torch.tensor([[0, 1, 0, -1, -1], [2, 2, 2, 0, 1]])
     features = torch.randn(2, 3, 4)
-    (projected, _), (of_means, _) = (
-        head(mentions, features),
-        head(chain_means(mentions, chains), features),
+    projected, of_means = (
+        head(vectors, features).mentions for vectors in (mentions, chain_means(mentions, chains))
     )
     torch.testing.assert_close(chain_means(projected, chains), of_means)
     torch.testing.assert_close(of_means[0, 3:], projected[0, 3:])
@@ -178,9 +177,9 @@ def test_a_mention_is_aligned_whatever_its_image_shows() -> None:
     first, second, third = tiny.examples()
     other = dataclasses.replace(first, regions=tiny.regions(5, 8))
     with torch.no_grad():
-        seen = model(tiny.batch([first])).aligned_mentions
-        unseen = model(tiny.batch([other])).aligned_mentions
-        together = model(tiny.batch([second, other, third])).aligned_mentions[1]
+        seen = model(tiny.batch([first])).alignment.mentions
+        unseen = model(tiny.batch([other])).alignment.mentions
+        together = model(tiny.batch([second, other, third])).alignment.mentions[1]
     torch.testing.assert_close(seen, unseen)
     torch.testing.assert_close(seen[0], together[: seen.shape[1]])
 

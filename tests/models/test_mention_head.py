@@ -32,7 +32,7 @@ from training.objective import (
     make_portion,
 )
 from training.optimization import make_optimizer
-from utils.batch import Batch
+from utils.batch import Batch, SpanCandidates
 from utils.errors import InputError
 from utils.text.span_scores import score_spans
 from utils.thresholds import Thresholds
@@ -186,7 +186,7 @@ def test_the_loss_is_the_cross_entropy_of_each_candidate() -> None:
         parts = [losses.mention_detection(one).total(model(one)).item() for one in alone]
     assert term.count == sum(len(phrases) for _, phrases in TEXTS)
     assert total == pytest.approx(sum(parts), rel=1e-5)
-    gold = set(map(tuple, batch.gold_stretches.tolist()))
+    gold = set(map(tuple, batch.candidates.gold.tolist()))
     expected = 0.0
     for row, first, width in np.argwhere(output.mention_logits.numpy() > IMPOSSIBLE).tolist():
         probability = output.mention_logits[row, first, width].double().sigmoid()
@@ -209,8 +209,11 @@ def test_nothing_else_changes_where_mentions_are_found() -> None:
     without.load_state_dict({name: state[name] for name in without.state_dict()})
     detecting = dataclasses.replace(
         batch,
-        mention_starts=torch.zeros_like(batch.token_ids),
-        mention_ends=torch.zeros_like(batch.token_ids),
+        candidates=SpanCandidates(
+            starts=torch.zeros_like(batch.token_ids),
+            ends=torch.zeros_like(batch.token_ids),
+            gold=torch.zeros((0, 3), dtype=torch.int64),
+        ),
     )
     with torch.no_grad():
         expected, found = without(batch), model(detecting)

@@ -285,7 +285,7 @@ def test_alignment_is_its_formula(name: str, batch: Batch) -> None:
             alike = [m for m, chain in enumerate(chains) if chain == chains[mention]]
             if region < -1 or (name == "chain" and alike[0] != mention):
                 continue
-            vectors = output.aligned_mentions[row, alike if name == "chain" else [mention]]
+            vectors = output.alignment.mentions[row, alike if name == "chain" else [mention]]
             texts.append((vectors.mean(dim=0), (row, region) if region >= 0 else (-1, -1)))
     ann = {(0, 0), (1, 1)}
     regions = torch.nonzero(batch.region_mask).tolist()
@@ -295,10 +295,10 @@ def test_alignment_is_its_formula(name: str, batch: Batch) -> None:
             continue
         same = ann if shown in ann else {shown}
         others = [tuple(region) for region in regions if tuple(region) not in same]
-        candidates = torch.stack([output.aligned_regions[r] for r in [shown, *others]])
+        candidates = torch.stack([output.alignment.regions[r] for r in [shown, *others]])
         to_regions = F.cosine_similarity(vector[None], candidates) / 0.1
         strangers = [text for text, of_text in texts if of_text not in same]
-        own = output.aligned_regions[shown][None]
+        own = output.alignment.regions[shown][None]
         to_texts = F.cosine_similarity(torch.stack([vector, *strangers]), own) / 0.1
         expected.append(-(to_regions.log_softmax(0)[0] + to_texts.log_softmax(0)[0]) / 2)
     assert len(expected) == (7 if name == "mention" else 4)
@@ -332,9 +332,11 @@ def test_one_narration_has_nothing_to_be_told_from(batch: Batch) -> None:
 
 
 def test_masked_words_are_scored_at_their_places_alone(output: Output, batch: Batch) -> None:
-    places = batch.masked_positions
-    assert (batch.token_ids.flatten()[places] == batch.masked_targets).all()
-    changed = (batch.masked_token_ids != batch.token_ids).flatten().nonzero()[:, 0]
+    masked = batch.masked_words
+    assert masked is not None and output.masked_word_logits is not None
+    places = masked.positions
+    assert (batch.token_ids.flatten()[places] == masked.targets).all()
+    changed = (masked.token_ids != batch.token_ids).flatten().nonzero()[:, 0]
     assert set(changed.tolist()) <= set(places.tolist())
-    expected = F.cross_entropy(output.masked_word_logits, batch.masked_targets, reduction="sum")
+    expected = F.cross_entropy(output.masked_word_logits, masked.targets, reduction="sum")
     assert value("masked_words", output, batch) == (pytest.approx(float(expected)), len(places))
