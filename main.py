@@ -35,7 +35,7 @@ from data.loading.training_data import (
     unlabelled_root,
 )
 from data.narration import with_truth
-from data.readers import read_truth
+from data.readers import dataset_reader
 from evaluation.validation import Evaluation, evaluate
 from inference.resolver import Resolver
 from models.factory import build_pretrained, encoder_config_of
@@ -428,7 +428,7 @@ def measured_batches(
     if not (config.use_pseudo_labels and is_main()):
         return None
     source = data.unlabelled[-1]
-    truth = read_truth(config.dataset, unlabelled_root(config))
+    truth = dataset_reader(config.dataset).read_truth(unlabelled_root(config))
     chosen = [with_truth(n, truth.get(n.id)) for n in source.narrations[:MEASURED_NARRATIONS]]
     dataset = NarrationDataset(chosen, source.store, encoder)
     return list(make_loader(dataset, OrderedBatches(len(dataset), config.batch), 0, device))

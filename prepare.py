@@ -47,14 +47,7 @@ from data.mentions.train_mentions import (
 )
 from data.mentions.train_parser import train_parser
 from data.narration import Narration
-from data.readers import (
-    DATASETS,
-    default_test_split,
-    labelled_split,
-    open_regions,
-    read_narrations,
-    unlabelled_split,
-)
+from data.readers import DATASETS, dataset_reader, read_narrations
 from data.readers.localized_narratives import read_narratives
 from data.readers.report import ReadReport
 from data.readers.tiktalk.heads import HeadBox, read_heads
@@ -248,7 +241,7 @@ def check_folder(options: argparse.Namespace) -> None:
 
 def find_mentions(options: argparse.Namespace) -> None:
     """Find the mentions of the unlabelled split and write them where training reads them."""
-    split = unlabelled_split(options.dataset)
+    split = dataset_reader(options.dataset).unlabelled_split
     if split is None:
         raise InputError(
             f"--dataset: {options.dataset} has no unlabelled split; where the labels of its "
@@ -268,7 +261,7 @@ def train_on_labelled(options: argparse.Namespace) -> None:
     """Train a pipeline on the labelled split without its held-out part, which it is scored on."""
     if not 0 <= options.held_out < 1:
         raise InputError(f"--held-out {options.held_out}: expected a share from 0 to below 1")
-    split = labelled_split(options.dataset)
+    split = dataset_reader(options.dataset).labelled_split
     if not 0 < options.label_fraction <= 1:
         raise InputError(f"--label-fraction {options.label_fraction}: expected over 0, up to 1")
     labelled = keep_labels(_labelled(options, split), options.label_fraction)
@@ -323,8 +316,7 @@ def convert_narratives(options: argparse.Namespace) -> None:
 
 def repack_regions(options: argparse.Namespace) -> None:
     """Write the regions of a split anew, every shard with as many images as the next."""
-    store = open_regions(
-        options.dataset,
+    store = dataset_reader(options.dataset).open_regions(
         options.data_root,
         options.split,
         max_regions=sys.maxsize,
@@ -483,7 +475,7 @@ def train_on_treebank(options: argparse.Namespace) -> None:
 
 def score_mentions(options: argparse.Namespace) -> None:
     """Print how well a pipeline finds the gold mentions of a split."""
-    split = options.split or default_test_split(options.dataset)
+    split = options.split or dataset_reader(options.dataset).test_split
     narrations = _labelled(options, split)
     pipeline = load_pipeline(options.spacy_model)
     _print_scores(split, pipeline, narrations)

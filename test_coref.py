@@ -19,7 +19,7 @@ from typing import Any
 
 from data.loading.loader import workers_explained
 from data.narration import Narration, counted_mentions
-from data.readers import read_pronouns
+from data.readers import dataset_reader
 from data.writers.conll import cuts_words, document_of
 from evaluation.gold_and_system import (
     Compared,
@@ -436,8 +436,8 @@ def pronoun_scores(
     skip_bad_records: bool,
 ) -> PronounScores | None:
     """How well annotated pronouns are resolved; None where the data set has no such annotation."""
-    pronouns = read_pronouns(
-        split.dataset, split.data_root, split.name, skip_bad_records=skip_bad_records
+    pronouns = dataset_reader(split.dataset).read_pronouns(
+        split.data_root, split.name, skip_bad_records=skip_bad_records
     )
     if not pronouns:
         return None

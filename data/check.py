@@ -13,15 +13,8 @@ from data.files import DataError
 from data.hdf5_files import open_hdf5
 from data.mentions.found import cache_path, with_found_mentions
 from data.narration import Narration
-from data.readers import (
-    expected_files,
-    held_out_split,
-    labelled_split,
-    open_regions,
-    read_narrations,
-    splits_of,
-    unlabelled_split,
-)
+from data.readers import dataset_reader, read_narrations
+from data.readers.dataset_reader import DatasetReader
 from data.readers.expected_files import ExpectedFiles
 
 _HDF5_ENDINGS = (".h5", ".hdf5")
@@ -66,22 +59,22 @@ def check_data(dataset: str, data_root: Path, *, skip_bad_records: bool = False)
     Raises:
         DataError: there is no such data set or folder; it holds the same thing in two ways.
     """
-    unlabelled = unlabelled_split(dataset)
+    reader = dataset_reader(dataset)
+    unlabelled = reader.unlabelled_split
     if not data_root.is_dir():
         raise DataError(f"{data_root} is no folder, expected the one of the data set's files")
-    expected = expected_files(dataset, data_root)
+    expected = reader.expected_files(data_root)
     if unlabelled is not None:
         expected.append(_found_mentions(data_root, unlabelled))
     parts = {
-        split: _read_part(dataset, data_root, split, skip_bad_records)
-        for split in splits_of(dataset)
+        split: _read_part(reader, data_root, split, skip_bad_records) for split in reader.splits
     }
     lines = [line for files in expected for line in _describe(files, data_root)]
     lines += [line for part in parts.values() for line in part.lines]
     unlabelled_part = None if unlabelled is None else parts[unlabelled]
-    own = held_out_split(dataset)
+    own = reader.held_out_split
     held_out_part = None if own is None else parts[own]
-    options = _options(parts[labelled_split(dataset)], unlabelled_part, held_out_part)
+    options = _options(parts[reader.labelled_split], unlabelled_part, held_out_part)
     return DataCheck(tuple(lines), options)
 
 
@@ -121,23 +114,22 @@ def _found_mentions(data_root: Path, split: str) -> ExpectedFiles:
     )
 
 
-def _read_part(dataset: str, data_root: Path, split: str, skip_bad_records: bool) -> _Part:
+def _read_part(reader: DatasetReader, data_root: Path, split: str, skip_bad_records: bool) -> _Part:
     narrations: Sequence[Narration] = ()
     lines = []
     try:
-        reading = read_narrations(dataset, data_root, split, skip_bad_records=skip_bad_records)
+        reading = read_narrations(reader.name, data_root, split, skip_bad_records=skip_bad_records)
         lines += reading.report.lines()
         narrations = reading.narrations
-        if split == unlabelled_split(dataset):
+        if split == reader.unlabelled_split:
             narrations = with_found_mentions(narrations, cache_path(data_root, split))
             lines.append(f"  found mentions: {sum(len(n.mentions) for n in narrations):,}")
     except DataError as error:
         narrations = ()
-        lines.append(f"{dataset} {split} cannot be used: {error}")
+        lines.append(f"{reader.name} {split} cannot be used: {error}")
     sizes = {n.image_id: n.image_size for n in narrations if n.image_size and n.image_id}
     try:
-        store = open_regions(
-            dataset,
+        store = reader.open_regions(
             data_root,
             split,
             max_regions=sys.maxsize,
@@ -145,12 +137,12 @@ def _read_part(dataset: str, data_root: Path, split: str, skip_bad_records: bool
             skip_bad_records=skip_bad_records,
         )
     except DataError as error:
-        return _Part((*lines, f"{dataset} {split}, regions: {error}"), narrations, None)
+        return _Part((*lines, f"{reader.name} {split}, regions: {error}"), narrations, None)
     if store is None:
         return _Part(tuple(lines), narrations, False)
     with store:
         lines.append(
-            f"{dataset} {split}, regions: {len(store):,} pictures, features of "
+            f"{reader.name} {split}, regions: {len(store):,} pictures, features of "
             f"{store.feature_size:,} numbers; {len(store.skipped):,} pictures without theirs"
         )
     return _Part(tuple(lines), narrations, True)

@@ -21,7 +21,7 @@ from data.mentions.spacy_pipeline import (
     load_pipeline,
 )
 from data.narration import Narration, are_boxes_known
-from data.readers import default_test_split
+from data.readers import dataset_reader
 from data.regions.store import RegionStore
 from inference.resolution import Resolution
 from inference.resolver import Resolver
@@ -135,7 +135,7 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     language = read_language(config.language)
     dataset = getattr(options, "dataset", config.dataset)
     data_root = Path(getattr(options, "data_root", config.data_root))
-    split = options.split or default_test_split(dataset)
+    split = options.split or dataset_reader(dataset).test_split
     is_gold = options.mentions == "gold"
     source = read_split(
         config,

@@ -36,7 +36,7 @@ from data.readers.tiktalk.heads import (
     parse_video,
     visual_file,
 )
-from data.readers.tiktalk.reader import SPLITS
+from data.readers.tiktalk.reader import TikTalkReader
 from utils.distributed.command import run_command
 from utils.files import replaced_when_whole
 from utils.options import command_parser
@@ -48,7 +48,8 @@ ANNOTATIONS = (
 )
 KINDS = ("celeb", "no_celeb")
 # What is spelled otherwise in one place or another of the release.
-_SPLIT_NAMES = {**{split: split for split in SPLITS}, "dev": "val"}
+_SPLITS = TikTalkReader.splits
+_SPLIT_NAMES = {**{split: split for split in _SPLITS}, "dev": "val"}
 # What the release says of itself: what its files hold, its README, its paper.
 _STATED = {
     "dialogues": (1012, 1012, 1012),
@@ -146,7 +147,7 @@ def write_parts(
     with ExitStack() as files:
         _write_pair(files, data_root, "all", annotated)
         for folder, of_folder in folders.items():
-            for split in SPLITS:
+            for split in _SPLITS:
                 of_split = [one for one in of_folder if parts[one.video.id][1] == split]
                 _write_pair(files, data_root / folder, split, of_split)
 
@@ -165,9 +166,9 @@ def describe(annotated: Sequence[Annotated], parts: Mapping[str, tuple[str, str]
         yield f"{what:12}{count:8,}{released:10,}{readme:8,}{paper:8,}"
     of_parts = Counter(parts.values())
     yield ""
-    yield f"{'dialogues':12}" + "".join(f"{split:>8}" for split in SPLITS)
+    yield f"{'dialogues':12}" + "".join(f"{split:>8}" for split in _SPLITS)
     for kind in KINDS:
-        yield f"{kind:12}" + "".join(f"{of_parts[kind, split]:8,}" for split in SPLITS)
+        yield f"{kind:12}" + "".join(f"{of_parts[kind, split]:8,}" for split in _SPLITS)
     yield ""
     differing = [note for one in annotated for note in one.dialogue.differing]
     yield f"spans whose text is not what clusters_str has: {len(differing)}"

@@ -27,7 +27,7 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from data.readers import DATASETS, further_texts, labelled_split, read_narrations
+from data.readers import DATASETS, dataset_reader, read_narrations
 from utils.checkpointing.random_state import set_seeds
 from utils.device import choose_device
 from utils.distributed.command import run_command
@@ -80,10 +80,11 @@ def read_texts(dataset: str, data_root: Path, further: Sequence[Path]) -> list[s
     Raises:
         InputError: a file is missing or broken.
     """
-    split = labelled_split(dataset)
+    reader = dataset_reader(dataset)
+    split = reader.labelled_split
     narrations = read_narrations(dataset, data_root, split).narrations
     texts = [narration.text for narration in narrations]
-    texts += further_texts(dataset, data_root, split)
+    texts += reader.further_texts(data_root, split)
     for path in further:
         try:
             texts += path.read_text(encoding="utf-8").splitlines()

@@ -110,7 +110,7 @@ def read_texts(
         DataError: a split cannot be read, or none can.
     """
     reader = DATASETS[dataset]
-    trained_on = [s for s in (reader.UNLABELLED_SPLIT, reader.LABELLED_SPLIT) if s is not None]
+    trained_on = [s for s in (reader.unlabelled_split, reader.labelled_split) if s is not None]
     texts: list[str] = []
     for split in trained_on if splits is None else splits:
         try:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from data.files import BadRecord
+from data.media.frame_files import RegionFrame
 from data.media.images import ImageFile, read_image
 from data.narration import Narration
-from data.readers import RegionFrame, read_frames
+from data.readers import dataset_reader
 from data.readers.report import ReadReport
 from inference.resolution import Resolution
 from inference.split_predictions import ResolvedSplit
@@ -50,7 +51,7 @@ def write_heads_page(
     Raises:
         BadRecord: a frame cannot be read, and bad records are not skipped.
     """
-    frames = read_frames(split.dataset, split.data_root, split.name)
+    frames = dataset_reader(split.dataset).read_frames(split.data_root, split.name)
     report = ReadReport(split.dataset, split.name, options.skip_bad_records)
     texts = []
     for resolution in resolutions:

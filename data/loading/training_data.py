@@ -23,15 +23,7 @@ from data.loading.split_cache import open_prepared, state_of_files
 from data.loading.splits import hold_out, keep_labels
 from data.mentions.found import cache_path, with_found_mentions
 from data.narration import NO_REGION, Narration, are_boxes_known, without_labels
-from data.readers import (
-    files_of_split,
-    held_out_split,
-    labelled_split,
-    open_regions,
-    read_narrations,
-    trace_folder,
-    unlabelled_split,
-)
+from data.readers import dataset_reader, read_narrations
 from data.regions.store import RegionStore
 from utils.config import Config
 from utils.distributed.ranks import is_main
@@ -88,12 +80,12 @@ def read_training_data(
     labelled = held_out = SplitData([], None)
     unlabelled: list[SplitData] = []
     if config.use_labelled:
-        split = labelled_split(config.dataset)
+        split = dataset_reader(config.dataset).labelled_split
         source = read(Path(config.data_root), split)
         kept, held, others = split_labelled(source.narrations, config)
         labelled = dataclasses.replace(source, narrations=kept)
         held_out = dataclasses.replace(source, narrations=held)
-        own = held_out_split(config.dataset)
+        own = dataset_reader(config.dataset).held_out_split
         if own is not None and config.held_out > 0:
             held_out = read(Path(config.data_root), own)
             held = [n for n in held_out.narrations if n.is_labelled]
@@ -112,7 +104,7 @@ def read_training_data(
             if config.use_traces:
                 without = _with_checked_traces(without, split, skip_bad_records)
             unlabelled.append(without)
-    split = unlabelled_split(config.dataset)
+    split = dataset_reader(config.dataset).unlabelled_split
     if split is None and config.unlabelled_root:
         raise InputError(f"--unlabelled-root: {config.dataset} has no unlabelled split")
     if config.use_unlabelled and split is not None:
@@ -161,7 +153,7 @@ def split_labelled(
         InputError: nothing is left to train on.
     """
     labelled = keep_labels([n for n in narrations if n.is_labelled], config.label_fraction)
-    share = config.held_out if held_out_split(config.dataset) is None else 0.0
+    share = config.held_out if dataset_reader(config.dataset).held_out_split is None else 0.0
     trained_on, held_out = hold_out(labelled, share)
     if not trained_on:
         raise InputError(
@@ -198,7 +190,8 @@ def _check_traces(sources: Sequence[SplitData], config: Config) -> None:
         raise InputError("--traces needs regions, and there are none")
     if not any(source.traced for source in sources):
         roots = dict.fromkeys([Path(config.data_root), unlabelled_root(config)])
-        folders = [str(f) for root in roots if (f := trace_folder(config.dataset, root))]
+        reader = dataset_reader(config.dataset)
+        folders = [str(f) for root in roots if (f := reader.trace_folder(root))]
         looked_for = f"has them in {' and '.join(folders)}" if folders else "has none"
         raise InputError(
             f"--traces: found no trace of the narrations to train on; the data set "
@@ -239,7 +232,7 @@ def read_split(
     reading = read_narrations(dataset, data_root, split, skip_bad_records=skip_bad_records)
     say("\n".join(reading.report.lines()))
     narrations = list(reading.narrations)
-    if uses_mentions and split == unlabelled_split(dataset):
+    if uses_mentions and split == dataset_reader(dataset).unlabelled_split:
         narrations = with_found_mentions(narrations, cache_path(data_root, split))
     if uses_mentions:
         say_left_out(narrations, tokenizer, config.max_mentions, say)
@@ -271,8 +264,7 @@ def _open_regions(
 ) -> RegionStore | None:
     if not config.use_regions:
         return None
-    store = open_regions(
-        dataset,
+    store = dataset_reader(dataset).open_regions(
         data_root,
         split,
         max_regions=config.max_regions,
@@ -304,7 +296,8 @@ def _read_prepared(
     skip_bad_records: bool,
 ) -> SplitData:
     """A split as `read` reads it, kept in the cache."""
-    files = [*files_of_split(config.dataset, data_root, split), cache_path(data_root, split)]
+    reader = dataset_reader(config.dataset)
+    files = [*reader.unlabelled_files(data_root), cache_path(data_root, split)]
     made_from = {
         "dataset": config.dataset,
         "split": split,

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from data.files import DataError
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
+
+
+class RegionFrame(NamedTuple):
+    """The frame of a video that a region is described in.
+
+    Attributes:
+        number: of the frame in its video.
+        path: its image, where that is at hand.
+    """
+
+    number: int
+    path: Path | None
 
 
 def frame_files(folder: Path, video_id: str) -> dict[int, Path]:

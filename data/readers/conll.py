@@ -11,14 +11,14 @@ more than once, it stays in the chain that opened first.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from data.files import BadRecord, DataError, bad_record, read_id
 from data.narration import Narration
 from data.readers.conll_documents import narration_of
-from data.readers.expected_files import ExpectedFiles, dialogues_by_split
+from data.readers.dataset_reader import DatasetReader
+from data.readers.expected_files import ExpectedFiles, expected_texts
 from data.readers.report import ReadReport
 from utils.printable import quote
 from utils.text.conll import (
@@ -27,44 +27,40 @@ from utils.text.conll import (
     split_documents,
 )
 
-SPLITS = ("train", "val", "test")
-LABELLED_SPLIT = "train"
-UNLABELLED_SPLIT = None
-TEST_SPLIT = "test"
-
 _ENDINGS = (".conll", "gold_conll")
 
 
-def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
-    """The documents of a split, as narrations without regions.
+class ConllReader(DatasetReader):
+    """Read the documents of CoNLL-2012 files, as narrations without regions."""
 
-    Raises:
-        DataError: there is no file, or one cannot be read.
-        BadRecord: a document is wrong, and the report does not skip such.
-    """
-    file, folder = data_root / f"{split}.conll", data_root / split
-    if file.is_file():
-        return read_files([file], report)
-    paths = sorted(path for path in folder.rglob("*") if path.name.endswith(_ENDINGS))
-    if not paths:
-        raise DataError(f"found neither {file} nor CoNLL files in {folder}, expected one of them")
-    return read_files(paths, report)
+    name = "conll"
 
+    def read(self, data_root: Path, split: str, report: ReadReport) -> list[Narration]:
+        """Read the documents of a split's file, or of all files in its folder."""
+        file, folder = data_root / f"{split}.conll", data_root / split
+        if file.is_file():
+            return read_files([file], report)
+        paths = sorted(path for path in folder.rglob("*") if path.name.endswith(_ENDINGS))
+        if not paths:
+            raise DataError(
+                f"found neither {file} nor CoNLL files in {folder}, expected one of them"
+            )
+        return read_files(paths, report)
 
-def expected_files(data_root: Path) -> list[ExpectedFiles]:
-    """The file or the folder of each split, there or not."""
-    files = {split: data_root / f"{split}.conll" for split in SPLITS}
-    folders = {split: data_root / split for split in SPLITS}
-    paths = {
-        split: folders[split] if folders[split].is_dir() and not file.is_file() else file
-        for split, file in files.items()
-    }
-    source = "CoNLL-2012 files of any data set; OntoNotes 5.0: the Linguistic Data Consortium"
-    return dialogues_by_split(paths, source)
+    def expected_files(self, data_root: Path) -> list[ExpectedFiles]:
+        """List the file or the folder of each split, there or not."""
+        files = {split: data_root / f"{split}.conll" for split in self.splits}
+        folders = {split: data_root / split for split in self.splits}
+        paths = {
+            split: folders[split] if folders[split].is_dir() and not file.is_file() else file
+            for split, file in files.items()
+        }
+        source = "CoNLL-2012 files of any data set; OntoNotes 5.0: the Linguistic Data Consortium"
+        return expected_texts(paths, source)
 
 
 def read_files(paths: Iterable[Path], report: ReadReport) -> list[Narration]:
-    """The documents of files in their order, counted in the report.
+    """Read the documents of files in their order, counted in the report.
 
     Raises:
         DataError: a file cannot be read or is not CoNLL-2012.
@@ -112,14 +108,8 @@ def _narration(lines: DocumentLines, seen: Iterable[str]) -> tuple[Narration, in
 
 
 def _count(narrations: list[Narration], annotated: int, report: ReadReport) -> None:
-    sizes = [size for narration in narrations for size in _chain_sizes(narration)]
     report.count("narrations", len(narrations))
     report.count("words", sum(len(narration.words) for narration in narrations))
-    report.count("mentions", sum(sizes))
-    report.count("chains", len(sizes))
-    report.count("singletons", sizes.count(1))
-    report.count("mentions dropped as repeats", annotated - sum(sizes))
-
-
-def _chain_sizes(narration: Narration) -> Iterable[int]:
-    return Counter(mention.chain for mention in narration.mentions).values()
+    report.count_chains(narrations)
+    kept = sum(len(narration.mentions) for narration in narrations)
+    report.count("mentions dropped as repeats", annotated - kept)

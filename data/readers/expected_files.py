@@ -24,8 +24,8 @@ class ExpectedFiles:
     without: str
 
 
-def dialogues_by_split(paths: Mapping[str, Path], source: str) -> list[ExpectedFiles]:
-    """The files of a data set of texts that is labelled throughout.
+def expected_texts(paths: Mapping[str, Path], source: str) -> list[ExpectedFiles]:
+    """List the files of a data set of texts that is labelled throughout.
 
     Args:
         paths: the file or folder of `train`, `val` and `test`.

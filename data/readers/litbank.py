@@ -15,13 +15,9 @@ from pathlib import Path
 from data.files import DataError
 from data.narration import Narration
 from data.readers.conll import read_files
+from data.readers.dataset_reader import DatasetReader
 from data.readers.expected_files import ExpectedFiles
 from data.readers.report import ReadReport
-
-SPLITS = ("train", "val", "test")
-LABELLED_SPLIT = "train"
-UNLABELLED_SPLIT = None
-TEST_SPLIT = "test"
 
 # Of the books in the Gutenberg library.
 _NUMBERS = {
@@ -31,28 +27,27 @@ _NUMBERS = {
 _FOLDERS = ("coref/conll", "conll", ".")
 
 
-def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
-    """The documents of a split, as narrations without regions.
+class LitBankReader(DatasetReader):
+    """Read the documents of LitBank's first way to split it, as narrations without regions."""
 
-    Raises:
-        DataError: there are no files, or one cannot be read.
-        BadRecord: a document is wrong, and the report does not skip such.
-    """
-    folders = [data_root / folder for folder in _FOLDERS]
-    paths = next(filter(None, (sorted(folder.glob("*.conll")) for folder in folders)), None)
-    if paths is None:
-        places = ", ".join(str(folder) for folder in folders)
-        raise DataError(f"found no files *.conll in any of {places}, expected LitBank's")
-    report.notes.append("the splits are those of the first of LitBank's ten published ways")
-    return read_files([path for path in paths if _split_of(path) == split], report)
+    name = "litbank"
 
+    def read(self, data_root: Path, split: str, report: ReadReport) -> list[Narration]:
+        """Read the documents of a split."""
+        folders = [data_root / folder for folder in _FOLDERS]
+        paths = next(filter(None, (sorted(folder.glob("*.conll")) for folder in folders)), None)
+        if paths is None:
+            places = ", ".join(str(folder) for folder in folders)
+            raise DataError(f"found no files *.conll in any of {places}, expected LitBank's")
+        report.notes.append("the splits are those of the first of LitBank's ten published ways")
+        return read_files([path for path in paths if _split_of(path) == split], report)
 
-def expected_files(data_root: Path) -> list[ExpectedFiles]:
-    """The folder of the documents, there or not."""
-    folders = [data_root / folder for folder in _FOLDERS]
-    found = next((folder for folder in folders if any(folder.glob("*.conll"))), folders[0])
-    source = "LitBank: its repository, the folder coref/conll"
-    return [ExpectedFiles("texts and chains", (found,), source, "nothing to train on")]
+    def expected_files(self, data_root: Path) -> list[ExpectedFiles]:
+        """List the folder of the documents, there or not."""
+        folders = [data_root / folder for folder in _FOLDERS]
+        found = next((folder for folder in folders if any(folder.glob("*.conll"))), folders[0])
+        source = "LitBank: its repository, the folder coref/conll"
+        return [ExpectedFiles("texts and chains", (found,), source, "nothing to train on")]
 
 
 def _split_of(path: Path) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data.files import BadRecord, bad_record
+from data.narration import Narration
 from utils.printable import quote
 
 SKIPPED_SHOWN = 20
@@ -73,6 +76,17 @@ class ReadReport:
         self.counts[what] = found
         if expected is not None:
             self.expected[what] = expected
+
+    def count_chains(self, narrations: Iterable[Narration]) -> None:
+        """Write down how many mentions, chains and chains of one mention narrations have."""
+        sizes = [
+            size
+            for narration in narrations
+            for size in Counter(mention.chain for mention in narration.mentions).values()
+        ]
+        self.count("mentions", sum(sizes))
+        self.count("chains", len(sizes))
+        self.count("singletons", sizes.count(1))
 
     def refuse(self, problem: BadRecord) -> None:
         """Leave a bad record out where that is wanted; otherwise it ends the reading.

@@ -21,51 +21,50 @@ from typing import Any
 
 from data.files import BadRecord, is_text, read_id
 from data.narration import Mention, Narration, Sentence
-from data.readers.expected_files import ExpectedFiles, dialogues_by_split
+from data.readers.dataset_reader import DatasetReader
+from data.readers.expected_files import ExpectedFiles, expected_texts
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record, same_words
 from utils.printable import quote
 
-SPLITS = ("train", "val", "test")
-LABELLED_SPLIT = "train"
-UNLABELLED_SPLIT = None
-TEST_SPLIT = "test"
+
+class VDRefReader(DatasetReader):
+    """Read the dialogues of VD-Ref, as narrations without regions."""
+
+    name = "vd_ref"
+
+    def read(self, data_root: Path, split: str, report: ReadReport) -> list[Narration]:
+        """Read the dialogues of a split."""
+        narrations: list[Narration] = []
+        seen: set[str] = set()
+        repeats = _Repeats()
+        for record in read_json_lines(_file_of(data_root, split), report):
+            try:
+                narration = _narration(record, seen, repeats)
+            except BadRecord as problem:
+                report.refuse(problem)
+                continue
+            seen.add(narration.id)
+            narrations.append(narration)
+        chains = [{mention.chain for mention in narration.mentions} for narration in narrations]
+        report.count("narrations", len(narrations))
+        report.count("mentions", sum(len(narration.mentions) for narration in narrations))
+        report.count("chains", sum(map(len, chains)))
+        report.count("narrations without mentions", sum(not chain_names for chain_names in chains))
+        report.count("spans repeated in one chain", repeats.in_one_chain)
+        report.count("spans repeated in several chains", repeats.in_several_chains)
+        report.count("mentions dropped as repeats", repeats.dropped)
+        report.notes.append("boxes are not read: no picture sizes come with them")
+        return narrations
+
+    def expected_files(self, data_root: Path) -> list[ExpectedFiles]:
+        """List the file of each split, there or not."""
+        paths = {split: _file_of(data_root, split) for split in self.splits}
+        return expected_texts(paths, "VD-Ref: its authors' repository")
 
 
-def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
-    """The dialogues of a split, as narrations without regions.
-
-    Raises:
-        DataError: the file is missing or cannot be read.
-        BadRecord: a line is wrong, and the report does not skip such.
-    """
-    narrations: list[Narration] = []
-    seen: set[str] = set()
-    repeats = _Repeats()
-    for record in read_json_lines(data_root / f"{split}.jsonlines", report):
-        try:
-            narration = _narration(record, seen, repeats)
-        except BadRecord as problem:
-            report.refuse(problem)
-            continue
-        seen.add(narration.id)
-        narrations.append(narration)
-    chains = [{mention.chain for mention in narration.mentions} for narration in narrations]
-    report.count("narrations", len(narrations))
-    report.count("mentions", sum(len(narration.mentions) for narration in narrations))
-    report.count("chains", sum(map(len, chains)))
-    report.count("narrations without mentions", sum(not chain_names for chain_names in chains))
-    report.count("spans repeated in one chain", repeats.in_one_chain)
-    report.count("spans repeated in several chains", repeats.in_several_chains)
-    report.count("mentions dropped as repeats", repeats.dropped)
-    report.notes.append("boxes are not read: no picture sizes come with them")
-    return narrations
-
-
-def expected_files(data_root: Path) -> list[ExpectedFiles]:
-    """The files of the data set, there or not."""
-    paths = {split: data_root / f"{split}.jsonlines" for split in SPLITS}
-    return dialogues_by_split(paths, "VD-Ref: its authors' repository")
+def _file_of(data_root: Path, split: str) -> Path:
+    return data_root / f"{split}.jsonlines"
 
 
 class _Repeats:

@@ -25,54 +25,49 @@ from typing import Any
 
 from data.files import BadRecord, is_text, read_id
 from data.narration import Mention, Narration, Sentence
-from data.readers.expected_files import ExpectedFiles, dialogues_by_split
+from data.readers.dataset_reader import DatasetReader
+from data.readers.expected_files import ExpectedFiles, expected_texts
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from utils.printable import quote
 from utils.text.annotated_pronouns import AnnotatedPronoun
 from utils.text.spans import Span
 
-SPLITS = ("train", "val", "test")
-LABELLED_SPLIT = "train"
-UNLABELLED_SPLIT = None
-TEST_SPLIT = "test"
 
+class VisProReader(DatasetReader):
+    """Read the dialogues of VisPro and their annotated pronouns, as narrations without regions."""
 
-def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
-    """The dialogues of a split, as narrations without regions.
+    name = "vispro"
 
-    Raises:
-        DataError: the file is missing or cannot be read.
-        BadRecord: a line is wrong, and the report does not skip such.
-    """
-    dialogues = list(_read_dialogues(data_root, split, report))
-    narrations = [dialogue.narration for dialogue in dialogues]
-    pronouns = [pronoun for dialogue in dialogues for pronoun in dialogue.pronouns]
-    mentions = sum(len(narration.mentions) for narration in narrations)
-    chains = sum(len({m.chain for m in narration.mentions}) for narration in narrations)
-    clusters = sum(dialogue.clusters for dialogue in dialogues)
-    report.count("narrations", len(narrations))
-    report.count("mentions", mentions)
-    report.count("chains of pronouns and noun phrases", clusters)
-    report.count("mentions in none of these, chains of their own", chains - clusters)
-    report.count("pronouns", len(pronouns))
-    report.count("pronouns that refer to no noun phrase", sum(not p.refers for p in pronouns))
-    report.count("pronouns of what is not discussed", sum(not p.discussed for p in pronouns))
-    return narrations
+    def read(self, data_root: Path, split: str, report: ReadReport) -> list[Narration]:
+        """Read the dialogues of a split."""
+        dialogues = list(_read_dialogues(data_root, split, report))
+        narrations = [dialogue.narration for dialogue in dialogues]
+        pronouns = [pronoun for dialogue in dialogues for pronoun in dialogue.pronouns]
+        mentions = sum(len(narration.mentions) for narration in narrations)
+        chains = sum(len({m.chain for m in narration.mentions}) for narration in narrations)
+        clusters = sum(dialogue.clusters for dialogue in dialogues)
+        report.count("narrations", len(narrations))
+        report.count("mentions", mentions)
+        report.count("chains of pronouns and noun phrases", clusters)
+        report.count("mentions in none of these, chains of their own", chains - clusters)
+        report.count("pronouns", len(pronouns))
+        report.count("pronouns that refer to no noun phrase", sum(not p.refers for p in pronouns))
+        report.count("pronouns of what is not discussed", sum(not p.discussed for p in pronouns))
+        return narrations
 
+    def expected_files(self, data_root: Path) -> list[ExpectedFiles]:
+        """List the file of each split, there or not."""
+        paths = {split: _file_of(data_root, split) for split in self.splits}
+        return expected_texts(paths, "VisPro 1.1: its authors' repository")
 
-def expected_files(data_root: Path) -> list[ExpectedFiles]:
-    """The files of the data set, there or not."""
-    paths = {split: _file_of(data_root, split) for split in SPLITS}
-    return dialogues_by_split(paths, "VisPro 1.1: its authors' repository")
-
-
-def read_pronouns(
-    data_root: Path, split: str, report: ReadReport
-) -> dict[str, tuple[AnnotatedPronoun, ...]]:
-    """The pronouns of every dialogue, by the narration's id; errors are those of `read`."""
-    dialogues = _read_dialogues(data_root, split, report)
-    return {dialogue.narration.id: dialogue.pronouns for dialogue in dialogues}
+    def read_pronouns(
+        self, data_root: Path, split: str, *, skip_bad_records: bool = False
+    ) -> dict[str, tuple[AnnotatedPronoun, ...]]:
+        """Read the pronouns of every dialogue, by the narration's id."""
+        report = ReadReport(self.name, split, skip_bad_records)
+        dialogues = _read_dialogues(data_root, split, report)
+        return {dialogue.narration.id: dialogue.pronouns for dialogue in dialogues}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +124,7 @@ def _dialogue(record: Record, seen: set[str]) -> _Dialogue:
         linked = {chain_of.get(span, span) for span in (pronoun.span, *pronoun.correct)}
         if len(linked) > 1:
             raise record.bad(
-                f"the pronoun {places.shown(pronoun.span)} and its correct_NPs in other chains",
+                f"the pronoun {places.quote(pronoun.span)} and its correct_NPs in other chains",
                 "them in one of the clusters",
             )
     asked = (span for pronoun in pronouns for span in (pronoun.span, *pronoun.candidates))

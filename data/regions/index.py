@@ -98,6 +98,16 @@ def names_of_region_files(folder: Path, split: str) -> list[RegionFiles]:
     return [region_files(folder, shard_name(split, n, count)) for n in range(count)]
 
 
+def expected_region_paths(folder: Path, split: str) -> tuple[Path, ...]:
+    """Return the paths of a split's region files, there or not; of one piece where there is none.
+
+    Raises:
+        DataError: there is a whole as well as shards, or shards of two kinds.
+    """
+    found = names_of_region_files(folder, split) or [region_files(folder, split)]
+    return tuple(path for files in found for path in files)
+
+
 @dataclass(frozen=True, eq=False)
 class RegionIndex:
     """The images of a region store: where their features stand, their boxes and labels.

@@ -1,4 +1,4 @@
-"""Writing captions and mouse traces in the published files, which `data/readers/cin.py` reads."""
+"""Writing captions and mouse traces in the published files, which `data/readers/cin` reads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 
 from data.files import DataError, published_id
-from data.readers.caption_files import caption_files
-from data.readers.cin import UNLABELLED_SPLIT, trace_folder
+from data.readers.cin.caption_files import caption_files
+from data.readers.cin.files import UNLABELLED_SPLIT, trace_folder
 from data.readers.localized_narratives import Narrative
 
 

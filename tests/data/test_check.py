@@ -14,7 +14,7 @@ import main as training
 import prepare
 from data.check import check_data
 from data.mentions.found import cache_path, fingerprint
-from data.readers import DATASETS, expected_files, read_narrations, splits_of
+from data.readers import DATASETS, dataset_reader, read_narrations
 from tests.readers import (
     test_conll as test_reader_conll,
 )
@@ -69,7 +69,7 @@ def narratives_for_captions(folder: Path) -> None:
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_data_set_says_what_it_expects(dataset: str, tmp_path: Path, capsys) -> None:
     """In an empty folder all is missing, with where it is to be had and what it costs."""
-    expected = expected_files(dataset, tmp_path)
+    expected = dataset_reader(dataset).expected_files(tmp_path)
     assert expected
     with pytest.raises(InputError, match="no training on"):
         prepare.main(["check", "--dataset", dataset, "--data-root", str(tmp_path)])
@@ -110,8 +110,9 @@ def test_a_training_on_texts_needs_their_training_split(
     assert check_data(dataset, tmp_path).options is None
     write(tmp_path)
     assert check_data(dataset, tmp_path).options == ("--use-ssl", "--no-regions")
-    missing = [f for f in expected_files(dataset, tmp_path) if not f.paths[0].exists()]
-    assert len(missing) == len(expected_files(dataset, tmp_path)) - 1
+    expected = dataset_reader(dataset).expected_files(tmp_path)
+    missing = [f for f in expected if not f.paths[0].exists()]
+    assert len(missing) == len(expected) - 1
 
 
 REGIONS = "faster_rcnn_image_features"
@@ -204,7 +205,7 @@ def test_a_check_says_what_the_files_hold(whole: Path, capsys) -> None:
     assert "flk30k_LN_trace_box: 1 files" in said
     assert f"cin train, regions: 3 pictures, features of {size} numbers; 0 pictures" in said
     assert "found mentions: 3\n" in said
-    for split in splits_of("cin"):
+    for split in dataset_reader("cin").splits:
         assert "\n".join(read_narrations("cin", whole, split).report.lines()) in said
     assert said.endswith(f"main.py --dataset cin --data-root {whole} --use-ssl\n")
 

@@ -18,7 +18,7 @@ import main as training
 import test_alignment as command
 from data.files import BadRecord
 from data.narration import NO_REGION, Mention, Narration
-from data.readers import open_regions, read_frames, read_narrations
+from data.readers import dataset_reader, read_narrations
 from data.readers.tiktalk.heads import HeadBox
 from data.readers.tiktalk.regions import match_heads
 from data.regions.head_files import HeadRegion, VideoHeads
@@ -137,7 +137,7 @@ def test_mentions_know_the_regions_and_kinds_of_what_they_mean(tmp_path: Path) -
     found = [(m.phrase, m.region, m.kind) for m in second.mentions]
     assert found == [("某", None, "name"), ("他", None, "pronoun"), ("好", NO_REGION, "noun")]
     assert reading.report.counts["head boxes that a region shows"] == 1
-    with open_regions("tiktalk", tmp_path / "all", "val") as store:
+    with dataset_reader("tiktalk").open_regions(tmp_path / "all", "val") as store:
         assert store.read("7", (160, 120)).features.shape == (2, tiny.FEATURE_SIZE)
 
 
@@ -314,7 +314,7 @@ def test_the_page_shows_frames_and_heads(folder: Path) -> None:
     frames = folder / "frames" / "test0"
     frames.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (160, 120)).save(frames / "test0_0_1.jpg")
-    (names, *_) = read_frames("tiktalk", folder / "all", "test").values()
+    (names, *_) = dataset_reader("tiktalk").read_frames(folder / "all", "test").values()
     assert [frame.number for frame in names] == [0, 0]
     assert {frame.path.resolve() for frame in names} == {(frames / "test0_0_1.jpg").resolve()}
     page = folder / "page.html"
@@ -375,13 +375,13 @@ def test_random_features_need_annotated_heads_alone(tmp_path: Path) -> None:
     first, second = read_narrations("tiktalk", tmp_path / "all", "val").narrations
     assert (first.image_size, first.people) == ((60, 90), ("某人",))
     assert (second.image_size, second.people) == ((1, 1), ())
-    with open_regions("tiktalk", tmp_path / "all", "val") as store:
+    with dataset_reader("tiktalk").open_regions(tmp_path / "all", "val") as store:
         drawn = store.read("7", first.image_size).features
         assert len(store.read("8", second.image_size)) == 0
     shutil.rmtree(tmp_path / "heads")
     for seed, same in ((0, True), (1, False)):
         write_random_heads(tmp_path, "val", "--seed", str(seed))
-        with open_regions("tiktalk", tmp_path / "all", "val") as store:
+        with dataset_reader("tiktalk").open_regions(tmp_path / "all", "val") as store:
             again = store.read("7", first.image_size).features
         assert np.array_equal(drawn, again) is same
         shutil.rmtree(tmp_path / "heads")

@@ -177,9 +177,9 @@ def test_the_reader_that_is_shown_reads(
     record = json.loads(re.search(r'^    (\{"id".+\})$', text_of(page), re.MULTILINE).group(1))
     module = types.ModuleType("data.readers.my_set")
     exec(compile(reader, "my_set.py", "exec"), module.__dict__)
-    monkeypatch.setattr(data.readers, "my_set", module, raising=False)
+    monkeypatch.setitem(sys.modules, "data.readers.my_set", module)
     # Whatever the page's lines put there is taken back after the test.
-    monkeypatch.setitem(data.readers.DATASETS, "my_set", module)
+    monkeypatch.setitem(data.readers.DATASETS, "my_set", module.MySetReader())
     exec(registration, {"DATASETS": data.readers.DATASETS})
 
     documented_data.write_lines(stage / "datasets" / "my_set", "{}.jsonl", record, "id")

@@ -16,15 +16,7 @@ import pytest
 from data.encoding.traces import read_trace
 from data.files import BadRecord, DataError
 from data.narration import Narration, are_boxes_known
-from data.readers import (
-    DATASETS,
-    Reading,
-    cin,
-    default_test_split,
-    labelled_split,
-    open_regions,
-    read_narrations,
-)
+from data.readers import DATASETS, Reading, dataset_reader, read_narrations
 from tests.support.cin_files import (
     DEFAULT_CAPTIONS,
     DEFAULT_REGIONS,
@@ -201,7 +193,7 @@ def test_a_narration_whose_image_has_no_regions_stands_alone(tmp_path: Path) -> 
 
 def test_without_any_region_file_the_texts_are_read_alone(tmp_path: Path) -> None:
     write_cin_folder(tmp_path, regions={})
-    assert open_regions("cin", tmp_path, "val") is None
+    assert dataset_reader("cin").open_regions(tmp_path, "val") is None
     assert {narration.image_id for narration in read(tmp_path, "val").narrations} == {None}
     with pytest.raises(DataError, match=r"train_imgid2idx\.pkl is missing"):
         read(tmp_path, "train")
@@ -211,11 +203,11 @@ def test_a_part_of_the_region_files_is_an_error_that_names_the_rest(tmp_path: Pa
     write_cin_folder(tmp_path)
     (tmp_path / "faster_rcnn_image_features" / "val_detection_dict.json").unlink()
     with pytest.raises(DataError, match=r"missing: \S*val_detection_dict\.json$"):
-        open_regions("cin", tmp_path, "val")
+        dataset_reader("cin").open_regions(tmp_path, "val")
 
 
 def test_the_opened_regions_are_those_of_the_split(tmp_path: Path) -> None:
-    store = open_regions("cin", write_cin_folder(tmp_path), "test", max_regions=1)
+    store = dataset_reader("cin").open_regions(write_cin_folder(tmp_path), "test", max_regions=1)
     assert store is not None
     with store:
         assert store.image_ids == ("201", "202")
@@ -398,14 +390,15 @@ def test_lists_of_ids_and_annotations_must_agree(
 
 def test_texts_are_read_where_only_the_index_of_their_regions_is_there(tmp_path: Path) -> None:
     write_cin_folder(tmp_path)
-    whole = {split: read_narrations("cin", tmp_path, split).narrations for split in cin.SPLITS}
+    splits = dataset_reader("cin").splits
+    whole = {split: read_narrations("cin", tmp_path, split).narrations for split in splits}
     for path in (tmp_path / "faster_rcnn_image_features").iterdir():
         if not path.name.endswith(".pkl"):
             path.unlink()
-    for split in cin.SPLITS:
+    for split in splits:
         assert read_narrations("cin", tmp_path, split).narrations == whole[split]
         with pytest.raises(DataError, match=f"missing: .*{split}_features_compress.hdf5"):
-            open_regions("cin", tmp_path, split)
+            dataset_reader("cin").open_regions(tmp_path, split)
 
 
 @pytest.mark.parametrize(
@@ -520,7 +513,7 @@ def test_more_captions_than_are_read_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = read(write_cin_folder(tmp_path), "train").narrations
-    monkeypatch.setattr("data.readers.caption_files._ROWS_PER_READ", 2)
+    monkeypatch.setattr("data.readers.cin.caption_files._ROWS_PER_READ", 2)
     assert read(tmp_path, "train").narrations == whole
 
 
@@ -528,17 +521,17 @@ def test_an_unknown_data_set_or_split_is_named_with_those_there_are(tmp_path: Pa
     with pytest.raises(DataError, match="no data set 'CIN', only cin, vd_ref"):
         read_narrations("CIN", tmp_path, "val")
     with pytest.raises(DataError, match="cin has no split 'dev', only train, val, test"):
-        open_regions("cin", tmp_path, "dev")
+        dataset_reader("cin").open_regions(tmp_path, "dev")
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_reader_names_its_splits(dataset: str) -> None:
     reader = DATASETS[dataset]
-    assert labelled_split(dataset) in reader.SPLITS
-    assert default_test_split(dataset) in reader.SPLITS
-    assert reader.UNLABELLED_SPLIT in {*reader.SPLITS, None}
+    assert reader.labelled_split in reader.splits
+    assert reader.test_split in reader.splits
+    assert reader.unlabelled_split in {*reader.splits, None}
     # What is scored by default is never what is trained on.
-    assert default_test_split(dataset) != labelled_split(dataset)
+    assert reader.test_split != reader.labelled_split
 
 
 def test_a_split_without_narrations_is_an_error(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.files import BadRecord, DataError
-from data.readers import Reading, open_regions, read_narrations
+from data.readers import Reading, dataset_reader, read_narrations
 
 # Words and last columns; the columns between are those of OntoNotes.
 DOCUMENT = [
@@ -49,7 +49,7 @@ def test_words_are_joined_and_spans_point_into_the_text(tmp_path: Path, joined: 
     assert [m.phrase for m in narration.mentions] == [phrase for phrase, _ in found]
     turns = [(narration.text[s.start : s.end], s.speaker) for s in narration.sentences]
     assert turns == [("A man 's dog .", "Ann"), ("He likes it all .", "Ann")]
-    assert open_regions("conll", tmp_path, "train") is None
+    assert dataset_reader("conll").open_regions(tmp_path, "train") is None
 
 
 def test_singletons_are_mentions_and_are_counted(tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ heads` writes: the heads as regions; the folder `frames` there may hold the imag
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from data.files import bad_record
+from data.media.frame_files import RegionFrame
 from data.narration import Narration
-from data.readers.expected_files import ExpectedFiles, dialogues_by_split
+from data.readers.dataset_reader import DatasetReader
+from data.readers.expected_files import ExpectedFiles, expected_texts
 from data.readers.report import ReadReport
 from data.readers.tiktalk.dialogues import (
     NO_LABEL,
@@ -30,102 +30,73 @@ from data.readers.tiktalk.heads import (
     visual_file,
 )
 from data.readers.tiktalk.regions import (
-    RegionFrame,
-    frames_of,
+    frames_of_regions,
     match_heads,
     with_heads,
 )
 from data.regions.head_files import read_head_regions
-from data.regions.index import (
-    find_region_files,
-    names_of_region_files,
-    region_files,
-)
-from data.regions.store import RegionStore
-
-SPLITS = ("train", "val", "test")
-LABELLED_SPLIT = "train"
-HELD_OUT_SPLIT = "val"
-UNLABELLED_SPLIT = None
-TEST_SPLIT = "test"
+from data.regions.index import expected_region_paths, find_region_files
 
 _SOURCE = "`python tools/data_split.py`, of the files of TikTalkCoref's repository"
 
 
-def read(data_root: Path, split: str, report: ReadReport) -> list[Narration]:
-    """The dialogues of a split, as narrations; with the heads of their videos where there are some.
+class TikTalkReader(DatasetReader):
+    """Read the dialogues, with the heads of their videos as regions where there are some."""
 
-    Raises:
-        DataError: a file is missing or cannot be read.
-        BadRecord: a line is wrong, or heads are there, but not of a dialogue, and the report does
-            not skip such.
-    """
-    dialogues = list(read_dialogues(data_root, split, report))
-    narrations = [dialogue.narration for dialogue in dialogues]
-    if find_region_files(_head_folder(data_root), split):
-        narrations = _with_heads(dialogues, data_root, split, report)
-    sizes = [size for n in narrations for size in Counter(m.chain for m in n.mentions).values()]
-    report.count("narrations", len(narrations))
-    report.count("characters", sum(len(narration.words) for narration in narrations))
-    report.count("mentions", sum(sizes))
-    report.count("chains", len(sizes))
-    report.count("singletons", sizes.count(1))
-    named = (label != NO_LABEL for dialogue in dialogues for label in dialogue.labels)
-    report.count("chains with the label of a head box", sum(named))
-    report.notes += [note for dialogue in dialogues for note in dialogue.differing]
-    return narrations
+    name = "tiktalk"
+    held_out_split = "val"
 
+    def read(self, data_root: Path, split: str, report: ReadReport) -> list[Narration]:
+        """Read the dialogues of a split; heads that are there have to be of its dialogues."""
+        dialogues = list(read_dialogues(data_root, split, report))
+        narrations = [dialogue.narration for dialogue in dialogues]
+        if find_region_files(_head_folder(data_root), split):
+            narrations = _with_heads(dialogues, data_root, split, report)
+        report.count("narrations", len(narrations))
+        report.count("characters", sum(len(narration.words) for narration in narrations))
+        report.count_chains(narrations)
+        named = (label != NO_LABEL for dialogue in dialogues for label in dialogue.labels)
+        report.count("chains with the label of a head box", sum(named))
+        report.notes += [note for dialogue in dialogues for note in dialogue.differing]
+        return narrations
 
-def open_regions(data_root: Path, split: str, **options: Any) -> RegionStore | None:
-    """The heads of a split, or None where none of their files is there.
+    def expected_files(self, data_root: Path) -> list[ExpectedFiles]:
+        """List the texts, the head boxes and the heads of every split, there or not."""
+        texts = {split: text_file(data_root, split) for split in self.splits}
+        boxes = tuple(visual_file(data_root, split) for split in self.splits)
+        return [
+            *expected_texts(texts, _SOURCE),
+            ExpectedFiles("head boxes and titles", boxes, _SOURCE, "texts and their chains alone"),
+            *(
+                ExpectedFiles(
+                    f"heads of {split}",
+                    expected_region_paths(_head_folder(data_root), split),
+                    "`prepare.py heads`, of the videos or their frames",
+                    "texts and their chains alone: --no-regions",
+                )
+                for split in self.splits
+            ),
+        ]
 
-    Args:
-        options: of `RegionStore.read_files`.
+    def region_folder(self, data_root: Path) -> Path:
+        """Return the folder of the heads beside the data root."""
+        return _head_folder(data_root)
 
-    Raises:
-        DataError: some of the files are missing, or broken.
-        BadRecord: a dialogue's heads are wrong, and such are not skipped.
-    """
-    files = find_region_files(_head_folder(data_root), split)
-    return RegionStore.read_files(files, **options) if files else None
+    def read_frames(self, data_root: Path, split: str) -> dict[str, tuple[RegionFrame, ...]]:
+        """Read which frames the heads of each dialogue are described in.
 
+        Their images are looked for in the folder `frames` beside the data root.
+        """
+        videos = read_head_regions(_head_folder(data_root), split)
+        folder = data_root / ".." / "frames"
+        return {
+            video_id: frames_of_regions(video_id, video, folder)
+            for video_id, video in videos.items()
+        }
 
-def read_frames(data_root: Path, split: str) -> dict[str, tuple[RegionFrame, ...]]:
-    """The frames that the heads of each dialogue are described in.
-
-    Their images are looked for in the folder `frames` beside the data root.
-
-    Raises:
-        DataError: there are no heads of the split, or a file cannot be read.
-        BadRecord: a dialogue's heads are wrong.
-    """
-    videos = read_head_regions(_head_folder(data_root), split)
-    folder = data_root / ".." / "frames"
-    return {video_id: frames_of(video_id, video, folder) for video_id, video in videos.items()}
-
-
-def expected_files(data_root: Path) -> list[ExpectedFiles]:
-    """The files of the data set, there or not."""
-    texts = {split: text_file(data_root, split) for split in SPLITS}
-    boxes = tuple(visual_file(data_root, split) for split in SPLITS)
-    return [
-        *dialogues_by_split(texts, _SOURCE),
-        ExpectedFiles("head boxes and titles", boxes, _SOURCE, "texts and their chains alone"),
-        *(
-            ExpectedFiles(
-                f"heads of {split}",
-                _head_files(data_root, split),
-                "`prepare.py heads`, of the videos or their frames",
-                "texts and their chains alone: --no-regions",
-            )
-            for split in SPLITS
-        ),
-    ]
-
-
-def further_texts(data_root: Path, split: str, report: ReadReport) -> Iterator[str]:
-    """The titles of the videos."""
-    return read_titles(data_root, split, report)
+    def further_texts(self, data_root: Path, split: str) -> Iterator[str]:
+        """Read the titles of the videos."""
+        return read_titles(data_root, split, ReadReport(self.name, split))
 
 
 def _with_heads(
@@ -156,10 +127,3 @@ def _with_heads(
 
 def _head_folder(data_root: Path) -> Path:
     return data_root / ".." / "heads"
-
-
-def _head_files(data_root: Path, split: str) -> tuple[Path, ...]:
-    """The files of a split's heads, or those that it could have."""
-    folder = _head_folder(data_root)
-    found = names_of_region_files(folder, split) or [region_files(folder, split)]
-    return tuple(path for files in found for path in files)

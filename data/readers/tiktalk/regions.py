@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from data.media.frame_files import frame_files
+from data.media.frame_files import RegionFrame, frame_files
 from data.narration import NO_REGION, Mention, Narration
 from data.readers.tiktalk.heads import HeadBox
 from data.regions.head_files import Track, VideoHeads
@@ -27,15 +26,8 @@ from utils.text.languages import CHINESE
 SUFFICIENT_IOU = 0.5
 
 
-class RegionFrame(NamedTuple):
-    """The frame that a region is described in: its number, and its image where it is at hand."""
-
-    number: int
-    path: Path | None
-
-
-def frames_of(video_id: str, video: VideoHeads, folder: Path) -> tuple[RegionFrame, ...]:
-    """The frame of each region of a dialogue.
+def frames_of_regions(video_id: str, video: VideoHeads, folder: Path) -> tuple[RegionFrame, ...]:
+    """Return the frame of each region of a dialogue.
 
     Args:
         folder: of all frames, a folder for each video in it.
