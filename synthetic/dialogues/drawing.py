@@ -64,7 +64,7 @@ class DrawnFrame:
 
 
 def draw_video(people: Sequence[Person], staging: Staging, random: Random) -> list[DrawnFrame]:
-    """All frames of a video.
+    """Draw all frames of a video.
 
     Args:
         random: decides what nobody speaks of: backgrounds, light, grain, blinking, mouths.
@@ -102,7 +102,7 @@ def draw_video(people: Sequence[Person], staging: Staging, random: Random) -> li
 
 @dataclass(frozen=True, slots=True)
 class _Backdrop:
-    """What a shot is filmed before, and in which light."""
+    """The background of a shot, and its light."""
 
     wall: Rgb
     floor: Rgb
@@ -137,12 +137,12 @@ class _Backdrop:
 
 
 def _mood(person: int, frame: int) -> tuple[bool, float]:
-    """Whether the eyes are shut, and how far the mouth is open, 0 to 1."""
+    """Return whether the eyes are shut, and how far the mouth is open, 0 to 1."""
     return (frame + 5 * person) % 13 == 0, 0.5 + 0.5 * math.sin(frame / 1.5 + person)
 
 
 def _seen(codes: np.ndarray, shapes: Sequence[tuple[int, Image.Image]]) -> list[SeenHead]:
-    """The heads that are seen, by what covers each pixel in the end.
+    """Find the heads that are seen, by what covers each pixel in the end.
 
     Args:
         codes: [height, width] uint8, oversampled, the number of the person plus 1.
@@ -183,7 +183,7 @@ class _Pen:
     def ellipse(
         self, centre: Point, radii: Point, colour: Rgb | int, arc: tuple[float, float] = (0, 360)
     ) -> None:
-        """An ellipse, or the part of it between two angles, which run clockwise from the right."""
+        """Draw an ellipse, or its part between two angles, which run clockwise from the right."""
         begin, end = map(math.radians, arc)
         steps = [begin + (end - begin) * step / 24 for step in range(25)]
         self.polygon(
@@ -242,7 +242,7 @@ def _draw_body(pen: _Pen, clothes: Rgb | int, skin: Rgb | int) -> None:
 
 
 def _cover_body(pen: _Pen) -> None:
-    """A body hides the heads behind it."""
+    """Hide the heads behind a body."""
     _draw_body(pen, 0, 0)
 
 
@@ -266,7 +266,7 @@ def _draw_face(pen: _Pen, person: Person, mood: tuple[bool, float]) -> None:
 
 
 def _draw_hair(pen: _Pen, person: Person) -> None:
-    """Hair from the crown down to the fringe, and beside the face where it is long."""
+    """Draw hair from the crown down to the fringe, and beside the face where it is long."""
     half, edge = person.width, -0.95 + person.fringe
     pen.ellipse((0, 0), (1.06 * half, 1.12), person.hair, _CROWN)
     left = [(-0.8 * half, -0.75), (-0.95 * half, -0.35), (-0.5 * half, edge)]
@@ -289,7 +289,7 @@ def _draw_hat(pen: _Pen, person: Person, colour: Rgb | int) -> None:
 
 
 def _head_shape(pen: _Pen, person: Person) -> None:
-    """All of a head as white: the face, the hair on it and the hat."""
+    """Draw all of a head as white: the face, the hair on it and the hat."""
     pen.ellipse((0, 0), (person.width, 1), 255)
     for side in (-1, 1):
         pen.ellipse((side * person.width, 0.08), (0.12, 0.2), 255)

@@ -1,4 +1,4 @@
-"""Where everybody is in each frame of a generated video.
+"""Moves people through a generated video: where everybody is in each frame.
 
 People drift, change places, walk out and come back, and are hidden by something that passes; some
 videos are cut, so that everybody is elsewhere from one frame to the next. A tracker loses them
@@ -32,30 +32,33 @@ class Place:
     tilt: float
 
 
+Screen = tuple[float, float, float, float]  # (x1, y1, x2, y2) in pixels, before everybody
+
+
 @dataclass(frozen=True, slots=True)
 class Staging:
     """A video before it is drawn.
 
     Attributes:
         places: for each frame, where each person's head is; far outside where they have left.
-        screens: for each frame, the things (x1, y1, x2, y2) that stand before everybody.
+        screens: for each frame, what hides somebody.
         shots: for each frame, the number of its shot: another one has another background.
     """
 
     places: tuple[tuple[Place, ...], ...]
-    screens: tuple[tuple[tuple[float, float, float, float], ...], ...]
+    screens: tuple[tuple[Screen, ...], ...]
     shots: tuple[int, ...]
 
 
 def stage(count: int, random: Random) -> Staging:
-    """Where some people are in every frame of a video.
+    """Decide where some people are in every frame of a video.
 
     Args:
         count: how many, 1 to 4.
     """
     cut = random.randint(10, FRAMES - 10) if random.random() < 0.5 else FRAMES
     places: list[tuple[Place, ...]] = []
-    screens: list[tuple[tuple[float, float, float, float], ...]] = []
+    screens: list[tuple[Screen, ...]] = []
     shots = []
     for shot, length in enumerate((cut, FRAMES - cut)):
         if length:
@@ -68,8 +71,8 @@ def stage(count: int, random: Random) -> Staging:
 
 def _shot(
     count: int, length: int, random: Random
-) -> tuple[list[tuple[Place, ...]], list[tuple[tuple[float, float, float, float], ...]]]:
-    """A stretch without a cut: where everybody is, and what hides somebody."""
+) -> tuple[list[tuple[Place, ...]], list[tuple[Screen, ...]]]:
+    """Decide for the frames between two cuts where everybody is, and what hides somebody."""
     slots = [_MARGIN + (WIDTH - 2 * _MARGIN) * (n + 0.5) / count for n in range(count)]
     random.shuffle(slots)
     radii = [random.uniform(*_RADII[count]) for _ in range(count)]
@@ -79,7 +82,8 @@ def _shot(
     mover, other = (0, 0) if count == 1 else random.sample(range(count), 2)
     begin = random.randint(2, max(2, length - _ABSENCE - 4))
     side = random.choice((-1, 1))
-    places, screens = [], []
+    places: list[tuple[Place, ...]] = []
+    screens: list[tuple[Screen, ...]] = []
     for frame in range(length):
         centres = list(slots)
         # From 0 to 1 while it happens, and beyond afterwards.
@@ -107,7 +111,7 @@ def _shot(
     return places, screens
 
 
-def _screen(place: Place) -> tuple[float, float, float, float]:
-    """What hides a head, and all below it."""
+def _screen(place: Place) -> Screen:
+    """Return what hides a head, and all below it."""
     reach = 1.7 * place.radius
     return place.x - reach, place.y - reach, place.x + reach, HEIGHT

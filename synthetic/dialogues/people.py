@@ -78,7 +78,7 @@ class Person:
 
 
 def make_celebrity(seed: int, number: int) -> Person:
-    """The celebrity of this number, who looks the same in every dialogue of the seed."""
+    """Make the celebrity of this number, who looks the same in every dialogue of the seed."""
     random = Random(f"{seed}/celebrity/{number}")
     gender = random.choice((MALE, FEMALE))
     name = _SURNAMES[number] + _GIVEN[2 * number : 2 * number + 2]
@@ -86,7 +86,7 @@ def make_celebrity(seed: int, number: int) -> Person:
 
 
 def make_pair(key: str, random: Random) -> tuple[Person, Person]:
-    """A man and a woman, in any order, each with a hat or glasses that the other has not."""
+    """Make a man and a woman, in any order, each with a hat or glasses that the other has not."""
     genders = random.sample((MALE, FEMALE), 2)
     people = [make_person(f"{key}/{n}", "", gender, random) for n, gender in enumerate(genders)]
     colours = random.sample(tuple(HAT_COLOURS), 2)
@@ -99,7 +99,7 @@ def make_pair(key: str, random: Random) -> tuple[Person, Person]:
 
 
 def make_person(key: str, name: str, gender: str, random: Random) -> Person:
-    """Somebody with looks drawn from `random`."""
+    """Make somebody whose looks are drawn at random."""
     if gender == FEMALE:
         hair_style = random.choices((LONG, SHORT), (75, 25))[0]
     else:

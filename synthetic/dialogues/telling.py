@@ -34,7 +34,7 @@ class Phrase:
     """A mention: who is meant, and its words, other mentions among them.
 
     Attributes:
-        kind: PICTURE or KNOWN_FACE where looks decide who is meant; else None.
+        kind: IMAGE or KNOWN_FACE where looks decide who is meant; else None.
     """
 
     who: Who
@@ -91,7 +91,7 @@ _PRONOUNS = {MALE: "他", FEMALE: "她"}
 
 
 def tell(people: Sequence[Person], absent: Sequence[Person], random: Random) -> Told | None:
-    """A dialogue about some of the people of a video; None where they cannot be told apart.
+    """Write a dialogue about some people of a video; None where they cannot be told apart.
 
     Args:
         people: in the video, one at least.
@@ -119,7 +119,7 @@ class _Cast:
         return self.random.choice(words)
 
     def pair(self) -> tuple[int, int]:
-        """Two of them, in any order."""
+        """Choose two of them, in any order."""
         first, second = self.random.sample(range(len(self.people)), 2)
         return first, second
 
@@ -131,7 +131,7 @@ class _Cast:
         return _mention(number, _PRONOUNS[self.people[number].gender], kind)
 
     def noun(self, number: int) -> Phrase | None:
-        """Such as "this boy", where there is only one."""
+        """Mention somebody as "this boy", where there is only one."""
         gender = self.people[number].gender
         if sum(person.gender == gender for person in self.people) > 1:
             return None
@@ -146,7 +146,7 @@ class _Cast:
         *,
         neutral: bool = False,
     ) -> Phrase | None:
-        """Such as "the one with a hat", by what none of the others has.
+        """Mention somebody as "the one with a hat", by what none of the others has.
 
         Args:
             head: the noun; one that says the gender where None.
@@ -162,16 +162,16 @@ class _Cast:
         return _mention(number, self.pick(sorted(mine)) + noun, kind)
 
     def introduced(self, number: int) -> Phrase | None:
-        """By name, by a noun or by looks, whatever tells them from everybody else there."""
+        """Mention somebody by a name, a noun or looks that tell them from everybody else there."""
         everybody = range(len(self.people))
-        ways = [self.named(number), self.noun(number), self.described(number, everybody)]
+        tried = [self.named(number), self.noun(number), self.described(number, everybody)]
         if len(self.people) == 1:
-            ways.append(_mention(number, self.pick(("这个人", "这位", "这人"))))
-        ways = [way for way in ways if way is not None]
+            tried.append(_mention(number, self.pick(("这个人", "这位", "这人"))))
+        ways = [way for way in tried if way is not None]
         return self.random.choice(ways) if ways else None
 
     def neutral(self, number: int) -> Phrase | None:
-        """By name, or by a mark that says no gender."""
+        """Mention somebody by name, or by a mark that says no gender."""
         everybody = range(len(self.people))
         return self.named(number) or self.described(number, everybody, "", neutral=True)
 
@@ -180,8 +180,14 @@ def _mention(number: int, words: str, kind: str | None = None) -> Phrase:
     return Phrase(frozenset((number,)), (words,), kind)
 
 
+def _all_or_none(*phrases: Phrase | None) -> list[Phrase] | None:
+    """Return the phrases; None where one of them is missing."""
+    found = [phrase for phrase in phrases if phrase is not None]
+    return found if len(found) == len(phrases) else None
+
+
 def _marks(person: Person, neutral: bool = False) -> list[str]:
-    """What can be said of how somebody looks; each ends in 的."""
+    """Return what can be said of how somebody looks; each ends in 的."""
     marks = []
     if person.hat:
         marks += ["戴帽子的", f"戴{person.hat}帽子的"]
@@ -195,7 +201,7 @@ def _marks(person: Person, neutral: bool = False) -> list[str]:
 
 
 def _facts(person: Person) -> set[str]:
-    """What can be remarked on how somebody looks, after a pronoun."""
+    """Return what can be remarked on how somebody looks, after a pronoun."""
     facts = set()
     if person.hat:
         facts |= {"戴的帽子真好看", f"戴{person.hat}帽子好可爱"}
@@ -209,7 +215,7 @@ def _facts(person: Person) -> set[str]:
 
 
 def _one(cast: _Cast) -> tuple[Turn, Turn] | None:
-    """One person is commented on, and spoken of again."""
+    """Comment on one person, who is spoken of again."""
     number = cast.random.randrange(len(cast.people))
     first = cast.introduced(number)
     if first is None:
@@ -232,7 +238,7 @@ def _one(cast: _Cast) -> tuple[Turn, Turn] | None:
 
 
 def _alone(cast: _Cast) -> tuple[Turn, Turn] | None:
-    """One is spoken of once: a chain of one mention."""
+    """Speak of one person once: a chain of one mention."""
     number = cast.random.randrange(len(cast.people))
     first = cast.introduced(number)
     if first is None:
@@ -241,12 +247,12 @@ def _alone(cast: _Cast) -> tuple[Turn, Turn] | None:
 
 
 def _two_pronoun(cast: _Cast) -> tuple[Turn, Turn] | None:
-    """Which of two a pronoun means is decided by how they look."""
+    """Speak of two, and of one of them by a pronoun: how they look decides whom it means."""
     if len(cast.people) < 2:
         return None
     meant, other = cast.pair()
-    phrases = [cast.neutral(meant), cast.neutral(other)]
-    if None in phrases:
+    phrases = _all_or_none(cast.neutral(meant), cast.neutral(other))
+    if phrases is None:
         return None
     cast.random.shuffle(phrases)
     named = [bool(cast.people[n].name) for n in (meant, other)]
@@ -267,13 +273,13 @@ def _two_pronoun(cast: _Cast) -> tuple[Turn, Turn] | None:
 
 
 def _two_noun(cast: _Cast) -> tuple[Turn, Turn] | None:
-    """Which of two named people a noun phrase means is decided by how they look."""
+    """Name two, and speak of one by a noun phrase: how they look decides whom it means."""
     if len(cast.people) < 2:
         return None
     meant, other = cast.pair()
-    names = [cast.named(meant), cast.named(other)]
+    names = _all_or_none(cast.named(meant), cast.named(other))
     looks = cast.described(meant, (other,), cast.pick(("那个", "那位")), KNOWN_FACE)
-    if None in names or looks is None:
+    if names is None or looks is None:
         return None
     cast.random.shuffle(names)
     begin: Turn = (names[0], "和", names[1], cast.pick(_TOGETHER))
@@ -281,7 +287,7 @@ def _two_noun(cast: _Cast) -> tuple[Turn, Turn] | None:
 
 
 def _nested(cast: _Cast) -> tuple[Turn, Turn] | None:
-    """Somebody is called by who is beside them, or who they belong to."""
+    """Call somebody by who is beside them, or who they belong to."""
     number = cast.random.randrange(len(cast.people))
     inner = cast.introduced(number)
     if inner is None:
@@ -309,15 +315,15 @@ def _nested(cast: _Cast) -> tuple[Turn, Turn] | None:
 
 
 def _group(cast: _Cast) -> tuple[Turn, Turn] | None:
-    """Two are spoken of together."""
+    """Speak of two together."""
     if len(cast.people) != 2:
         return None
     who = frozenset((0, 1))
     women = all(person.gender == FEMALE for person in cast.people)
     they = Phrase(who, ("她们" if women else cast.pick(("他们", "他俩", "这两个人")),))
     again = Phrase(who, ("她们" if women else "他们",))
-    members = [cast.introduced(0), cast.introduced(1)]
-    if None not in members and cast.random.random() < 0.5:
+    members = _all_or_none(cast.introduced(0), cast.introduced(1))
+    if members is not None and cast.random.random() < 0.5:
         they = Phrase(who, (members[0], "和", members[1]))
     return (they, cast.pick(_GROUP)), cast.random.choice(
         [(again, "一直这样"), ("哈哈哈我也觉得",), ("我很喜欢", again)]
@@ -325,7 +331,7 @@ def _group(cast: _Cast) -> tuple[Turn, Turn] | None:
 
 
 def _absent(cast: _Cast) -> tuple[Turn, Turn] | None:
-    """Somebody who is not in the video, who has no head there, and somebody who is."""
+    """Speak of somebody who is not in the video, so has no head there, and of one who is."""
     number = cast.random.randrange(len(cast.people))
     here = cast.introduced(number)
     if here is None or not cast.absent:
@@ -351,7 +357,7 @@ _SCENARIOS: dict[Callable[[_Cast], tuple[Turn, Turn] | None], float] = {
 
 
 def _laid_out(turns: tuple[Turn, Turn]) -> Told:
-    """The characters of each turn, and where the mentions stand in them."""
+    """Write the characters of each turn, and where the mentions stand in them."""
     characters: list[str] = []
     mentions: list[ToldMention] = []
 

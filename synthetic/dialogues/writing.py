@@ -174,7 +174,7 @@ def _make_images(job: tuple[Path, int, int]) -> list[dict[str, Any]]:
 
 
 def told_cast(seed: int, number: int) -> tuple[Random, tuple[Person, ...], Told]:
-    """The first cast of this seed and number that can be spoken of."""
+    """Draw the first cast of this seed and number that can be spoken of, and tell of it."""
     attempt = 0
     while True:
         random = Random(f"{seed}/{number}/{attempt}")
@@ -186,7 +186,7 @@ def told_cast(seed: int, number: int) -> tuple[Random, tuple[Person, ...], Told]
 
 
 def _cast(seed: int, number: int, random: Random) -> tuple[tuple[Person, ...], list[Person]]:
-    """Who is in the video, and celebrities who are not."""
+    """Choose who is in the video, and celebrities who are not."""
     celebrities = [make_celebrity(seed, n) for n in range(CELEBRITIES)]
     random.shuffle(celebrities)
     if random.random() < _A_PAIR:
@@ -236,13 +236,12 @@ def _truth_of(head: SeenHead, people: Sequence[Person], frame: int) -> dict[str,
 def _annotated(
     video_id: str, video: Video, told: Told, random: Random
 ) -> tuple[dict[Who, str], list[dict[str, Any]]]:
-    """The label of everybody who is spoken of, and the head boxes of those who are seen whole."""
+    """Label everybody who is spoken of, and box the heads of those who are seen whole."""
     numbers: dict[int, str] = {}
     labels: dict[Who, str] = {}
     boxes = []
     for who in dict.fromkeys(mention.who for mention in told.mentions):
-        shots = [] if isinstance(who, str) else _whole_frames(video, who)
-        if not shots:
+        if isinstance(who, str) or not (shots := _whole_frames(video, who)):
             labels[who] = _NO_LABEL
             continue
         frame = random.choice(shots)
@@ -265,7 +264,7 @@ def _annotated(
 
 
 def _whole_frames(video: Video, who: frozenset[int]) -> list[int]:
-    """The frames in which all of them are seen whole."""
+    """Find the frames in which all of them are seen whole."""
     return [
         number
         for number, frame in enumerate(video.frames)
@@ -276,7 +275,7 @@ def _whole_frames(video: Video, who: frozenset[int]) -> list[int]:
 def _record(
     video_id: str, told: Told, labels: dict[Who, str], boxes: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """A line of the annotations."""
+    """Make a line of the annotations."""
     characters = [character for turn in told.turns for character in turn]
     chains: dict[Who, list[list[int]]] = {who: [] for who in labels}
     for mention in told.mentions:
@@ -300,7 +299,7 @@ def _record(
 
 
 def _title(people: Sequence[Person], random: Random) -> str:
-    """What the video is called; half of those with a celebrity name one."""
+    """Choose what the video is called; half of those with a celebrity name one."""
     names = [person.name for person in people if person.name]
     words = random.choice(
         ("今天也很开心", "这段你看了几遍", "名场面来了", "一起来看看", "生活记录")
@@ -311,7 +310,7 @@ def _title(people: Sequence[Person], random: Random) -> str:
 
 
 def _splits(samples: Sequence[Sample]) -> list[dict[str, str]]:
-    """The part of each dialogue; celebrities and others are each shared out alike."""
+    """Assign each dialogue to a split, celebrities and others in the same shares."""
     seen: Counter[bool] = Counter()
     lines = []
     for sample in samples:
@@ -324,7 +323,7 @@ def _splits(samples: Sequence[Sample]) -> list[dict[str, str]]:
 
 
 def _labelled_boxes(images: Sequence[dict[str, Any]], tell_whose: bool) -> dict[str, Any]:
-    """Heads in COCO's form; where it is told whose they are, that is the attribute."""
+    """Write down heads in COCO's form; where it is told whose they are, that is the attribute."""
     heads = [(n, head) for n, image in enumerate(images) for head in image["heads"]]
     annotations = []
     for number, (image, head) in enumerate(heads, start=1):
@@ -348,7 +347,7 @@ def _readme(
     splits: Sequence[dict[str, str]],
     images: Sequence[dict[str, Any]],
 ) -> str:
-    """What the folder holds, and the counts of it."""
+    """Say what the folder holds, and how much of it."""
     records = [sample.record for sample in samples]
     kinds = Counter(kind for sample in samples for kind in sample.truth["kinds"] if kind)
     parts = Counter((line["video_type"], line["split"]) for line in splits)

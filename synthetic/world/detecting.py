@@ -1,4 +1,4 @@
-"""What an object detector would find in a drawn image: regions with features, and with faults.
+"""A simulated object detector: it finds regions with features in a drawn image, with faults.
 
 Features are computed from the pixels of each region's box alone. Their projection is the same in
 every world, so that what is learned in one holds in another.
@@ -52,7 +52,7 @@ _COLOUR_WORDS = ("red", "blue", "green", "yellow", "black", "white", "brown", "p
 
 
 def detect(drawing: Drawing, image_id: int, random: Random) -> ImageRegions:
-    """The regions that a detector finds, the surest first.
+    """Find the regions of a drawing, the surest first.
 
     Args:
         random: decides where it is wrong: things that it misses, finds twice or misnames, shifted
@@ -86,7 +86,7 @@ def detect(drawing: Drawing, image_id: int, random: Random) -> ImageRegions:
 
 
 def describe(pixels: np.ndarray, box: PixelBox) -> np.ndarray:
-    """The feature of a region: a random projection of what its pixels look like.
+    """Compute the feature of a region: a random projection of what its pixels look like.
 
     Args:
         pixels: [HEIGHT, WIDTH, 3] uint8.
@@ -112,14 +112,14 @@ def describe(pixels: np.ndarray, box: PixelBox) -> np.ndarray:
 
 
 def _colours(pixels: np.ndarray) -> np.ndarray:
-    """The root of the share of each colour, [_BINS ** 3]."""
+    """Return the square root of the share of each colour, [_BINS ** 3]."""
     bins = np.minimum(pixels.reshape(-1, 3) * _BINS / 256, _BINS - 1).astype(int)
     places = bins @ (_BINS * _BINS, _BINS, 1)
     return np.sqrt(np.bincount(places, minlength=_BINS**3) / len(places))
 
 
 def _edges(grey: np.ndarray) -> np.ndarray:
-    """How strong edges of each direction are in a 4 x 4 grid, [4 * 4 * 2 * _BINS], length 1."""
+    """Measure the edges of each direction in a 4 x 4 grid, [4 * 4 * 2 * _BINS], of length 1."""
     down, across = np.gradient(grey)
     strength = np.hypot(down, across)
     turn = np.arctan2(down, across) % (2 * np.pi) / (2 * np.pi)
@@ -133,13 +133,13 @@ def _edges(grey: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _projection(size: int) -> np.ndarray:
-    """[size, FEATURE_SIZE], the same in every world."""
+    """Return the projection [size, FEATURE_SIZE], the same in every world."""
     normal = np.random.default_rng(_PROJECTION_SEED).normal(size=(size, FEATURE_SIZE))
     return normal * _SCALE
 
 
 def true_name(drawing: Drawing, thing: tuple[int, str]) -> tuple[str, str | None]:
-    """What a thing is called, and its colour; what belongs to the setting has none."""
+    """Return what a thing is called, and its colour; what belongs to the setting has none."""
     index, part = thing
     if index == SETTING:
         return part, None
@@ -149,7 +149,7 @@ def true_name(drawing: Drawing, thing: tuple[int, str]) -> tuple[str, str | None
 
 
 def _name(drawing: Drawing, thing: tuple[int, str], random: Random) -> tuple[str, str]:
-    """The label and the attribute that the detector gives a thing."""
+    """Choose the label and the attribute that the detector gives a thing."""
     label, colour = true_name(drawing, thing)
     if colour is None:
         colour = random.choice(_COLOUR_WORDS)
@@ -161,7 +161,7 @@ def _name(drawing: Drawing, thing: tuple[int, str], random: Random) -> tuple[str
 
 
 def _shifted(box: PixelBox, random: Random) -> PixelBox:
-    """The box with each of its edges moved a little, inside the image and not empty."""
+    """Move each edge of a box a little, inside the image; it is not empty afterwards."""
     x1, y1, x2, y2 = box
     width, height = x2 - x1, y2 - y1
     left, right = (round(x + random.gauss(0, _SHIFT * width)) for x in (x1, x2))
@@ -171,7 +171,7 @@ def _shifted(box: PixelBox, random: Random) -> PixelBox:
 
 
 def _anywhere(random: Random) -> PixelBox:
-    """A box where nothing need be."""
+    """Draw a box where nothing need be."""
     width, height = random.randint(12, 90), random.randint(12, 80)
     left, top = random.randint(0, WIDTH - width), random.randint(0, HEIGHT - height)
     return left, top, left + width, top + height

@@ -79,7 +79,7 @@ class Drawing:
 
 
 def draw_scene(scene: Scene, random: Random) -> Drawing:
-    """Draws the setting, then the entities from the farthest to the nearest.
+    """Draw the setting, then the entities from the farthest to the nearest.
 
     Args:
         random: decides what no narration speaks of: skin, hair, shades and grain.
@@ -136,7 +136,7 @@ class _Pen:
         self._code_draw = ImageDraw.Draw(self._codes)
 
     def part_codes(self) -> np.ndarray:
-        """Code of the part that covers each pixel, 0 for none, [HEIGHT, WIDTH] int32."""
+        """Return the code of the part that covers each pixel, [HEIGHT, WIDTH] int32; 0 for none."""
         return np.asarray(self._codes, np.int32)[::_OVERSAMPLING, ::_OVERSAMPLING]
 
     def polygon(self, points: Sequence[Point], colour: Rgb, part: str = "") -> None:
@@ -188,7 +188,7 @@ def _shade(colour: Rgb, random: Random) -> Rgb:
 
 
 def _draw_setting(scene: Scene, draw: ImageDraw.ImageDraw, random: Random) -> dict[Thing, PixelBox]:
-    """Sky, what lies beyond, and ground, as three bands; returns the boxes of sky and ground."""
+    """Draw sky, what lies beyond, and ground as bands; return the boxes of sky and ground."""
     ground, beyond = SETTINGS[scene.setting]
     edges = (0, HORIZON - random.randint(12, 40), HORIZON + random.randint(-6, 10), HEIGHT)
     bands = zip(("sky", beyond, ground), itertools.pairwise(edges), strict=True)

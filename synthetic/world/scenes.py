@@ -79,7 +79,7 @@ class Scene:
 
 
 def make_scene(random: Random) -> Scene:
-    """A scene of three to eight entities, drawn from `random`."""
+    """Draw a scene of three to eight entities at random."""
     kinds = _cast(random)
     if random.random() < 0.25:
         # Those of one class keep together on one side, so that "they are on the left" can be said.
@@ -96,17 +96,17 @@ def make_scene(random: Random) -> Scene:
 
 
 def is_person(kind: str) -> bool:
-    """Whether the kind is one of PEOPLE."""
+    """Return whether the kind is one of PEOPLE."""
     return kind in PEOPLE
 
 
 def clothes_below(kind: str) -> str:
-    """The name of what a person of this kind wears below the shirt."""
+    """Return the name of what a person of this kind wears below the shirt."""
     return "trousers" if kind in MALE else "skirt"
 
 
 def _cast(random: Random) -> list[str]:
-    """Kinds in which at least two people share their pronouns, often two animals or things too."""
+    """Choose kinds: at least two people share their pronoun, often two animals or things too."""
     main, others = random.sample((MALE, FEMALE), k=2)
     people = random.choices(main, k=random.choices((2, 3), (35, 65))[0])
     people += random.choices(others, k=random.choices((0, 1, 2), (40, 15, 45))[0])

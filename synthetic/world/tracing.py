@@ -6,15 +6,15 @@ from random import Random
 
 import numpy as np
 
-from synthetic.world.narrating import Told
 from synthetic.world.scenes import HEIGHT, WIDTH
+from synthetic.world.transcript import Told
 
 _SHORTEST_LAG, _LONGEST_LAG = 1, 4  # words
 _INERTIA = 0.5  # of where the mouse was
 
 
 def trace(told: Told, random: Random) -> np.ndarray:
-    """The box that the mouse goes over during each word.
+    """Move the mouse over a box during each word.
 
     Args:
         random: decides the lag and how the mouse wanders.
@@ -24,7 +24,7 @@ def trace(told: Told, random: Random) -> np.ndarray:
     """
     lag = random.randint(_SHORTEST_LAG, _LONGEST_LAG)
     starts = np.cumsum([0] + [len(word) + 1 for word in told.text.split()])[:-1]
-    target = (0.0, 0.0, float(WIDTH), float(HEIGHT))
+    target = (0, 0, WIDTH, HEIGHT)
     targets = []
     boxed = [mention for mention in told.mentions if mention.boxes]
     for start in starts:
@@ -32,11 +32,11 @@ def trace(told: Told, random: Random) -> np.ndarray:
         if of_word:
             # The innermost mention is what is being pointed at.
             innermost = min(of_word, key=lambda mention: mention.end - mention.start)
-            target = tuple(map(float, random.choice(innermost.boxes)))
+            target = random.choice(innermost.boxes)
         targets.append(target)
     delayed = [targets[max(place - lag, 0)] for place in range(len(targets))]
     boxes = []
-    box = np.array(delayed[0])
+    box = np.array(delayed[0], dtype=np.float64)
     for goal in delayed:
         wander = [random.gauss(0, 6) for _ in range(4)]
         box = _INERTIA * box + (1 - _INERTIA) * (np.array(goal) + wander)

@@ -23,17 +23,14 @@ from synthetic.world.drawing import (
     PixelBox,
     draw_scene,
 )
-from synthetic.world.narrating import (
-    Told,
-    ToldMention,
-    narrate,
-)
+from synthetic.world.narrating import narrate
 from synthetic.world.scenes import (
     HEIGHT,
     WIDTH,
     make_scene,
 )
 from synthetic.world.tracing import trace
+from synthetic.world.transcript import Told, ToldMention
 from utils.files import write_text
 
 SPLITS = ("train", "val", "test")
@@ -90,7 +87,7 @@ def write_world(folder: Path, seed: int, sizes: dict[str, int], processes: int) 
 
 
 def tokenised(told: Told) -> Told:
-    """A narration as captions hold it: in lower case, words and punctuation joined by spaces."""
+    """Write a narration as captions do: in lower case, words and punctuation joined by spaces."""
     tokens = list(_TOKEN.finditer(told.text.lower()))
     text = " ".join(token.group() for token in tokens)
     starts = np.cumsum([0] + [len(token.group()) + 1 for token in tokens]).tolist()
@@ -125,7 +122,7 @@ def _make_sample(job: tuple[Path, int, int, str]) -> Sample:
 
 
 def _told_scene(seed: int, number: int) -> tuple[Random, Drawing, Told]:
-    """The first scene of this seed and number that fills a narration."""
+    """Draw and tell the first scene of this seed and number that fills a narration."""
     attempt = 0
     while True:
         random = Random(f"{seed}/{number}/{attempt}")
@@ -151,7 +148,7 @@ def _write_annotations(folder: Path, samples: Sequence[Sample]) -> None:
 
 
 def _annotation(sample: Sample, told: Told) -> dict[str, Any]:
-    """A record of `testval_annotations.json`."""
+    """Make a record of `testval_annotations.json`."""
     return {
         "image": str(sample.image_id),
         "captions": told.text,
@@ -166,7 +163,7 @@ def _annotation(sample: Sample, told: Told) -> dict[str, Any]:
 
 
 def _labelled_boxes(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Where everything is drawn, in COCO's form with a colour beside each label."""
+    """Write down where everything is drawn, in COCO's form with a colour beside each label."""
     names = sorted({label for sample in samples for label, _, _ in sample.things})
     annotations = [
         {
@@ -188,8 +185,8 @@ def _labelled_boxes(samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def _percent(box: tuple[int, int, int, int]) -> list[float]:
-    """(x1, y1, x2, y2) in pixels as x, y, width and height in percent of the image."""
+def _percent(box: PixelBox) -> list[float]:
+    """Convert (x1, y1, x2, y2) in pixels to x, y, width and height in percent of the image."""
     x1, y1, x2, y2 = box
     across, down = 100 / WIDTH, 100 / HEIGHT
     values = (x1 * across, y1 * down, (x2 - x1) * across, (y2 - y1) * down)
@@ -197,7 +194,7 @@ def _percent(box: tuple[int, int, int, int]) -> list[float]:
 
 
 def _write_captions(folder: Path, samples: Sequence[Sample]) -> None:
-    """`flk30k_LN.json` and `flk30k_LN_label.h5`: one caption an image, of all splits."""
+    """Write `flk30k_LN.json` and `flk30k_LN_label.h5`: one caption an image, of all splits."""
     captions = [tokenised(sample.told).text.split() for sample in samples]
     words = sorted({word for caption in captions for word in caption})
     number_of = {word: number for number, word in enumerate(words, start=1)}
@@ -216,7 +213,7 @@ def _write_captions(folder: Path, samples: Sequence[Sample]) -> None:
 
 
 def _readme(seed: int, samples: Sequence[Sample]) -> str:
-    """What the folder holds, and the counts of it."""
+    """Say what the folder holds, and how much of it."""
     lines = [
         "A generated world for multimodal coreference: drawn pictures, narrations of them, and",
         "what a detector with faults finds in them, in the file formats of the MCR release.",

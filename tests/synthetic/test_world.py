@@ -15,21 +15,18 @@ import pytest
 from PIL import Image
 
 from data.encoding.traces import read_trace
-from data.narration import Narration
+from data.narration import Mention, Narration
 from data.readers import dataset_reader, read_narrations
 from features.labelled_boxes import read_labelled_boxes
 from metrics.grounding_scores import PRONOUNS
 from synthetic.world.drawing import Drawing, draw_scene
-from synthetic.world.narrating import (
-    IMAGE,
-    Told,
-    narrate,
-)
+from synthetic.world.narrating import narrate
 from synthetic.world.scenes import (
     FEMALE,
     MALE,
     make_scene,
 )
+from synthetic.world.transcript import IMAGE, Told
 from synthetic.world.writing import tokenised
 from tools.make_sample import main
 from utils.errors import InputError
@@ -106,6 +103,7 @@ def test_the_ordinary_readers_read_it(world: Path, split: str, size: int) -> Non
     store = dataset_reader("cin").open_regions(world, split)
     assert len(narrations) == size and store is not None
     for narration in narrations:
+        assert narration.image_id is not None and narration.image_path is not None
         regions = store.read(narration.image_id, narration.image_size)
         assert 5 <= len(regions) <= 100
         assert regions.features.min() >= 0
@@ -117,9 +115,10 @@ def test_the_ordinary_readers_read_it(world: Path, split: str, size: int) -> Non
             assert image.size == narration.image_size == (320, 240)
 
 
-def chains_of(narration: Narration) -> dict[str, list]:
-    chains: dict[str, list] = {}
+def chains_of(narration: Narration) -> dict[str, list[Mention]]:
+    chains: dict[str, list[Mention]] = {}
     for mention in narration.mentions:
+        assert mention.chain is not None
         chains.setdefault(mention.chain, []).append(mention)
     return chains
 
@@ -136,6 +135,7 @@ def test_mentions_of_one_chain_share_their_boxes(world: Path) -> None:
 def test_what_mentions_mean_is_among_the_labelled_boxes(world: Path, split: str) -> None:
     drawn = {p.image_id: p for p in read_labelled_boxes(world / "boxes" / f"{split}.json")}
     for narration in read_narrations("cin", world, split).narrations:
+        assert narration.image_id is not None
         boxes = drawn[narration.image_id].boxes_xyxy
         assert len(set(drawn[narration.image_id].labels)) > 2
         for mention in narration.mentions:
@@ -155,7 +155,7 @@ def test_the_truth_of_train_fits_its_captions(world: Path) -> None:
 
 def test_narrations_have_what_real_ones_have(tellings: list[tuple[Drawing, Told]]) -> None:
     nested = groups = boxless = 0
-    words = Counter()
+    words: Counter[str] = Counter()
     for drawing, told in tellings:
         assert 40 <= len(told.text.split()) <= 90
         starts = [mention.start for mention in told.mentions]
