@@ -368,7 +368,7 @@ def train(
         mention_threshold = MENTION_THRESHOLD if config.mention_detection else None
         evaluation = Evaluation(Thresholds(default_threshold(config), mention_threshold), {})
         if data.held_out.narrations:
-            resolver = Resolver(learner.averaged, tokenizer, config, evaluation.thresholds, device)
+            resolver = Resolver(learner.averaged, tokenizer, config, evaluation.thresholds)
             evaluation = evaluate(
                 resolver,
                 data.held_out.narrations,

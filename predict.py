@@ -32,8 +32,9 @@ from data.narration import Narration
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from features.region_settings import RegionSettings
+from inference.inputs import ImagesToRegions
 from inference.resolution import Resolution
-from inference.resolver import RegionFinder, Resolver
+from inference.resolver import Resolver
 from utils.device import choose_device
 from utils.distributed.command import run_command
 from utils.errors import InputError
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def make_extractor(
     options: argparse.Namespace, made_of: Mapping[str, object] | None
-) -> RegionFinder:
+) -> ImagesToRegions:
     """What finds the regions of images: what the options say, and else what made the regions that
     the model was trained on.
 

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     batches = max(_BATCHES, math.ceil(_LEAST_NARRATIONS / options.batch))
     count = batches * options.batch
     data = GeneratedData(count)
-    resolver = Resolver(model, data.tokenizer, config, Thresholds(0.8), device, precision)
+    resolver = Resolver(model, data.tokenizer, config, Thresholds(0.8), precision)
 
     def resolve() -> None:
         for _ in resolver.resolve(data.narrations, data, batch=options.batch):

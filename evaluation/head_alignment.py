@@ -12,7 +12,7 @@ import numpy as np
 
 from data.mention_spans import gold_spans
 from data.narration import NO_REGION, Narration
-from inference.resolution import Resolution
+from inference.resolution import AlignedVectors, Resolution
 from metrics.alignment_scores import (
     NO_CANDIDATE,
     HeadedChain,
@@ -66,7 +66,7 @@ def searches_in_split(
 
     A head that shows the same person as the right one is no candidate.
     """
-    heads = np.concatenate([resolution.aligned_regions for resolution in resolutions])
+    heads = np.concatenate([_aligned(resolution).regions for resolution in resolutions])
     names = [_names(resolution) for resolution in resolutions]
     people = np.array([name for of_one in names for name in of_one], dtype=np.str_)
     first = 0
@@ -94,9 +94,10 @@ def head_scores(resolution: Resolution, chains: Chains[int], heads: np.ndarray) 
     Returns:
         [M, C].
     """
-    vectors = resolution.aligned_mentions.copy()
+    mentions = _aligned(resolution).mentions
+    vectors = mentions.copy()
     for chain in chains:
-        vectors[chain] = resolution.aligned_mentions[chain].mean(axis=0)
+        vectors[chain] = mentions[chain].mean(axis=0)
     return normalize_rows(vectors) @ normalize_rows(heads).T
 
 
@@ -130,13 +131,13 @@ def headed_chains(
         spans = gold_spans(resolution.narration)
         chains = chains_of(resolution)
         compared = chains if by_chain else each_alone(resolution)
-        scores = head_scores(resolution, compared, resolution.aligned_regions)
+        scores = head_scores(resolution, compared, _aligned(resolution).regions)
         of_one = headed[resolution.narration.id] = []
         for chain in chains:
             fit = scores[chain].mean(axis=0)
             best = int(fit.argmax()) if len(fit) else None
             # A mention that the model did not read has no direction, and fits nothing.
-            read = resolution.aligned_mentions[chain].any()
+            read = _aligned(resolution).mentions[chain].any()
             head = best if best is not None and read and fit[best] > threshold else None
             of_one.append(HeadedChain(frozenset(spans[index] for index in chain), head))
     return headed
@@ -161,6 +162,12 @@ def choose_head_threshold(
     return float(HEAD_THRESHOLDS[best[len(best) // 2]])
 
 
+def _aligned(resolution: Resolution) -> AlignedVectors:
+    if resolution.aligned is None:
+        raise ValueError(f"narration {resolution.narration.id}: the model aligns nothing")
+    return resolution.aligned
+
+
 def _mentions_with_head(resolution: Resolution) -> Iterator[tuple[int, int | None]]:
     """The indices of the mentions that have a head, and its region; None where none shows it."""
     for index, mention in enumerate(resolution.mentions):
@@ -170,11 +177,11 @@ def _mentions_with_head(resolution: Resolution) -> Iterator[tuple[int, int | Non
 
 def _if_read(region: int | None, resolution: Resolution) -> int | None:
     """A region, None where the model read only those before it."""
-    is_read = region is not None and region < len(resolution.aligned_regions)
+    is_read = region is not None and region < len(_aligned(resolution).regions)
     return region if is_read else None
 
 
 def _names(resolution: Resolution) -> list[str]:
     """Whom each head that was read shows; empty where nobody knows."""
-    count = len(resolution.aligned_regions)
+    count = len(_aligned(resolution).regions)
     return [name or "" for name in (*resolution.narration.people, *[None] * count)[:count]]

@@ -14,6 +14,19 @@ from metrics.chains import chains_from_similarity
 
 
 @dataclass(frozen=True)
+class AlignedVectors:
+    """Vectors of mentions and regions in one space, in which like meets like.
+
+    Attributes:
+        mentions: [M, A] float32; zeros for a mention that the model did not see.
+        regions: [R, A] float32.
+    """
+
+    mentions: np.ndarray
+    regions: np.ndarray
+
+
+@dataclass(frozen=True)
 class Resolution:
     """What a model says of one narration; M is all its mentions.
 
@@ -27,9 +40,7 @@ class Resolution:
         box_scores: [M] float32, the attention on each mention's region, 0 for a mention that the
             model did not see; None where there are no regions.
         regions_xyxy: [R, 4] float32, the image's regions; R is 0 where there are none.
-        aligned_mentions: [M, A] float32, zeros for a mention that the model did not see; None where
-            the model aligns nothing.
-        aligned_regions: [R, A] float32, in the same space; None where the model aligns nothing.
+        aligned: the vectors of its mentions and regions; None where the model aligns nothing.
     """
 
     narration: Narration
@@ -38,8 +49,7 @@ class Resolution:
     boxes_xyxy: np.ndarray | None
     box_scores: np.ndarray | None
     regions_xyxy: np.ndarray
-    aligned_mentions: np.ndarray | None = None
-    aligned_regions: np.ndarray | None = None
+    aligned: AlignedVectors | None = None
 
     @property
     def mentions(self) -> tuple[Mention, ...]:

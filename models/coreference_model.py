@@ -239,7 +239,7 @@ def mean_over_spans(words: Tensor, spans: Tensor) -> Tensor:
     return weights @ words / weights.sum(dim=-1, keepdim=True).clamp(min=1)
 
 
-def predicted_boxes(output: Output, batch: Batch, refine: bool) -> tuple[Tensor, Tensor]:
+def decode_boxes(output: Output, batch: Batch, refine: bool) -> tuple[Tensor, Tensor]:
     """Each mention's box: of the region that it attends to most, refined by the box head.
 
     Args:

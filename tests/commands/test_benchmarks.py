@@ -148,5 +148,5 @@ def test_the_benchmark_of_the_page_has_what_a_page_has() -> None:
     assert [len(text.text.split()) for text in texts] == [browsing.WORDS] * 3
     for text in texts:
         assert text.gold is not None and text.errors
-        for side in (text.predicted, text.gold):
+        for side in (text.system, text.gold):
             assert sum(map(len, side.chains)) == len(side.boxes) == browsing.MENTIONS

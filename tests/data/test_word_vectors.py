@@ -235,14 +235,12 @@ def test_a_checkpoint_gives_the_same_output_and_asks_for_its_word_vectors(tmp_pa
     save_checkpoint(tmp_path / "models.pt", checkpoint)
     device = torch.device("cpu")
     loaded = Resolver.from_checkpoint(tmp_path / "models.pt", device)
-    here = Resolver(model, tiny.tokenizer(), config, Thresholds(0.8), device)
+    here = Resolver(model, tiny.tokenizer(), config, Thresholds(0.8))
     expected = resolved(here, tiny.word_vectors())
     np.testing.assert_allclose(resolved(loaded, tiny.word_vectors()), expected, atol=1e-6)
     with pytest.raises(InputError, match="found none, the model reads some"):
         resolved(loaded, None)
-    without = Resolver(
-        tiny.tiny_model(), tiny.tokenizer(), tiny.tiny_config(), Thresholds(0.8), device
-    )
+    without = Resolver(tiny.tiny_model(), tiny.tokenizer(), tiny.tiny_config(), Thresholds(0.8))
     with pytest.raises(InputError, match="found some, the model reads none"):
         resolved(without, tiny.word_vectors())
 

@@ -33,7 +33,7 @@ from evaluation.head_alignment import (
     searches_in_dialogues,
     searches_in_split,
 )
-from inference.resolution import Resolution
+from inference.resolution import AlignedVectors, Resolution
 from metrics.alignment_scores import (
     NO_CANDIDATE,
     score_joint,
@@ -198,11 +198,9 @@ def resolution(
     similarity = np.array([[float(a == b) for b in chains] for a in chains], dtype=np.float32)
     people = changes.pop("people", ())
     narration = Narration(name, "x" * len(chains), mentions, image_id=name, people=people)
-    values = {
-        "aligned_mentions": np.eye(6, dtype=np.float32)[[int(chain) for chain in chains]],
-        "aligned_regions": np.eye(6, dtype=np.float32)[:3],
-        **changes,
-    }
+    units = np.eye(6, dtype=np.float32)
+    vectors = units[[int(chain) for chain in chains]]
+    values = {"aligned": AlignedVectors(vectors, units[:3]), **changes}
     return Resolution(narration, similarity, 0.5, None, None, np.zeros((3, 4)), **values)
 
 
@@ -245,14 +243,16 @@ def test_a_head_that_no_region_shows_is_never_found() -> None:
     (chain,) = gold_headed_chains([one.narration])["a"]
     assert chain.head == NO_CANDIDATE
     # So too where the model read fewer regions than there are.
-    cut = [resolution("a", "2", {"2": 2}, aligned_regions=np.eye(6, dtype=np.float32)[:2])]
+    units = np.eye(6, dtype=np.float32)
+    cut = [resolution("a", "2", {"2": 2}, aligned=AlignedVectors(units[[2]], units[:2]))]
     assert score_retrieval(searches_in_dialogues(cut, each_alone)).overall.found == (0, 0, 0)
 
 
 def test_a_chain_is_compared_by_the_mean_of_its_mentions() -> None:
     one = resolution("a", "0101", {"0": 0, "1": 1})
-    one.aligned_mentions[2] = [0, 0, 4, 0, 0, 0]
-    scores = head_scores(one, [[0, 2], [1], [3]], one.aligned_regions)
+    assert one.aligned is not None
+    one.aligned.mentions[2] = [0, 0, 4, 0, 0, 0]
+    scores = head_scores(one, [[0, 2], [1], [3]], one.aligned.regions)
     np.testing.assert_allclose(scores[0], np.array([1, 0, 4]) / np.sqrt(17), rtol=1e-6)
     np.testing.assert_array_equal(scores[0], scores[2])
     np.testing.assert_allclose(scores[1], [0, 1, 0])

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from data.narration import Regions
+from inference.inputs import ImagesToRegions
 from inference.resolution import Resolution
-from inference.resolver import RegionFinder, Resolver
+from inference.resolver import Resolver
 from tests.conftest import REPOSITORY
 from tests.support import tiny
 from utils.errors import InputError
@@ -30,7 +31,7 @@ TEXTS = [
 SPANS = [[(32, 34), (0, 5), (0, 20), (9, 20), (25, 30)], [(0, 9), (11, 14)], [], [(0, 2)], []]
 
 
-def resolver_of(extractor: RegionFinder | None = None, **values: object) -> Resolver:
+def resolver_of(extractor: ImagesToRegions | None = None, **values: object) -> Resolver:
     return tiny.resolver(region_extractor=extractor, **{**DETECTING, **values})
 
 

@@ -63,7 +63,7 @@ def resolver(**values: object) -> Resolver:
     options = {"mention_detection": True, "max_mention_pieces": WIDTH, **values}
     model = tiny.tiny_model(**options)
     return Resolver(
-        model, tiny.tokenizer(), tiny.tiny_config(**options), Thresholds(0.5, mention=0.5), CPU
+        model, tiny.tokenizer(), tiny.tiny_config(**options), Thresholds(0.5, mention=0.5)
     )
 
 
@@ -281,6 +281,6 @@ def test_a_long_text_is_searched_in_windows() -> None:
 
 
 def test_a_model_that_finds_no_mentions_says_so() -> None:
-    plain = Resolver(tiny.tiny_model(), tiny.tokenizer(), tiny.tiny_config(), Thresholds(0.5), CPU)
+    plain = Resolver(tiny.tiny_model(), tiny.tokenizer(), tiny.tiny_config(), Thresholds(0.5))
     with pytest.raises(InputError, match="--detect-mentions"):
         plain.find_mentions(narrations())

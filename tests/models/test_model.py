@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from models.attention import Attention, Float32Attention
-from models.coreference_model import CoreferenceModel, Output, mean_over_spans, predicted_boxes
+from models.coreference_model import CoreferenceModel, Output, decode_boxes, mean_over_spans
 from models.factory import (
     build_from_checkpoint,
     build_pretrained,
@@ -49,7 +49,7 @@ def run(model: CoreferenceModel, batch: Batch) -> Output:
 def real_parts(output: Output, batch: Batch, row: int) -> dict[str, torch.Tensor]:
     """What the model says of one narration, without padding."""
     mentions, regions = batch.mention_mask[row], batch.region_mask[row]
-    boxes, scores = predicted_boxes(output, batch, refine=True)
+    boxes, scores = decode_boxes(output, batch, refine=True)
     return {
         "similarity": output.mention_similarity[row][mentions][:, mentions],
         "attention": output.region_log_attention[row][mentions][:, regions],
@@ -206,7 +206,7 @@ def test_boxes_are_finite_and_inside_the_image_even_of_wild_deltas(
     output = run(model, batch)
     wild = torch.tensor([1e30, -1e30, float("inf"), float("nan")]).expand_as(output.box_deltas)
     for deltas in (output.box_deltas, wild):
-        boxes, scores = predicted_boxes(
+        boxes, scores = decode_boxes(
             dataclasses.replace(output, box_deltas=deltas), batch, refine=True
         )
         assert boxes.isfinite().all() and scores.isfinite().all()
@@ -216,7 +216,7 @@ def test_boxes_are_finite_and_inside_the_image_even_of_wild_deltas(
 
 def test_without_a_trained_head_a_box_is_a_region(model: CoreferenceModel) -> None:
     batch = tiny.batch(tiny.examples()[:1])
-    boxes, _ = predicted_boxes(run(model, batch), batch, refine=False)
+    boxes, _ = decode_boxes(run(model, batch), batch, refine=False)
     assert all((box == batch.region_boxes_xyxy[0]).all(dim=-1).any() for box in boxes[0])
 
 

@@ -28,7 +28,8 @@ from data.encoding.traces import mention_traces
 from data.encoding.word_vectors import WordVectors
 from data.loading.collate import Collate
 from data.narration import NO_REGION, Mention, Narration, Regions
-from inference.resolver import RegionFinder, Resolver
+from inference.inputs import ImagesToRegions
+from inference.resolver import Resolver
 from models.coreference_model import CoreferenceModel
 from models.factory import build_pretrained, encoder_config_of
 from utils.batch import Batch
@@ -103,14 +104,13 @@ def tiny_model(**values: object) -> CoreferenceModel:
     return model.eval()
 
 
-def resolver(region_extractor: RegionFinder | None = None, **values: object) -> Resolver:
+def resolver(region_extractor: ImagesToRegions | None = None, **values: object) -> Resolver:
     """The tiny model, with thresholds at which it links and finds some mentions."""
     return Resolver(
         tiny_model(**values),
         tokenizer(),
         tiny_config(**values),
         thresholds=Thresholds(link=0.5, mention=0.05, head=0.0),
-        device=torch.device("cpu"),
         region_extractor=region_extractor,
     )
 

@@ -125,7 +125,7 @@ def one_step(**values: object) -> dict[str, Any]:
 def resolved() -> dict[str, Any]:
     """What evaluation and resolving give, on the ranks together."""
     config, training_step = tiny_run()
-    resolver = Resolver(training_step.model, tiny.tokenizer(), config, Thresholds(0.993), CPU)
+    resolver = Resolver(training_step.model, tiny.tokenizer(), config, Thresholds(0.993))
     evaluation = evaluate(resolver, narrations(), Store(), boxes_known=True)
     found = resolve_on_all_ranks(resolver, narrations(), Store(), batch=2)
     chains = None if found is None else [(r.narration.id, r.chains) for r in found]

@@ -1,0 +1,138 @@
+"""From what a model says of a batch to the resolutions and the spans of its narrations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.encoding.candidates import without_crossing
+from data.narration import Narration
+from inference.resolution import AlignedVectors, Resolution
+from metrics.mention_scores import MENTION_THRESHOLDS, ScoredSpan
+from models.coreference_model import Output, decode_boxes
+from utils.batch import Batch, SpanCandidates
+from utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of a batch, as arrays; sizes as in `Batch`.
+
+    Attributes:
+        mention_indices: for each narration the indices of its mentions that the model saw.
+        region_counts: how many regions each image has.
+        similarity: [B, M, M].
+        boxes_xyxy: [B, M, 4], relative to the image.
+        box_scores: [B, M], the attention on each mention's region.
+        regions_xyxy: [B, R, 4].
+        aligned: [B, M, A] and [B, R, A]; None where the model aligns nothing.
+    """
+
+    mention_indices: tuple[tuple[int, ...], ...]
+    region_counts: tuple[int, ...]
+    similarity: np.ndarray
+    boxes_xyxy: np.ndarray
+    box_scores: np.ndarray
+    regions_xyxy: np.ndarray
+    aligned: AlignedVectors | None
+
+    @classmethod
+    def of(cls, output: Output, batch: Batch, *, refine_boxes: bool) -> Predictions:
+        """Read the output of a batch.
+
+        Args:
+            refine_boxes: whether the box head was trained.
+        """
+        boxes, scores = decode_boxes(output, batch, refine=refine_boxes)
+        aligned = None
+        if output.alignment is not None:
+            aligned = AlignedVectors(
+                _array(output.alignment.mentions), _array(output.alignment.regions)
+            )
+        return cls(
+            mention_indices=batch.mention_indices,
+            region_counts=tuple(batch.region_mask.sum(dim=1).tolist()),
+            similarity=_array(output.mention_similarity),
+            boxes_xyxy=_array(boxes),
+            box_scores=_array(scores),
+            regions_xyxy=_array(batch.region_boxes_xyxy),
+            aligned=aligned,
+        )
+
+    def resolution(self, row: int, narration: Narration, threshold: float) -> Resolution:
+        """Make the resolution of one narration, with the mentions that the model did not see.
+
+        Args:
+            row: the narration's place in the batch.
+            threshold: the similarity above which two mentions are linked.
+
+        Raises:
+            InputError: the similarity is not finite everywhere.
+        """
+        seen = np.asarray(self.mention_indices[row], dtype=np.int64)
+        count, regions, mentions = len(seen), self.region_counts[row], len(narration.mentions)
+        similarity = self.similarity[row, :count, :count]
+        if not np.isfinite(similarity).all():
+            raise InputError(
+                f"narration {narration.id}: the similarity of mentions is not finite everywhere, "
+                "as that of a broken model is"
+            )
+        of_all = np.full((mentions, mentions), -1.0, dtype=np.float32)
+        np.fill_diagonal(of_all, 1.0)
+        of_all[np.ix_(seen, seen)] = similarity
+
+        def with_unseen(values: np.ndarray) -> np.ndarray:
+            """[B, M, ...] to [mentions, ...], zeros for the mentions that were not seen."""
+            padded = np.zeros((mentions, *values.shape[2:]), dtype=np.float32)
+            padded[seen] = values[row, :count]
+            return padded
+
+        aligned = None
+        if self.aligned is not None:
+            aligned = AlignedVectors(
+                with_unseen(self.aligned.mentions), self.aligned.regions[row, :regions]
+            )
+        return Resolution(
+            narration=narration,
+            similarity=of_all,
+            threshold=threshold,
+            boxes_xyxy=with_unseen(self.boxes_xyxy) if regions else None,
+            box_scores=with_unseen(self.box_scores) if regions else None,
+            regions_xyxy=self.regions_xyxy[row, :regions],
+            aligned=aligned,
+        )
+
+
+def decode_spans(logits: Tensor, candidates: SpanCandidates) -> list[list[ScoredSpan]]:
+    """Rank what may be mentions of each narration of a batch.
+
+    The most probable spans first, of those that cross only the first, down to the lowest threshold
+    that a model can have.
+
+    Args:
+        logits: [B, T, W], of the spans from each word-piece on, of one word-piece, two and so on.
+        candidates: of the same texts, on the CPU.
+    """
+    decoded = []
+    for probabilities, starts, ends in zip(
+        logits.sigmoid().cpu(), candidates.starts.tolist(), candidates.ends.tolist(), strict=True
+    ):
+        first, width = torch.nonzero(probabilities > MENTION_THRESHOLDS[0], as_tuple=True)
+        values = probabilities[first, width]
+        spans = torch.stack([first, first + width], dim=1).numpy()
+        order = values.argsort(descending=True, stable=True).tolist()
+        decoded.append(
+            [
+                ScoredSpan(starts[spans[i, 0]], ends[spans[i, 1]], values[i].item())
+                for i in without_crossing(spans, order)
+            ]
+        )
+    return decoded
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.float().cpu().numpy()
+    return array
