@@ -18,6 +18,7 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -163,7 +164,7 @@ def test_the_commands_of_all_pages_run(stage: Path, capsys: pytest.CaptureFixtur
 
 def test_the_python_of_the_readme_runs(stage: Path) -> None:
     (shown,) = re.findall(r"```python\n(.+?)```", text_of("README.md"), re.DOTALL)
-    names = {"regions": tiny.regions(3, seed=0)}
+    names: dict[str, Any] = {"regions": tiny.regions(3, seed=0)}
     exec(shown, names)
     resolution = names["resolution"]
     assert sum(map(len, resolution.chain_texts())) == len(resolution.mentions) > 2
@@ -174,7 +175,8 @@ def test_the_reader_that_is_shown_reads(
 ) -> None:
     page = "docs/adding_a_data_set.md"
     reader, registration = re.findall(r"```python\n(.+?)```", text_of(page), re.DOTALL)
-    record = json.loads(re.search(r'^    (\{"id".+\})$', text_of(page), re.MULTILINE).group(1))
+    (example,) = re.findall(r'^    (\{"id".+\})$', text_of(page), re.MULTILINE)
+    record = json.loads(example)
     module = types.ModuleType("data.readers.my_set")
     exec(compile(reader, "my_set.py", "exec"), module.__dict__)
     monkeypatch.setitem(sys.modules, "data.readers.my_set", module)
