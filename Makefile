@@ -1,7 +1,9 @@
-# make test      runs the test suite
-# make demo      shows the whole method on a generated world
-# make compare   trains the same on the texts alone, to see what the picture is worth
-# make install   installs what they need into .venv; each of them does it first, once
+# make install      installs what running takes into .venv; the others install first what they need
+# make demo         shows the whole method on a generated world
+# make compare      trains the same on the texts alone, to see what the image is worth
+# make check        checks lint, format and types
+# make test         checks the same, and runs the tests
+# make test-newest  runs the tests with the newest releases that pip finds, in .venv/newest
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,15 +13,37 @@ WORLD := $(DEMO)/world
 # train is not.
 WORLD_OPTIONS := --seed 14 --train 800 --val 3600 --test 200
 
+# Files of tests run side by side.
+TESTS := -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 TRAIN := $(BIN)/python main.py --use-ema --use-ssl --model_config configs/sample.json \
     --ssl_loss con --data-root $(WORLD)
 
-.PHONY: install test demo compare
+# spacy-transformers holds transformers to an old release, so the newest are tried without it: these
+# are its own tests.
+NEEDS_SPACY_TRANSFORMERS := \
+    tests/data/test_mentions.py::test_a_transformer_can_be_the_encoder
+
+.PHONY: install demo compare check test test-newest
 
 install: .venv/installed
 
-test: .venv/installed .venv/label-studio/installed
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+
+test: check .venv/label-studio/installed
+	$(BIN)/python $(TESTS)
+
+test-newest: .venv/label-studio/installed
+	$(PYTHON) -m venv .venv/newest
+	sed -E '/^(-r|#|ruff|mypy|spacy-transformers)/d; s/[=<>].*//' requirements.txt \
+	    requirements-dev.txt > .venv/newest/requirements.txt
+	.venv/newest/bin/python -m pip install --upgrade --upgrade-strategy eager \
+	    -r .venv/newest/requirements.txt
+	.venv/newest/bin/python -m pip freeze > .venv/newest/versions.txt
+	.venv/newest/bin/python $(TESTS) $(addprefix --deselect ,$(NEEDS_SPACY_TRANSFORMERS))
 
 demo: $(DEMO)/grounding.json
 	PYTHONUTF8=1 $(BIN)/scorch $(DEMO)/coref/gold_count/test/ $(DEMO)/coref/modelrefs/test/
@@ -56,6 +80,10 @@ $(WORLD)/README: .venv/installed Makefile tools/make_sample.py $(wildcard synthe
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -r requirements.txt
+	touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/python -m pip install -r requirements-dev.txt
 	touch $@
 
 .venv/label-studio/installed: tests/label_studio_requirements.txt .venv/installed
