@@ -15,10 +15,10 @@ import pytest
 
 from metrics.chain_files import write_chains
 from metrics.chains import chains_from_labels
+from tests.conftest import REPOSITORY
 from tools.score import main
 from utils.distributed.command import run_command
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 SCORCH_NAMES = {"MUC": "muc", "B³": "b3", "CEAF_m": "ceafm", "CEAF_e": "ceafe", "BLANC": "blanc"}
 
 
