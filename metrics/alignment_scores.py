@@ -1,8 +1,8 @@
 """Alignment scores: how well heads are found for the mentions of a text, and for its chains.
 
-Retrieval, as Li et al. (ACL 2025) score it: the candidates of a mention are ranked by how well they
-fit, and R@k says how often its own is among the first k. Beside it stands chance, what R@k is
-expected to be where the order is drawn at random.
+Retrieval, as Li et al. (ACL 2025) score it: the candidate heads of a mention are ranked by how well
+they fit, and R@k is how often its own head is among the first k. Beside it stands chance, the value
+of R@k that is expected where the order is drawn at random.
 
 The joint score asks for both at once: a chain is right where a gold chain has exactly its mentions
 and its head, or neither of the two has a head.
@@ -26,12 +26,12 @@ NO_CANDIDATE = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """A mention whose head is looked for.
+    """A mention whose head is looked for among candidates.
 
     Attributes:
-        scores: [candidates], how well each fits.
-        right: which is its own; None where it is not among them, which counts as not found.
-        kind: a subset to score apart, if any.
+        scores: [candidates], how well each fits, such as cosines.
+        right: the index of its own; None where it is not among them, which counts as not found.
+        kind: a subset of mentions to score apart, if any.
     """
 
     scores: np.ndarray
@@ -41,13 +41,13 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """R@k of some searches for each k of `RANKS`; all parts from 0 to 1.
+    """R@k of some searches for each k of `RANKS`; all shares from 0 to 1.
 
     Attributes:
-        searches: how many there are, at least one.
-        candidates: how many each has, in the mean.
-        found: the part whose own candidate is among the first k.
-        chance: what `found` is expected to be in a random order.
+        searches: their number, at least one.
+        candidates: the mean number of candidates of a search.
+        found: [RANKS], the share of searches whose own candidate is among the first k.
+        chance: [RANKS], the expected value of `found` in a random order.
     """
 
     searches: int
@@ -56,7 +56,7 @@ class Recall:
     chance: tuple[float, ...]
 
     def to_json(self) -> dict[str, float]:
-        """In percent, with the means over k."""
+        """Return the recalls in percent, with their means over k, and the counts."""
         parts = {"": self.found, "chance ": self.chance}
         return {
             "mentions": self.searches,
@@ -74,9 +74,9 @@ _MEASURES = (*(f"R@{k}" for k in RANKS), "mean")
 
 @dataclass(frozen=True, slots=True)
 class RetrievalScores:
-    """Recall of all searches, of those with several candidates, and of each kind of them.
+    """Recall of all searches, of those with several candidates, and of each kind of mention.
 
-    What has no search is None, and of kinds not there.
+    A subset without searches is None; such a kind is left out.
     """
 
     overall: Recall | None
@@ -84,7 +84,7 @@ class RetrievalScores:
     kinds: Mapping[str, Recall]
 
     def to_json(self) -> dict[str, Any]:
-        """In percent."""
+        """Return the scores in percent."""
         return {
             "all": self.overall and self.overall.to_json(),
             "several candidates": self.contested and self.contested.to_json(),
@@ -95,11 +95,11 @@ class RetrievalScores:
 def score_retrieval(searches: Iterable[Search]) -> RetrievalScores:
     """Score rankings of candidates.
 
-    Where candidates fit equally well their order is drawn at random, and what counts is how often
-    the right one then comes among the first k.
+    Candidates that fit equally well are ranked in random order: the search then counts by the
+    probability that its own comes among the first k.
 
     Raises:
-        ValueError: a score is not a number, or `right` is none of the candidates.
+        ValueError: a score is not finite, or `right` is the index of no candidate.
     """
     searches = list(searches)
     kinds = sorted({search.kind for search in searches if search.kind is not None})
@@ -112,7 +112,7 @@ def score_retrieval(searches: Iterable[Search]) -> RetrievalScores:
 
 
 def with_mean(values: Sequence[float]) -> list[float]:
-    """The values, and their mean."""
+    """Return the values and, last, their mean."""
     return [*values, sum(values) / len(values)]
 
 
@@ -129,7 +129,7 @@ def _recall(searches: Sequence[Search]) -> Recall | None:
 
 
 def _found(search: Search, k: int) -> float:
-    """The probability that the right candidate is among the first k, equal ones in any order."""
+    """Return the probability that the right candidate is among the first k, ties at random."""
     if not np.isfinite(search.scores).all():
         raise ValueError(f"the scores {search.scores} are not all finite")
     if search.right is None:
@@ -147,7 +147,12 @@ def _chance(search: Search, k: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class HeadedChain:
-    """A chain of a document: where its mentions are, and the number of its head; None for none."""
+    """A chain of a document with the head of the person that it refers to.
+
+    Attributes:
+        mentions: their spans of characters, the end exclusive.
+        head: its index among the heads of the document; None where the chain has none.
+    """
 
     mentions: frozenset[Span]
     head: int | None
@@ -155,7 +160,7 @@ class HeadedChain:
 
 @dataclass(frozen=True, slots=True)
 class Prf:
-    """Counts of right, gold and system chains, and the parts that follow, from 0 to 1."""
+    """Precision, recall and F1, from 0 to 1, of so many right, gold and system chains."""
 
     right: int
     gold: int
@@ -163,31 +168,33 @@ class Prf:
 
     @property
     def precision(self) -> float:
-        """Of the system's chains; 0 where there are none."""
+        """Share of the system's chains that are right; 0 where there are none."""
         return self.right / self.system if self.system else 0.0
 
     @property
     def recall(self) -> float:
-        """Of the gold chains; 0 where there are none."""
+        """Share of the gold chains that are found; 0 where there are none."""
         return self.right / self.gold if self.gold else 0.0
 
     @property
     def f1(self) -> float:
-        """Their harmonic mean; 0 where nothing is right."""
+        """Harmonic mean of precision and recall; 0 where nothing is right."""
         return 2 * self.right / (self.gold + self.system) if self.right else 0.0
 
     def to_json(self) -> dict[str, float]:
-        """The counts, and the parts in percent."""
+        """Return the counts, and precision, recall and F1 in percent."""
         parts = {name: 100 * getattr(self, name) for name in ("precision", "recall", "f1")}
         return {"right": self.right, "gold": self.gold, "system": self.system, **parts}
 
 
 @dataclass(frozen=True, slots=True)
 class JointScores:
-    """Chains whose mentions and head are right: of all, and of those with a head.
+    """How many chains are right, mentions and head together.
 
     Attributes:
-        mentions_alone: of all chains, where the heads are not asked for.
+        overall: of all chains.
+        headed: of the chains with a head.
+        mentions_alone: of all chains, whatever their heads.
     """
 
     overall: Prf
@@ -195,7 +202,7 @@ class JointScores:
     mentions_alone: Prf
 
     def to_json(self) -> dict[str, Any]:
-        """In percent."""
+        """Return the scores in percent."""
         return {
             "all": self.overall.to_json(),
             "with a head": self.headed.to_json(),
@@ -203,6 +210,7 @@ class JointScores:
         }
 
 
+# The chains of each document, by its id.
 Documents = Mapping[str, Sequence[HeadedChain]]
 
 
@@ -210,7 +218,8 @@ def score_joint(gold: Documents, system: Documents) -> JointScores:
     """Score the chains of documents together with their heads.
 
     Args:
-        gold, system: chains of each document; a document that one of them lacks has none there.
+        gold: the chains of each document.
+        system: likewise; a document that is on one side only has no chains on the other.
     """
 
     def headed(documents: Documents) -> Documents:
@@ -240,7 +249,7 @@ def _prf(gold: Documents, system: Documents) -> Prf:
 
 
 def format_retrieval(scores: RetrievalScores) -> str:
-    """A table to read, in percent: each recall, and below it what chance gives."""
+    """Return a table, in percent: every recall, and below it the chance level."""
     rows = [("all", scores.overall)]
     if scores.contested != scores.overall:
         rows.append(("several candidates", scores.contested))
@@ -259,7 +268,7 @@ def format_retrieval(scores: RetrievalScores) -> str:
 
 
 def format_joint(scores: JointScores) -> str:
-    """A table to read, in percent."""
+    """Return a table, in percent."""
     rows = {
         "all chains": scores.overall,
         "chains with a head": scores.headed,

@@ -36,7 +36,7 @@ class ChainFileError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class GoldFile:
-    """What became of the gold chains of one document.
+    """What was done with the gold chains of one document.
 
     Attributes:
         path: the gold file.
@@ -53,7 +53,7 @@ class GoldFile:
     moved: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """One line that says what differs, or that nothing does."""
+        """Say in one line what differs, or that nothing does."""
         if self.status != "differs":
             return f"{self.path}: {self.status}"
         parts = (
@@ -66,7 +66,7 @@ class GoldFile:
 
 
 def mention_names(phrases: Sequence[str]) -> list[str]:
-    """The names of a document's mentions in its chain files, all of them different.
+    """Return the names of a document's mentions in its chain files, all of them different.
 
     A name is the phrase followed by its index. Where two would be the same ("gate 1" as mention 2
     and "gate " as mention 12), the later one has spaces before its index.
@@ -87,7 +87,7 @@ def mention_names(phrases: Sequence[str]) -> list[str]:
 
 
 def chain_file_name(document: str) -> str:
-    """The file name of a document's chains.
+    """Return the file name of a document's chains.
 
     Raises:
         ChainFileError: the id is empty, leads out of the folder, is too long for a file system, or
@@ -109,7 +109,7 @@ def chain_file_name(document: str) -> str:
 
 
 def ids_scorch_confuses(documents: Collection[str]) -> list[str]:
-    """The documents whose gold file scorch may mistake for another one's.
+    """Return the documents whose gold file scorch may mistake for that of another one.
 
     scorch takes the first gold file that matches the system file's name followed by anything, so
     an id that others begin with, or that is a pattern itself, may get the wrong gold.
@@ -163,7 +163,7 @@ def write_gold(folder: Path, document: str, chains: Chains[str]) -> GoldFile:
 
 
 def read_chain_file(path: Path) -> list[list[str]]:
-    """The chains of a chain file, as names of mentions.
+    """Read the chains of a chain file, as names of mentions.
 
     Raises:
         ChainFileError: the file cannot be read, is not JSON of the expected shape, or holds a
@@ -183,7 +183,7 @@ def read_chain_file(path: Path) -> list[list[str]]:
 
 
 def read_chain_folder(folder: Path) -> dict[str, list[list[str]]]:
-    """The chains of every chain file (`*.json`) of a folder, by document.
+    """Read the chains of every chain file (`*.json`) of a folder, by document.
 
     The document is the file name without its ending; what the file says in "name" is not read,
     and neither does scorch.
@@ -200,7 +200,7 @@ def read_chain_folder(folder: Path) -> dict[str, list[list[str]]]:
 
 
 def _compare(path: Path, theirs: Chains[str], ours: Chains[str]) -> GoldFile:
-    """What differs between the chains of a file and ours, whatever the order."""
+    """Compare the chains of a file with ours, whatever the order."""
     their_chain = {mention: set(chain) for chain in theirs for mention in chain}
     our_chain = {mention: set(chain) for chain in ours for mention in chain}
     both = their_chain.keys() & our_chain.keys()
@@ -213,12 +213,12 @@ def _compare(path: Path, theirs: Chains[str], ours: Chains[str]) -> GoldFile:
 
 
 def _repeated(names: Sequence[str]) -> str:
-    """The first of the names that comes a second time."""
+    """Return the first name that is there twice."""
     return next(name for index, name in enumerate(names) if name in names[:index])
 
 
 def _kind(value: Any) -> str:
-    """The JSON name of a value's type."""
+    """Name the JSON type of a value."""
     kinds = {dict: "an object", list: "an array", str: "a text", bool: "a truth value"}
     return "null" if value is None else kinds.get(type(value), "a number")
 
@@ -264,7 +264,7 @@ def _read_graph(path: Path, content: dict[str, Any]) -> list[list[str]]:
 
 
 def _read_names(path: Path, where: str, names: Any) -> list[str]:
-    """The value, if it is a list of texts."""
+    """Return the value if it is a list of texts, and refuse it otherwise."""
     if not isinstance(names, list):
         raise ChainFileError(f"{path}: {where} is {_kind(names)}, expected an array of mentions")
     for name in names:

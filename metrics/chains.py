@@ -23,7 +23,7 @@ Chains = Sequence[Sequence[Mention]]
 
 
 def chains_from_similarity(similarity: np.ndarray, threshold: float) -> list[list[int]]:
-    """Chains are the connected components of the mentions whose similarity is above a threshold.
+    """Link the mentions whose similarity is above a threshold; connected components are chains.
 
     Args:
         similarity: [mentions, mentions]; where its two halves differ, one of them suffices for a
@@ -47,7 +47,7 @@ def chains_from_similarity(similarity: np.ndarray, threshold: float) -> list[lis
 def chains_from_links(
     mentions: int, links: np.ndarray | Sequence[tuple[int, int]]
 ) -> list[list[int]]:
-    """Chains are the connected components of mentions and the links between them.
+    """Return the connected components of mentions and the links between them.
 
     Args:
         mentions: how many there are.
@@ -66,7 +66,7 @@ def chains_from_links(
 
 
 def chains_from_labels(labels: Sequence[Hashable | None]) -> list[list[int]]:
-    """Mentions with one label are one chain.
+    """Put the mentions with the same label into one chain.
 
     Args:
         labels: what each mention refers to; None where it is a chain of its own.
@@ -85,7 +85,7 @@ def chains_from_labels(labels: Sequence[Hashable | None]) -> list[list[int]]:
 
 
 def restrict(chains: Chains[int], kept: Sequence[int]) -> list[list[int]]:
-    """The chains over some of the mentions, which are counted anew from 0.
+    """Return the chains of some of the mentions, which are numbered anew from 0.
 
     Args:
         chains: over all mentions of a narration.

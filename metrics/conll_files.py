@@ -14,10 +14,10 @@ from utils.text.conll import (
 
 
 def read_conll(path: Path) -> dict[str, list[list[WordSpan]]]:
-    """The chains of every document of a CoNLL-2012 file.
+    """Read the chains of every document of a CoNLL-2012 file.
 
-    As the official scorer 8.01 does it, a span that is repeated stays only once, in the chain that
-    opened first.
+    A span that is repeated stays only once, in the chain that opened first, as in the official
+    scorer 8.01 (Pradhan et al., ACL 2014).
 
     Returns:
         By document ("NAME", or "NAME; part 0" where it has parts): chains of (first, last) words,
@@ -37,5 +37,5 @@ def read_conll(path: Path) -> dict[str, list[list[WordSpan]]]:
 
 
 def _document_name(lines: DocumentLines) -> str:
-    """The name and, where it is one of several parts, its number."""
+    """Return the name of a document and, where it is one of several parts, the part."""
     return lines.name if lines.part is None else f"{lines.name}; part {lines.part}"

@@ -1,6 +1,19 @@
 """What the coreference scores count: mentions, links and aligned chains, document by document.
 
-`metrics/coreference_scores.py` makes the scores of these counts and says where each is from.
+Gold chains are written K, system chains R, and |K ∩ R| is the number of mentions that two of them
+share. Recall divides as below; precision is the same with both sides exchanged.
+
+- MUC (Vilain et al. 1995): sum over K of |K| - p(K), over sum of |K| - 1, where p(K) is the number
+  of pieces that the system cuts K into; a mention that the system lacks is a piece.
+- B3 (Bagga and Baldwin 1998): sum over K and R of |K ∩ R|^2 / |K|, over the mentions.
+- CEAF (Luo 2005): the similarity of the best one-to-one alignment of chains. CEAFm: phi3 =
+  |K ∩ R|, over the mentions. CEAFe: phi4 = 2 |K ∩ R| / (|K| + |R|), over the chains.
+- BLANC (Recasens and Hovy 2011; Luo et al. 2014 for system mentions): links within a chain and
+  links between chains, each kind for itself.
+- LEA (Moosavi and Strube 2016): sum over K of |K| times the share of its links that is in the
+  system's chains, over the mentions; a singleton has one link, to itself.
+
+`metrics/coreference_scores.py` makes the scores of these counts.
 """
 
 from __future__ import annotations
@@ -19,14 +32,14 @@ from metrics.chains import Chains
 
 @dataclass(frozen=True, slots=True)
 class DocumentCounts:
-    """What the scores are ratios of, a row for each document.
+    """Numerators and denominators of the scores, a row for each document.
 
     Attributes:
-        fractions: for each score but BLANC [documents, 4], numerator and denominator of recall,
-            then of precision.
-        links: for BLANC [documents, 2, 3]: of the coreference links, then of the links between
-            different chains, how many are in both sides, in gold and in the system.
-        mentions: [documents, 2], in gold and in the system.
+        fractions: [documents, 4] for each score but BLANC, by its name: numerator and denominator
+            of recall, then of precision.
+        links: [documents, 2, 3], for BLANC: of the links within chains, then of those between
+            chains, how many are on both sides, in gold and in the system.
+        mentions: [documents, 2], how many in gold and in the system.
     """
 
     fractions: dict[str, np.ndarray]
@@ -36,10 +49,10 @@ class DocumentCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Overlaps:
-    """Which chains share mentions, all documents in one sparse table.
+    """How many mentions gold and system chains share: one sparse table of all documents.
 
     Attributes:
-        documents: how many there are.
+        documents: their number.
         gold_sizes, gold_documents: [gold chains] mentions of each, and the document it is in.
         system_sizes, system_documents: [system chains] likewise.
         rows, columns: [cells] the gold and the system chain of each cell.
@@ -56,15 +69,15 @@ class _Overlaps:
     shared: np.ndarray
 
     def over_gold(self, values: np.ndarray) -> np.ndarray:
-        """Sums of [gold chains] values, [documents]."""
+        """Sum values of gold chains [gold chains] over each document [documents]."""
         return np.bincount(self.gold_documents, values, self.documents)
 
     def over_system(self, values: np.ndarray) -> np.ndarray:
-        """Sums of [system chains] values, [documents]."""
+        """Sum values of system chains [system chains] over each document [documents]."""
         return np.bincount(self.system_documents, values, self.documents)
 
     def over_cells(self, values: np.ndarray) -> np.ndarray:
-        """Sums of [cells] values, [documents]."""
+        """Sum values of cells [cells] over each document [documents]."""
         return np.bincount(self.gold_documents[self.rows], values, self.documents)
 
 
@@ -96,7 +109,7 @@ def _tabulate(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> _Ov
 
 
 def count_documents(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> DocumentCounts:
-    """Count what the scores of documents are ratios of.
+    """Count the numerators and denominators of the scores of documents.
 
     Args:
         pairs: gold and system chains of each document; no mention is in two chains of a side.
@@ -111,7 +124,7 @@ def count_documents(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) 
 
 
 def _count_fractions(table: _Overlaps) -> dict[str, np.ndarray]:
-    """`DocumentCounts.fractions` of a table."""
+    """Return `DocumentCounts.fractions` of a table."""
     shared = table.shared
     gold_size, system_size = table.gold_sizes[table.rows], table.system_sizes[table.columns]
     gold_mentions = table.over_gold(table.gold_sizes)
@@ -140,7 +153,7 @@ def _count_fractions(table: _Overlaps) -> dict[str, np.ndarray]:
 
 
 def _count_links(table: _Overlaps) -> np.ndarray:
-    """`DocumentCounts.links` of a table."""
+    """Return `DocumentCounts.links` of a table."""
     within = (
         table.over_cells(_pairs(table.shared)),
         table.over_gold(_pairs(table.gold_sizes)),
@@ -164,25 +177,31 @@ def _count_links(table: _Overlaps) -> np.ndarray:
 
 
 def _pairs(sizes: np.ndarray) -> np.ndarray:
-    """How many pairs there are among so many mentions."""
-    return sizes * (sizes - 1) / 2
+    """Return the number of pairs among so many mentions."""
+    pairs: np.ndarray = sizes * (sizes - 1) / 2
+    return pairs
 
 
 def _lea_credit(shared: np.ndarray, size: np.ndarray, other_size: np.ndarray) -> np.ndarray:
-    """What the mentions that two chains share are worth to the first of them in LEA.
+    """Return the size of a chain times the share of its links that one other chain resolves (LEA).
 
-    That is the size of the chain times the part of its links that is resolved; a singleton is
-    resolved where it is one in the other chains too.
+    A singleton is resolved where it is one on the other side too.
 
     Args:
-        shared, size, other_size: [cells] the shared mentions and the sizes of both chains.
+        shared: [cells], how many mentions the two chains share.
+        size: [cells], of the first chain.
+        other_size: [cells], of the other one.
+
+    Returns:
+        [cells], from 0 to `size`.
     """
     resolved_links = shared * (shared - 1) / np.maximum(size - 1, 1)
-    return np.where(size > 1, resolved_links, other_size == 1)
+    credit: np.ndarray = np.where(size > 1, resolved_links, other_size == 1)
+    return credit
 
 
 def _best_alignment(table: _Overlaps, similarity: np.ndarray) -> np.ndarray:
-    """The total similarity of the best one-to-one alignment of gold and system chains.
+    """Return the total similarity of the best one-to-one alignment of chains (Luo 2005).
 
     Chains that no overlap connects, directly or through others, do not compete: each connected
     component is aligned alone, and one that has a single chain on a side takes its best cell.
@@ -191,7 +210,7 @@ def _best_alignment(table: _Overlaps, similarity: np.ndarray) -> np.ndarray:
         similarity: [cells], above 0; chains that share no mention have similarity 0.
 
     Returns:
-        [documents]
+        [documents].
     """
     gold_count = len(table.gold_sizes)
     nodes = gold_count + len(table.system_sizes)
@@ -218,7 +237,7 @@ def _best_alignment(table: _Overlaps, similarity: np.ndarray) -> np.ndarray:
 
 
 def _assign(rows: np.ndarray, columns: np.ndarray, similarity: np.ndarray) -> float:
-    """The total of the best one-to-one assignment of a few rows and columns, all [cells]."""
+    """Return the total of the best one-to-one assignment of rows and columns, all [cells]."""
     row_names, row = np.unique(rows, return_inverse=True)
     column_names, column = np.unique(columns, return_inverse=True)
     matrix = np.zeros((len(row_names), len(column_names)))

@@ -1,6 +1,6 @@
 """Coreference scores: MUC, B3, CEAFm, CEAFe, BLANC, LEA and the CoNLL average.
 
-The scores of several documents are put together in two ways, which give different numbers:
+The scores of several documents are aggregated in two ways, which give different numbers:
 
 - `pooled`: the numerators and the denominators of all documents are added up, as in the official
   CoNLL scorer 8.01, coval and CorefUD. A mention that only the system has gets no credit, and the
@@ -8,11 +8,12 @@ The scores of several documents are put together in two ways, which give differe
 - `scorch`: what scorch 0.2.0 prints for two folders. Each document is scored alone, its gold
   completed by the mentions that only the system has, as singletons; recall is averaged with the
   gold mentions of each document as weights, precision with the system's, F1 with both. scorch has
-  no LEA; it is put together here in the same way.
+  no LEA; it is aggregated here in the same way.
 
 MUC: Vilain et al. 1995. B3: Bagga and Baldwin 1998. CEAF: Luo 2005. BLANC: Recasens and Hovy 2011,
-for system mentions Luo et al. 2014. LEA: Moosavi and Strube 2016. How they treat mentions that
-differ: Pradhan et al., "Scoring Coreference Partitions of Predicted Mentions", ACL 2014.
+for system mentions Luo et al. 2014. LEA: Moosavi and Strube 2016. Mentions of one side alone:
+Pradhan et al., "Scoring Coreference Partitions of Predicted Mentions", ACL 2014. The formulas are
+in `metrics/coreference_counts.py`.
 
 A ratio of nothing to nothing is 0 in all of them, as in both scorers.
 """
@@ -52,7 +53,7 @@ class Score:
     f1: float
 
     def to_json(self) -> dict[str, float]:
-        """The three in percent."""
+        """Return recall, precision and F1 in percent."""
         return {
             "recall": 100 * self.recall,
             "precision": 100 * self.precision,
@@ -62,7 +63,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class MetricScores:
-    """Every score of a set of documents, put together in one way."""
+    """Every score of a set of documents, aggregated in one way."""
 
     muc: Score
     b3: Score
@@ -77,7 +78,7 @@ class MetricScores:
         return (self.muc.f1 + self.b3.f1 + self.ceafe.f1) / 3
 
     def to_json(self) -> dict[str, Any]:
-        """In percent, `{"muc": {"recall", "precision", "f1"}, ..., "conll": mean F1}`."""
+        """Return `{"muc": {"recall", "precision", "f1"}, ..., "conll": mean F1}`, in percent."""
         scores = {field.name: getattr(self, field.name).to_json() for field in fields(self)}
         return {**scores, "conll": 100 * self.conll}
 
@@ -87,8 +88,8 @@ class CoreferenceScores:
     """The scores of a system on a set of documents.
 
     Attributes:
-        documents: how many there are.
-        pooled, scorch: the two ways that the module describes.
+        documents: their number.
+        pooled, scorch: aggregated in the two ways that the module describes.
         pooled_without_singletons, scorch_without_singletons: the same after the chains of one
             mention are taken out of gold and system; None where that was not asked for.
     """
@@ -100,7 +101,7 @@ class CoreferenceScores:
     scorch_without_singletons: MetricScores | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """In percent, `{"documents": n, "pooled": {...}, "scorch": {...}, ...}`."""
+        """Return `{"documents": n, "pooled": {...}, "scorch": {...}, ...}`, in percent."""
         scores = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
         return {"documents": self.documents} | {
             name: score.to_json() for name, score in scores.items() if score is not None
@@ -113,12 +114,12 @@ def score_chains(
     *,
     also_without_singletons: bool = False,
 ) -> CoreferenceScores:
-    """Score the chains of a system, in both ways.
+    """Score the chains of a system, aggregated in both ways.
 
     Args:
         gold: the chains of each document; a mention is any hashable value.
         system: the chains of the same documents; their mentions need not be the same.
-        also_without_singletons: score a second time without the chains of one mention.
+        also_without_singletons: whether to score a second time without the chains of one mention.
 
     Raises:
         ChainsError: there is no document, a document is on one side only, a chain is empty, or a
@@ -142,8 +143,8 @@ class LinkScores:
     """How well some mentions are linked to all others.
 
     Attributes:
-        mentions: how many mentions were asked about.
-        gold_links, system_links: links of those mentions in the gold and in the system's chains.
+        mentions: the number of chosen mentions.
+        gold_links, system_links: links of these mentions in the gold and in the system's chains.
         correct_links: links in both.
     """
 
@@ -154,14 +155,14 @@ class LinkScores:
 
     @property
     def score(self) -> Score | None:
-        """None where neither side has a link, so that there is nothing to score."""
+        """The score; None where neither side has a link, so that there is nothing to score."""
         if self.gold_links == self.system_links == 0:
             return None
         counts = (self.correct_links, self.gold_links, self.correct_links, self.system_links)
         return Score(*_ratios(np.array(counts)).tolist())
 
     def to_json(self) -> dict[str, float | None]:
-        """The number of mentions and of gold links, and the score in percent."""
+        """Return the numbers of mentions and of gold links, and the score in percent."""
         score = self.score
         rates = score.to_json() if score else dict.fromkeys(("recall", "precision", "f1"))
         return {"mentions": self.mentions, "gold_links": self.gold_links, **rates}
@@ -204,7 +205,7 @@ def link_scores(
 
 
 def format_scores(scores: CoreferenceScores) -> str:
-    """A table to read: a row for each score, the pooled and scorch's columns side by side."""
+    """Return a table, in percent: a row for each score, pooled and scorch side by side."""
     blocks = [_format_block(f"documents: {scores.documents}", scores.pooled, scores.scorch)]
     if scores.pooled_without_singletons and scores.scorch_without_singletons:
         blocks.append(
@@ -237,7 +238,7 @@ def _format_block(title: str, pooled: MetricScores, scorch: MetricScores) -> str
 def _paired_documents(
     gold: Mapping[str, Chains[Hashable]], system: Mapping[str, Chains[Hashable]]
 ) -> list[str]:
-    """The documents of both sides, which must be the same."""
+    """Return the documents of both sides, which must be the same."""
     missing = {"gold": system.keys() - gold.keys(), "system": gold.keys() - system.keys()}
     if any(missing.values()):
         sides = [f"{side} misses {_listed(names)}" for side, names in missing.items() if names]
@@ -248,13 +249,17 @@ def _paired_documents(
 
 
 def _listed(names: Collection[str], shown: int = 5) -> str:
-    """How many names there are, and the first few."""
+    """Return the number of names and the first few of them."""
     more = ", ..." if len(names) > shown else ""
     return f"{len(names)} ({', '.join(map(repr, sorted(names)[:shown]))}{more})"
 
 
 def _chain_of_mention(chains: Chains[Hashable], place: str) -> dict[Hashable, int]:
-    """The index of the chain that each mention is in."""
+    """Map each mention to the index of its chain.
+
+    Raises:
+        ChainsError: as `score_chains`; the place is named.
+    """
     chain_of: dict[Hashable, int] = {}
     for index, chain in enumerate(chains):
         if not chain:
@@ -272,7 +277,7 @@ def _without_singletons(chains: Chains[Hashable]) -> Chains[Hashable]:
 
 
 def _with_system_mentions(gold: Chains[Hashable], system: Chains[Hashable]) -> Chains[Hashable]:
-    """The gold chains and a singleton for every mention that only the system has."""
+    """Return the gold chains with a singleton for every mention that only the system has."""
     known = {mention for chain in gold for mention in chain}
     return [*gold, *([mention] for chain in system for mention in chain if mention not in known)]
 
@@ -304,12 +309,12 @@ def _as_scores(ratios: Mapping[str, np.ndarray]) -> MetricScores:
 
 
 def _divide(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
-    """The quotients, 0 where the denominator is."""
+    """Divide; the quotient is 0 where the denominator is."""
     return numerators / np.where(denominators == 0, 1, denominators)
 
 
 def _ratios(fractions: np.ndarray) -> np.ndarray:
-    """Numerator and denominator of recall, of precision [..., 4] -> R, P, F1 [..., 3]."""
+    """Turn numerator and denominator of recall, of precision [..., 4] into R, P, F1 [..., 3]."""
     recall = _divide(fractions[..., 0], fractions[..., 1])
     precision = _divide(fractions[..., 2], fractions[..., 3])
     f1 = _divide(2 * recall * precision, recall + precision)
@@ -317,7 +322,7 @@ def _ratios(fractions: np.ndarray) -> np.ndarray:
 
 
 def _blanc_ratios(links: np.ndarray, without_links: float) -> np.ndarray:
-    """BLANC of link counts; gold with one kind of link only is scored on that kind alone.
+    """Return BLANC of link counts; gold with one kind of link only is scored on that kind alone.
 
     Args:
         links: [..., 2, 3], as in `DocumentCounts`.

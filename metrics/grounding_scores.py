@@ -2,9 +2,10 @@
 
 A mention is right where its predicted box overlaps ANY of its gold boxes with an intersection over
 union of at least 0.5. Beside that stand two other readings of a mention with several boxes: the
-overlap with the one box that encloses them all (`union`; the published code of MCR unites the boxes
-of a mention in this way), and every gold box counted for itself (`per_box`). Two bounds say what
-the figures can be: the oracle picks the best region there is, the random proposal any region.
+overlap with the one box that encloses them all (`union`; the published code of MCR, Goel et al.,
+EMNLP 2023, unites the boxes of a mention in this way), and every gold box counted for itself
+(`per_box`). Two bounds say what the figures can be: the oracle picks the best region there is, the
+random proposal any region.
 """
 
 from __future__ import annotations
@@ -17,14 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.boxes import enclosing_box, pairwise_iou
+from utils.boxes import SUFFICIENT_IOU, enclosing_box, pairwise_iou
 from utils.printable import escape_unprintable
 from utils.text.languages import ENGLISH, Language
 
 # The words that count as pronouns in the published grounding figures (Goel et al., EMNLP 2023).
 PRONOUNS = frozenset("them they their this that which those it who he she her him its his".split())
-
-SUFFICIENT_IOU = 0.5
 
 # An overlap of one half stays one where the coordinates were rounded to single precision.
 _ROUNDING = 1e-6
@@ -32,7 +31,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroundedMention:
-    """One mention with its gold boxes and what was predicted for it.
+    """One mention with its gold boxes and its predicted box.
 
     All boxes are (x1, y1, x2, y2) in one unit.
 
@@ -41,7 +40,7 @@ class GroundedMention:
         gold_boxes_xyxy: [gold boxes, 4]; a mention without any is not scored.
         box_xyxy: [4], the predicted box; None where there is none, which counts as wrong.
         regions_xyxy: [regions, 4], all that the system could have chosen from.
-        kind: a subset to score apart, if any.
+        kind: a subset of mentions to score apart, if any.
     """
 
     phrase: str
@@ -53,14 +52,14 @@ class GroundedMention:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Parts of the mentions that are right, from 0 to 1; None where there are no such mentions."""
+    """Shares of mentions that are right, from 0 to 1; None where there are no such mentions."""
 
     overall: float | None
     nouns: float | None
     pronouns: float | None
 
     def to_json(self) -> dict[str, float | None]:
-        """The three in percent."""
+        """Return the three shares in percent."""
         return {
             "overall": _percent(self.overall),
             "nouns": _percent(self.nouns),
@@ -70,29 +69,31 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class KindAccuracy:
-    """The mentions of one kind: how many there are, and the part that is right, from 0 to 1."""
+    """The number of mentions of one kind, and the share that is right, from 0 to 1."""
 
     mentions: int
     overall: float
 
     def to_json(self) -> dict[str, float]:
-        """The accuracy in percent."""
+        """Return the number, and the share in percent."""
         return {"mentions": self.mentions, "overall": 100 * self.overall}
 
 
 @dataclass(frozen=True, slots=True)
 class GroundingScores:
-    """The grounding accuracy of a system; all parts from 0 to 1.
+    """The grounding accuracy of a system; all shares from 0 to 1.
+
+    Two boxes match where their IoU is at least 0.5.
 
     Attributes:
-        mentions, nouns_mentions, pronouns_mentions: how many mentions with a gold box there are.
-        any_box: right where any gold box is met.
-        union: right where the box that encloses the gold boxes is met.
-        per_box: of the gold boxes, those that are met.
-        oracle: mentions with a region that meets a gold box; None without mentions.
-        random: the mean, over mentions, of the part of the regions that meet a gold box, which is
-            what a region picked at random scores; None without mentions.
-        kinds: the accuracy of `any_box` for every kind of mention that is named.
+        mentions, nouns_mentions, pronouns_mentions: how many mentions have a gold box.
+        any_box: of the mentions, those whose predicted box matches any gold box.
+        union: of the mentions, those whose predicted box matches the box around all gold boxes.
+        per_box: of the gold boxes, those that the predicted box matches.
+        oracle: of the mentions, those with a region that matches a gold box; None without mentions.
+        random: the expected accuracy of a region picked at random: the mean over mentions of the
+            share of regions that match a gold box; None without mentions.
+        kinds: the accuracy of `any_box` for every kind of mention.
     """
 
     mentions: int
@@ -106,7 +107,7 @@ class GroundingScores:
     kinds: dict[str, KindAccuracy]
 
     def to_json(self) -> dict[str, Any]:
-        """In percent; the accuracy of `any_box` stands on the first level."""
+        """Return the scores in percent; the accuracy of `any_box` stands on the first level."""
         return {
             "mentions": self.mentions,
             "nouns_mentions": self.nouns_mentions,
@@ -121,7 +122,7 @@ class GroundingScores:
 
 
 def pronouns_of(language: Language) -> Collection[str]:
-    """The words that count as pronouns; English ones as published."""
+    """Return the words that count as pronouns; those of English as published."""
     return PRONOUNS if language is ENGLISH else language.referring_pronouns
 
 
@@ -144,9 +145,9 @@ def score_grounding(
         mentions=len(judged),
         nouns_mentions=sum(not mention.is_pronoun for mention in judged),
         pronouns_mentions=sum(mention.is_pronoun for mention in judged),
-        any_box=_accuracy(judged, lambda mention: [any(mention.boxes_met)]),
-        union=_accuracy(judged, lambda mention: [mention.union_met]),
-        per_box=_accuracy(judged, lambda mention: mention.boxes_met),
+        any_box=_accuracy(judged, lambda mention: [any(mention.matched_boxes)]),
+        union=_accuracy(judged, lambda mention: [mention.union_matched]),
+        per_box=_accuracy(judged, lambda mention: mention.matched_boxes),
         oracle=_mean([mention.right_regions > 0 for mention in judged]),
         random=_mean([mention.right_regions for mention in judged]),
         kinds={kind: _kind_accuracy(judged, kind) for kind in kinds},
@@ -154,16 +155,16 @@ def score_grounding(
 
 
 def is_right(mention: GroundedMention) -> bool:
-    """Whether the predicted box of a mention meets any of its gold boxes.
+    """Tell whether the predicted box of a mention matches any of its gold boxes.
 
     Raises:
         ValueError: as `score_grounding`.
     """
-    return any(_judge(mention, pronouns=()).boxes_met)
+    return any(_judge(mention, pronouns=()).matched_boxes)
 
 
 def format_grounding(scores: GroundingScores) -> str:
-    """A table to read, in percent; a dash where there are no such mentions."""
+    """Return a table, in percent; a dash where there are no such mentions."""
     rows: list[tuple[str, Sequence[float | None]]] = [
         ("any gold box", _columns(scores.any_box)),
         ("enclosing box", _columns(scores.union)),
@@ -192,39 +193,45 @@ class _Judged:
     """What is right about one mention.
 
     Attributes:
-        boxes_met: for each gold box, whether the predicted box meets it.
-        union_met: whether it meets the box that encloses them.
-        right_regions: the part of the regions that meet a gold box; 0 without regions.
+        is_pronoun: whether it counts as a pronoun, otherwise as a noun.
+        kind: as in `GroundedMention`.
+        matched_boxes: [gold boxes], whether the predicted box matches each.
+        union_matched: whether the predicted box matches the box that encloses them.
+        right_regions: the share of regions that match a gold box; 0 without regions.
     """
 
     is_pronoun: bool
     kind: str | None
-    boxes_met: list[bool]
-    union_met: bool
+    matched_boxes: list[bool]
+    union_matched: bool
     right_regions: float
 
 
 def _judge(mention: GroundedMention, pronouns: Collection[str]) -> _Judged:
     gold_xyxy = _checked(mention, "gold_boxes_xyxy", mention.gold_boxes_xyxy)
     regions_xyxy = _checked(mention, "regions_xyxy", mention.regions_xyxy)
-    boxes_met, union_met, right_regions = [False] * len(gold_xyxy), False, 0.0
+    matched_boxes, union_matched, right_regions = [False] * len(gold_xyxy), False, 0.0
     if mention.box_xyxy is not None:
         box_xyxy = _checked(mention, "box_xyxy", mention.box_xyxy[None])
         targets_xyxy = torch.cat((gold_xyxy, enclosing_box(gold_xyxy)[None]))
-        *boxes_met, union_met = _meets(box_xyxy, targets_xyxy)[0].tolist()
+        *matched_boxes, union_matched = _match(box_xyxy, targets_xyxy)[0].tolist()
     if len(regions_xyxy):
-        right_regions = _meets(regions_xyxy, gold_xyxy).any(dim=1).double().mean().item()
+        right_regions = _match(regions_xyxy, gold_xyxy).any(dim=1).double().mean().item()
     return _Judged(
         is_pronoun=mention.phrase.strip().lower() in pronouns,
         kind=mention.kind,
-        boxes_met=boxes_met,
-        union_met=union_met,
+        matched_boxes=matched_boxes,
+        union_matched=union_matched,
         right_regions=right_regions,
     )
 
 
 def _checked(mention: GroundedMention, name: str, boxes_xyxy: np.ndarray) -> Tensor:
-    """The boxes [N, 4], in double precision."""
+    """Return the boxes [N, 4] in double precision.
+
+    Raises:
+        ValueError: they are of another shape.
+    """
     if boxes_xyxy.ndim != 2 or boxes_xyxy.shape[1] != 4:
         raise ValueError(
             f"mention {mention.phrase!r}: {name} has shape {list(boxes_xyxy.shape)}, "
@@ -233,20 +240,20 @@ def _checked(mention: GroundedMention, name: str, boxes_xyxy: np.ndarray) -> Ten
     return torch.from_numpy(np.array(boxes_xyxy, dtype=np.float64))
 
 
-def _meets(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
-    """Whether each of the first boxes overlaps each of the second ones enough, [N, M]."""
+def _match(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
+    """Tell which of the first boxes [N, 4] match which of the second ones [M, 4], as [N, M]."""
     return pairwise_iou(first_xyxy, second_xyxy) >= SUFFICIENT_IOU - _ROUNDING
 
 
 def _accuracy(judged: Sequence[_Judged], outcomes: Callable[[_Judged], Sequence[bool]]) -> Accuracy:
-    """The mean of what each mention yields, over all of them, the nouns and the pronouns."""
+    """Average the outcomes of all mentions, of the nouns and of the pronouns."""
     nouns = [right for mention in judged if not mention.is_pronoun for right in outcomes(mention)]
     pronouns = [right for mention in judged if mention.is_pronoun for right in outcomes(mention)]
     return Accuracy(_mean(nouns + pronouns), _mean(nouns), _mean(pronouns))
 
 
 def _kind_accuracy(judged: Sequence[_Judged], kind: str) -> KindAccuracy:
-    right = [any(mention.boxes_met) for mention in judged if mention.kind == kind]
+    right = [any(mention.matched_boxes) for mention in judged if mention.kind == kind]
     return KindAccuracy(len(right), sum(right) / len(right))
 
 
@@ -254,8 +261,8 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _percent(part: float | None) -> float | None:
-    return None if part is None else 100 * part
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _columns(accuracy: Accuracy) -> tuple[float | None, float | None, float | None]:

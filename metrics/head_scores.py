@@ -1,4 +1,4 @@
-"""How well the heads of videos are found and tracked, where it is known whose head is where."""
+"""Head scores: how well the heads in videos are found and tracked, against the true ones."""
 
 from __future__ import annotations
 
@@ -6,46 +6,61 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from utils.boxes import pairwise_iou
+from utils.boxes import SUFFICIENT_IOU, pairwise_iou
 
-Box = tuple[float, float, float, float]
+# The frames in which a head was tracked, each with its box (x1, y1, x2, y2) in pixels.
+HeadTrack = Sequence[tuple[int, Sequence[float]]]
 
-_RIGHT = 0.5  # IoU from which a box is of a head
-_SEEN = 0.5  # share of a head that must be seen for it to be looked for
+_LEAST_VISIBLE = 0.5  # share of a head that must be visible for the head to be asked for
 
 
 @dataclass(frozen=True, slots=True)
 class TrueHead:
-    """A head that is known: its frame, whose it is, its box in pixels, and the share seen of it."""
+    """A head that is truly in a video.
+
+    Attributes:
+        frame: the number of its frame.
+        person: whose head it is.
+        box_xyxy: [4], in pixels.
+        visible: the share of it that is not covered, from 0 to 1.
+    """
 
     frame: int
     person: str
-    box_xyxy: Box
+    box_xyxy: Sequence[float]
     visible: float
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether enough of it is visible."""
+        return self.visible >= _LEAST_VISIBLE
 
 
 @dataclass(frozen=True, slots=True)
 class HeadCounts:
-    """Counts over videos, which add up.
+    """Counts of found heads and tracks; those of several videos add up.
 
-    A pair of tracks counts where they are never in one frame: only their looks say then whether
-    they are of one person.
+    A box is of the head that it overlaps with an IoU of at least 0.5, in the best one-to-one
+    assignment of its frame. A track or region is of a person where any of its boxes is. Pairs of
+    tracks are counted where the two are never in one frame: only looks can tell then whether they
+    are of one person.
 
     Attributes:
-        heads: that are to be found.
-        found: those of them with a box of IoU 0.5 or more.
-        boxes: that were found.
-        boxes_of_none: of them without a head.
-        people: with a head that is to be found.
-        people_found: those of them whom a region is of.
-        regions: of somebody.
-        tracks: of somebody, before any were joined.
-        mixed_tracks: of them of more than one person.
-        pairs_of_one, joined: pairs of tracks of one person, and those of them that were joined.
+        heads: true heads of which at least half is visible.
+        found: those of them that have a box.
+        boxes: boxes of the system.
+        boxes_of_none: those of them that are of no head.
+        people: persons with a head that counts in `heads`.
+        people_found: those of them who have a region.
+        regions: regions that are of a person.
+        tracks: tracks that are of a person, before they were joined to regions.
+        mixed_tracks: those of them that are of more than one person.
+        pairs_of_one, joined: pairs of tracks of one person, and those of them in one region.
         pairs_of_two, wrongly_joined: the same of two persons.
     """
 
@@ -68,9 +83,24 @@ class HeadCounts:
         return HeadCounts(*sums)
 
 
+class _FoundBox(NamedTuple):
+    """A box of the system: [4] in pixels, with the region, the track in it, and the frame."""
+
+    region: int
+    track: int
+    frame: int
+    xyxy: Sequence[float]
+
+
 @dataclass(frozen=True, slots=True)
-class _Track:
-    """A track: the region it belongs to, its frames, and how often its boxes are whose head."""
+class _PersonTrack:
+    """A track of somebody.
+
+    Attributes:
+        region: the region that it was joined to.
+        frames: the numbers of its frames.
+        people: how many of its boxes are of the head of each person.
+    """
 
     region: int
     frames: frozenset[int]
@@ -78,61 +108,65 @@ class _Track:
 
     @property
     def person(self) -> str:
+        """Whose head most of its boxes are."""
         (person, _), *_ = self.people.most_common(1)
         return person
 
 
 def count_heads(
-    regions: Sequence[Sequence[Sequence[tuple[int, Box]]]],
+    regions: Sequence[Sequence[HeadTrack]],
     looked_at: Sequence[int],
     truth: Sequence[TrueHead],
 ) -> HeadCounts:
-    """Hold the heads that were found in one video against those that are there.
+    """Compare the heads that were found in one video with the true ones.
 
     Args:
-        regions: of each the tracks that it was joined from, each as frames and boxes in pixels.
-        looked_at: the frames in which heads were looked for.
+        regions: of each region the tracks that were joined to it.
+        looked_at: the numbers of the frames in which heads were looked for.
+        truth: all true heads of the video.
     """
-    places = [
-        (region, track, frame, box)
+    boxes = [
+        _FoundBox(region, track, frame, box_xyxy)
         for region, tracks in enumerate(regions)
         for track, seen in enumerate(tracks)
-        for frame, box in seen
+        for frame, box_xyxy in seen
     ]
     people: dict[tuple[int, int], Counter[str]] = {}
     heads = found = of_none = 0
     for frame in looked_at:
-        there = [head for head in truth if head.frame == frame]
-        here = [place for place in places if place[2] == frame]
-        matches = _matches([head.box_xyxy for head in there], [box for *_, box in here])
-        heads += sum(head.visible >= _SEEN for head in there)
-        found += sum(there[number].visible >= _SEEN for number in matches.values())
-        of_none += len(here) - len(matches)
-        for place, number in matches.items():
-            region, track, *_ = here[place]
-            people.setdefault((region, track), Counter())[there[number].person] += 1
+        true_heads = [head for head in truth if head.frame == frame]
+        in_frame = [box for box in boxes if box.frame == frame]
+        head_of = _assign_heads(
+            [box.xyxy for box in in_frame], [head.box_xyxy for head in true_heads]
+        )
+        heads += sum(head.is_asked_for for head in true_heads)
+        found += sum(true_heads[head].is_asked_for for head in head_of.values())
+        of_none += len(in_frame) - len(head_of)
+        for box, head in head_of.items():
+            track = in_frame[box].region, in_frame[box].track
+            people.setdefault(track, Counter())[true_heads[head].person] += 1
     tracks = [
-        _Track(region, frozenset(frame for frame, _ in regions[region][track]), of_track)
+        _PersonTrack(region, frozenset(frame for frame, _ in regions[region][track]), of_track)
         for (region, track), of_track in sorted(people.items())
     ]
     frames = set(looked_at)
-    wanted = {h.person for h in truth if h.frame in frames and h.visible >= _SEEN}
+    asked_for = {head.person for head in truth if head.frame in frames and head.is_asked_for}
     return HeadCounts(
         heads=heads,
         found=found,
-        boxes=len(places),
+        boxes=len(boxes),
         boxes_of_none=of_none,
-        people=len(wanted),
-        people_found=len(wanted & {track.person for track in tracks}),
+        people=len(asked_for),
+        people_found=len(asked_for & {track.person for track in tracks}),
         regions=len({track.region for track in tracks}),
         tracks=len(tracks),
         mixed_tracks=sum(len(track.people) > 1 for track in tracks),
-        **_pairs(tracks),
+        **_count_pairs(tracks),
     )
 
 
-def describe_heads(counts: HeadCounts) -> list[str]:
-    """The counts as lines to print."""
+def format_head_counts(counts: HeadCounts) -> list[str]:
+    """Return the counts as lines to print."""
     c = counts
     return [
         f"heads found (IoU 0.5): {_share(c.found, c.heads)}",
@@ -149,16 +183,30 @@ def _share(part: int, whole: int) -> str:
     return f"{part} of {whole}" + (f" ({100 * part / whole:.1f}%)" if whole else "")
 
 
-def _matches(truth: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
-    """The head that each box is of, where it is of one: the best assignment."""
-    if not truth or not found:
+def _assign_heads(
+    boxes_xyxy: Sequence[Sequence[float]], heads_xyxy: Sequence[Sequence[float]]
+) -> dict[int, int]:
+    """Assign boxes to the true heads of their frame, one to one and with the largest total IoU.
+
+    Args:
+        boxes_xyxy: [boxes, 4], in pixels.
+        heads_xyxy: [heads, 4], likewise.
+
+    Returns:
+        The index of its head for each box that is of one.
+    """
+    if not heads_xyxy or not boxes_xyxy:
         return {}
-    overlap = pairwise_iou(torch.tensor(found), torch.tensor(truth, dtype=torch.float32)).numpy()
-    pairs = zip(*linear_sum_assignment(-overlap * (overlap >= _RIGHT)), strict=True)
-    return {int(box): int(head) for box, head in pairs if overlap[box, head] >= _RIGHT}
+    overlap = pairwise_iou(
+        torch.tensor(boxes_xyxy), torch.tensor(heads_xyxy, dtype=torch.float32)
+    ).numpy()
+    sufficient = overlap >= SUFFICIENT_IOU
+    pairs = zip(*linear_sum_assignment(-overlap * sufficient), strict=True)
+    return {int(box): int(head) for box, head in pairs if sufficient[box, head]}
 
 
-def _pairs(tracks: Sequence[_Track]) -> Mapping[str, int]:
+def _count_pairs(tracks: Sequence[_PersonTrack]) -> Mapping[str, int]:
+    """Count the pairs of tracks of `HeadCounts`, by the names of its fields."""
     counts = Counter(pairs_of_one=0, joined=0, pairs_of_two=0, wrongly_joined=0)
     for first, second in itertools.combinations(tracks, 2):
         if first.frames & second.frames:

@@ -1,4 +1,4 @@
-"""How well the mentions of texts are found; a mention counts where both its ends are exact."""
+"""Mention scores: how well the mentions of texts are found; both ends must be exact."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from utils.text.span_scores import SpanScores, score_spans
 from utils.text.spans import Span
 
-# Probabilities that the threshold of mentions is chosen from.
+# The grid that the threshold of mentions is chosen from: probabilities.
 MENTION_THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.01), 2)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredSpan:
-    """A stretch of a text that may be a mention, and how probable the model holds it to be.
+    """A span of a text that may be a mention.
 
     Attributes:
         start, end: characters, the end exclusive.
-        probability: from 0 to 1.
+        probability: that it is one, by the model; from 0 to 1.
     """
 
     start: int
@@ -38,11 +38,11 @@ class MentionScoresByKind:
     pronouns: SpanScores
 
     def rows(self) -> dict[str, SpanScores]:
-        """The three by what to call them."""
+        """Return the three scores by their titles."""
         return {"overall": self.overall, "nouns": self.nouns, "pronouns": self.pronouns}
 
     def to_json(self) -> dict[str, Any]:
-        """Precision, recall and F1 in percent, and how many mentions there are and are found."""
+        """Return precision, recall and F1 in percent, and the counts."""
         return {
             name: {
                 "precision": 100 * scores.precision,
@@ -58,11 +58,11 @@ class MentionScoresByKind:
 def choose_mention_threshold(
     scored: Sequence[Sequence[ScoredSpan]], gold: Sequence[Sequence[Span]]
 ) -> tuple[float, SpanScores]:
-    """The probability above which stretches are best taken for mentions, by their F1.
+    """Choose the threshold of `MENTION_THRESHOLDS` with the highest F1.
 
     Args:
-        scored: what may be mentions of each narration.
-        gold: where the gold mentions of each stand.
+        scored: the spans of each narration that may be mentions.
+        gold: the spans of the gold mentions of each narration.
 
     Returns:
         The threshold, the middle one of equals, and the scores that it gives.
@@ -78,8 +78,8 @@ def choose_mention_threshold(
 
 
 def spans_above(scored: Sequence[ScoredSpan], threshold: float) -> list[Span]:
-    """Those above a probability, sorted by their start, the outer of those that start together
-    first.
+    """Return the spans above a probability, sorted by start; of those that start together the
+    longer one first.
     """
     spans = ((span.start, span.end) for span in scored if span.probability > threshold)
     return sorted(spans, key=lambda span: (span[0], -span[1]))
@@ -91,12 +91,13 @@ def score_mentions(
     texts: Mapping[str, str],
     pronouns: Collection[str],
 ) -> MentionScoresByKind:
-    """Compare found spans with gold ones, all together, and pronouns and others apart.
+    """Score found spans against gold ones: all of them, and pronouns and nouns apart.
 
     Args:
-        gold, found: the spans of each document, each once.
+        gold: the spans of characters of each document, each once.
+        found: likewise.
         texts: of the same documents.
-        pronouns: of the texts' language, in lower case.
+        pronouns: of the texts' language, in lower case; every other span is a noun.
     """
 
     def is_pronoun(phrase: str) -> bool:
@@ -120,7 +121,7 @@ def score_mentions(
 
 
 def format_mention_scores(scores: MentionScoresByKind) -> str:
-    """A table to read, in percent."""
+    """Return a table, in percent."""
     lines = [f"{'mentions':10}{'gold':>8}{'found':>8}{'R':>8}{'P':>8}{'F1':>8}"]
     for name, row in scores.rows().items():
         values = "".join(f"{100 * value:8.2f}" for value in (row.recall, row.precision, row.f1))

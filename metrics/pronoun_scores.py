@@ -34,14 +34,14 @@ PRONOUNS = frozenset("she her hers he him his it its they them their theirs".spl
 
 @dataclass(frozen=True, slots=True)
 class PronounScores:
-    """The pairs of all pronouns that refer, and of those of what is discussed and what is not."""
+    """Scores of all pronouns that refer, of those to what is discussed, and of the others."""
 
     overall: LinkScores
     discussed: LinkScores
     not_discussed: LinkScores
 
     def rows(self) -> dict[str, LinkScores]:
-        """The three by what to call them."""
+        """Return the three scores by their titles."""
         return {
             "pronouns to candidates": self.overall,
             "  of what is discussed": self.discussed,
@@ -49,7 +49,7 @@ class PronounScores:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The numbers of pronouns and of gold pairs, and the scores in percent."""
+        """Return the numbers of pronouns and of gold pairs, and the scores in percent."""
         return {
             "overall": self.overall.to_json(),
             "discussed": self.discussed.to_json(),
@@ -67,7 +67,7 @@ def score_pronouns(
     Args:
         pronouns: those of each document.
         texts: of the same documents.
-        chains: of the same documents, the system's: spans of characters, the end exclusive.
+        chains: the system's, of the same documents: spans of characters, the end exclusive.
     """
     discussed: Counter[str] = Counter()
     not_discussed: Counter[str] = Counter()
@@ -88,7 +88,7 @@ def _scores(counts: Counter[str]) -> LinkScores:
 
 
 def _count_pairs(pronoun: AnnotatedPronoun, chain: Sequence[Span], text: str) -> Counter[str]:
-    """The pairs of one pronoun: gold ones, the system's, and those that are correct."""
+    """Count the pairs of one pronoun: gold ones, the system's, and those that are correct."""
     candidates, correct = list(pronoun.candidates), list(pronoun.correct)
     counts = Counter(pronouns=1, gold=len(correct))
     for start, end in sorted(chain):
@@ -99,7 +99,7 @@ def _count_pairs(pronoun: AnnotatedPronoun, chain: Sequence[Span], text: str) ->
 
 
 def _take(mention: Span, phrases: list[Span]) -> bool:
-    """Take the first phrase out that covers the mention or is covered; whether there is one."""
+    """Remove the first phrase that covers the mention or is covered by it; tell if there is one."""
     start, end = mention
     for index, (first, last) in enumerate(phrases):
         if (first <= start and end <= last) or (start <= first and last <= end):

@@ -22,7 +22,7 @@ from metrics.head_scores import (
     HeadCounts,
     TrueHead,
     count_heads,
-    describe_heads,
+    format_head_counts,
 )
 from utils.distributed.command import run_command
 from utils.files import write_text
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         regions = [head.tracks for head in video.heads]
         counts += count_heads(regions, video.looked_at, truth[video_id])
     print(f"{len(videos)} videos of {options.split}")
-    print("\n".join(describe_heads(counts)))
+    print("\n".join(format_head_counts(counts)))
     if options.json is not None:
         write_text(options.json, json.dumps({"videos": len(videos), **asdict(counts)}) + "\n")
 

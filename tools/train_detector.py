@@ -32,13 +32,12 @@ from features.detectors import (
 )
 from features.labelled_boxes import LabelledImage, read_labelled_boxes
 from features.region_extraction import RegionExtractor
-from utils.boxes import pairwise_iou
+from utils.boxes import SUFFICIENT_IOU, pairwise_iou
 from utils.device import choose_device, choose_precision
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.options import command_parser, whole_number_from
 
-_RIGHT = 0.5  # IoU from which a region is of a thing
 _LONGEST = 5 / 3  # side of an image, as a multiple of its shorter one
 _NONE = -100  # the attribute of what has none
 
@@ -226,7 +225,7 @@ def measure(
         overlaps, places = pairwise_iou(boxes, torch.from_numpy(regions.boxes_xyxy)).max(dim=1)
         things += len(boxes)
         for thing, place in enumerate(places.tolist()):
-            if overlaps[thing] < _RIGHT:
+            if overlaps[thing] < SUFFICIENT_IOU:
                 continue
             found += 1
             named += regions.classes[place] == labelled.labels[thing]

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from models.coreference_model import Output
 from utils.batch import Batch
-from utils.boxes import pairwise_iou
+from utils.boxes import SUFFICIENT_IOU, pairwise_iou
 
 NO_REGION = -1
-_RIGHT_IOU = 0.5  # as in the grounding scores
 
 
 @dataclass(frozen=True)
@@ -148,5 +147,5 @@ def count_pseudo_labels(labels: PseudoLabels, batch: Batch) -> dict[str, int]:
         iou = pairwise_iou(batch.gold_boxes_xyxy.flatten(0, 1), boxes.flatten(0, 1)[:, None])
         overlap = (iou[..., 0].unflatten(0, region.shape) * batch.gold_box_mask).amax(dim=-1)
         counts["regions known"] = sure & batch.gold_box_mask.any(dim=-1)
-        counts["regions right"] = counts["regions known"] & (overlap >= _RIGHT_IOU)
+        counts["regions right"] = counts["regions known"] & (overlap >= SUFFICIENT_IOU)
     return {name: int(mask.sum()) for name, mask in counts.items()}

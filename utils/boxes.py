@@ -12,6 +12,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou, clip_boxes_to_image
 
+# The least overlap of a predicted box with a gold one for it to be right, as in PASCAL VOC
+# (Everingham et al. 2010).
+SUFFICIENT_IOU = 0.5
+
 # The box coding of R-CNN detectors (Ren et al., "Faster R-CNN", 2015): what the deltas of the
 # centre and those of width and height are multiplied by, and the largest growth of a side that is
 # decoded.

@@ -1,6 +1,6 @@
-"""Training curves: what a run logged after each epoch, drawn for one run or several.
+"""Training curves: the values that runs logged after each epoch, as one image.
 
-What is read are the files of TensorBoard in `log/` of the run's folder.
+They are read from the files of TensorBoard in `log/` of a run's folder.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal, TypedDict, get_args
 
 from google.protobuf.message import DecodeError
 from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from utils.checkpointing.run_folder import RunFolder
 from utils.errors import InputError
 
-# What was logged, such as `loss/coreference`, and its value after each epoch.
+# The value after each epoch of everything that was logged, such as `loss/coreference`.
 Curves = Mapping[str, Mapping[int, float]]
 
 _EVENT_FILES = "events.out.tfevents.*"
@@ -38,7 +39,8 @@ _OTHER_UNITS = {"held_out/threshold": "similarity"}
 
 # The colours of Okabe and Ito, told apart by the colour-blind; after them the strokes change.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_STROKES = ("-", "--", ":", "-.")
+_Stroke = Literal["-", "--", ":", "-."]
+_STROKES: tuple[_Stroke, ...] = get_args(_Stroke)
 
 _COLUMNS = 3
 _DOTS_PER_INCH = 100
@@ -49,9 +51,10 @@ _CHARACTERS = 100  # of a line in the legend
 
 
 def read_curves(run: Path) -> Curves:
-    """What a run logged, by its name in the log; a resumed run has gone on in files of its own.
+    """Read the values that a run logged, by their names in the log.
 
-    A last record that is cut off, as a killed run leaves it, is not read.
+    A resumed run has gone on in files of its own. A last record that is cut off, as a killed run
+    leaves it, is not read.
 
     Args:
         run: the run's folder, such as saved/RUN.
@@ -95,7 +98,7 @@ def _events(path: Path) -> Iterator[Event]:
 
 
 def _records(path: Path) -> Iterator[bytes]:
-    """The records of a file of TensorBoard: length, checksum, content, checksum."""
+    """Read the records of a file of TensorBoard: length, checksum, content, checksum."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -120,11 +123,10 @@ def _broken(path: Path, found: str) -> InputError:
 
 
 def curves_png(runs: Mapping[str, Curves]) -> bytes:
-    """The curves of some runs as a PNG, 1000 pixels wide: a panel for each value, a line for each
-    run.
+    """Draw the curves of runs as a PNG, 1000 pixels wide: a panel a value, a line a run.
 
     Args:
-        runs: what each run logged, as `read_curves` gives it, by the name to show.
+        runs: the curves of each run, as `read_curves` gives them, by the name to show.
     """
     parts = []
     for beginning, title, unit in _PARTS:
@@ -156,7 +158,7 @@ def curves_png(runs: Mapping[str, Curves]) -> bytes:
 def _draw(panel: Axes, tag: str, unit: str, of_runs: Sequence[Mapping[int, float]]) -> None:
     for number, values in enumerate(of_runs):
         epochs = sorted(values)
-        panel.plot(epochs, [values[epoch] for epoch in epochs], **_look(number))
+        panel.plot(epochs, [values[epoch] for epoch in epochs], **_line_style(number))
     panel.set_title(tag.partition("/")[2].replace("_", " "), fontsize="medium")
     panel.set_xlabel("epoch")
     panel.set_ylabel(unit)
@@ -165,15 +167,23 @@ def _draw(panel: Axes, tag: str, unit: str, of_runs: Sequence[Mapping[int, float
 
 
 def _name_lines(place: SubFigure, names: Sequence[str], columns: int) -> None:
-    lines = [Line2D([], [], **_look(number)) for number in range(len(names))]
+    lines = [Line2D([], [], **_line_style(number)) for number in range(len(names))]
     legend = place.legend(lines, names, loc="center", ncols=columns, frameon=False)
     for text in legend.get_texts():
         # A name is no formula, whatever signs are in it.
         text.set_parse_math(False)
 
 
-def _look(number: int) -> dict[str, object]:
-    """How the line of a run is drawn; a run of one epoch is a point."""
+class _LineStyle(TypedDict):
+    """Keyword arguments of a line of matplotlib."""
+
+    color: str
+    linestyle: _Stroke
+    marker: Literal["."]
+
+
+def _line_style(number: int) -> _LineStyle:
+    """Return how the line of a run is drawn; the marker shows a run of one epoch."""
     return {
         "color": _COLOURS[number % len(_COLOURS)],
         "linestyle": _STROKES[number // len(_COLOURS) % len(_STROKES)],

@@ -107,6 +107,8 @@ def _image(frame: RegionFrame, narration: Narration, report: ReadReport) -> Page
             return PageImage(image.size, image_uri(image), caption)
         except BadRecord as problem:
             report.refuse(problem)
+    # What has frames has their size.
+    assert narration.image_size is not None
     return PageImage(narration.image_size, None, caption)
 
 

@@ -16,7 +16,7 @@ from string import Template
 
 from metrics.error_analysis.errors import SORTS, Error
 from metrics.error_analysis.marked_text import numbered, numbered_alike
-from metrics.error_analysis.report import TITLES, describe
+from metrics.error_analysis.report import TITLES, describe_error
 from utils.text.spans import Span
 from visualization.page_boxes import images_html
 from visualization.page_content import PageText
@@ -151,5 +151,5 @@ def _error(error: Error, text: str) -> str:
     title = ", ".join(filter(None, (TITLES[error.sort], error.kind)))
     return (
         f'<li tabindex="-1" data-sort="{error.sort}" data-kind="{error.kind}" '
-        f'data-spans="{spans}"><b>{title}</b> {escaped(describe(error, text))}</li>'
+        f'data-spans="{spans}"><b>{title}</b> {escaped(describe_error(error, text))}</li>'
     )

@@ -12,11 +12,11 @@ from utils.text.spans import Span
 def find_wrong_boxes(
     document: str, mentions: Iterable[tuple[Span, GroundedMention]], pronouns: Collection[str]
 ) -> list[Error]:
-    """What the grounding scores count as wrong.
+    """Return an error for each mention whose box the grounding scores count as wrong.
 
     Args:
-        document: where the mentions are.
-        mentions: those with a gold box, and their characters.
+        document: the id of the document.
+        mentions: its mentions with a gold box, with their spans of characters.
         pronouns: as `score_grounding` takes them.
     """
     return [

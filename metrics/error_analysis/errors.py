@@ -1,4 +1,4 @@
-"""What a system gets wrong, sorted: links, mentions and whole chains.
+"""The errors of a system by their sorts: of links, of mentions and of whole chains.
 
 Mentions are known by their characters; gold and system have the same mention where its span is
 exactly the same. Either side may have mentions that the other lacks. The mentions of a chain are
@@ -71,11 +71,11 @@ WRONG_BOXES = "wrong_boxes"
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """One thing that is wrong.
+    """One error.
 
     Attributes:
-        document: where it is.
-        sort, kind: what it is; the kind is empty where the sort has none.
+        document: the id of its document.
+        sort, kind: one of `SORTS` or `WRONG_BOXES`, and its kind; empty where the sort has none.
         spans: the mentions that it is about. Of a link the anaphor and its antecedent, of wrong
             boundaries the gold mention and the system's, of a split or merged chain the first
             mention of every part, of a missed or extra chain all mentions.
@@ -91,12 +91,12 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class ErrorCount:
-    """How many errors of one sort or kind there are.
+    """The number of errors of one sort or kind.
 
     Attributes:
-        of: how many things could have been wrong.
+        of: how many links, mentions or chains could have been wrong.
         wrong: how many are.
-        undetected: how many of these no other link could have mended; 0 where it is no link.
+        undetected: how many of these no other link could have mended; 0 of sorts that are no links.
     """
 
     of: int
@@ -110,25 +110,25 @@ class Errors:
 
     Attributes:
         found: document by document, sort by sort, in text order.
-        totals: what could have been wrong of each sort, with kind "", and of each of its kinds.
+        totals: how many could have been wrong, by sort and kind; kind "" is the whole sort.
     """
 
     found: tuple[Error, ...]
     totals: Mapping[tuple[str, str], int]
 
     def of(self, sort: str, kind: str = "") -> list[Error]:
-        """The errors of a sort, of all kinds or of one."""
+        """Return the errors of a sort, of all kinds or of one."""
         return [error for error in self.found if error.sort == sort and kind in ("", error.kind)]
 
     def count(self, sort: str, kind: str = "") -> ErrorCount:
-        """How many there are of a sort, of all kinds or of one."""
+        """Count the errors of a sort, of all kinds or of one."""
         errors = self.of(sort, kind)
         undetected = sum(error.undetected for error in errors)
         return ErrorCount(self.totals.get((sort, kind), 0), len(errors), undetected)
 
     def to_json(self) -> dict[str, Any]:
-        """`{sort: {"of": n, "wrong": n, "kinds": {kind: {"of", "wrong"}}}}`; "undetected" too of
-        links, no "kinds" where there are none.
+        """Return `{sort: {"of": n, "wrong": n, "kinds": {kind: {"of", "wrong"}}}}`; links have
+        "undetected" too, and sorts without kinds no "kinds".
         """
         content = {}
         for sort, kinds in SORTS.items():
@@ -149,13 +149,13 @@ def find_errors(
     system: Mapping[str, Chains[Span]],
     language: Language = ENGLISH,
 ) -> Errors:
-    """Find and sort what is wrong with a system's chains.
+    """Find the errors of a system's chains.
 
     Args:
-        texts: of the documents.
+        texts: of the documents, by id.
         gold: the chains of the same documents: spans of characters, the end exclusive.
         system: likewise.
-        language: of the texts, whose pronouns and heads of phrases tell the kinds.
+        language: of the texts; its pronouns and the head words of phrases tell the kinds.
 
     Raises:
         ChainsError: a side has a span twice in one document.
@@ -170,10 +170,10 @@ def find_errors(
 
 
 class _Finder:
-    """Looks for the errors of one document.
+    """The search for the errors of one document.
 
     Attributes:
-        errors, totals: as in `Errors`, what was found.
+        errors, totals: `Errors.found` and `Errors.totals` of the document.
     """
 
     def __init__(
@@ -196,14 +196,18 @@ class _Finder:
         self._find_chains("merged_chains", "extra_chains", system, gold_of)
 
     def _chain_of(self, chains: Chains[Span], side: str) -> dict[Span, int]:
-        """The index of the chain that each mention is in, in text order of the mentions."""
+        """Map each mention, in text order, to the index of its chain.
+
+        Raises:
+            ChainsError: a span is there twice.
+        """
         chain_of = sorted((span, index) for index, chain in enumerate(chains) for span in chain)
         if len(dict(chain_of)) < len(chain_of):
             raise ChainsError(f"{side} document {self._document!r}: a mention is there twice")
         return dict(chain_of)
 
     def _count(self, sort: str, kind: str) -> None:
-        """One more that could be wrong."""
+        """Count one more that could be wrong."""
         self.totals.update({(sort, ""), (sort, kind)})
 
     def _add(self, sort: str, kind: str, spans: Sequence[Span], undetected: bool = False) -> None:
@@ -224,7 +228,7 @@ class _Finder:
                     reached.add(other)
 
     def _explain(self, anaphor: Span, antecedents: Sequence[Span]) -> tuple[str, Span]:
-        """The kind of an anaphor, and the antecedent that makes it so."""
+        """Return the kind of an anaphor's link, and the antecedent that decides it."""
         head, nearest_first = self._heads[anaphor], antecedents[::-1]
         if head in self._pronouns:
             return "pronouns", nearest_first[0]
@@ -256,7 +260,7 @@ class _Finder:
         return "pronouns" if self._heads[span] in self._pronouns else "nouns"
 
     def _pairs(self, missed: Sequence[Span], extra: Sequence[Span]) -> list[tuple[Span, Span]]:
-        """Those that overlap and have the same head word, each with no other."""
+        """Pair the spans that overlap and have the same head word, each with one other alone."""
         alike = [
             (first, second)
             for first in missed
@@ -275,7 +279,14 @@ class _Finder:
         chains: Chains[Span],
         other_of: Mapping[Span, int],
     ) -> None:
-        """The chains that are in several parts on the other side, and those that are in none."""
+        """Find the chains in several parts on the other side, and those without any part there.
+
+        Args:
+            broken: the sort of the former.
+            lost: the sort of the latter.
+            chains: of one side.
+            other_of: the index of the chain of each mention on the other side.
+        """
         for chain in chains:
             if len(chain) < 2:
                 continue

@@ -1,4 +1,4 @@
-"""Texts to read in a terminal, their mentions in brackets with the number of their chain.
+"""Texts for a terminal, their mentions in brackets with the number of their chain.
 
 `[a man]1 holds [[his]1 dog]2`: brackets and numbers are always there, so that it reads without
 colour too. Where two mentions cross, the one that ends later is marked in two pieces, `[an old
@@ -27,22 +27,26 @@ _SMALLEST_GAP = 20
 
 
 def uses_colour(stream: TextIO) -> bool:
-    """Whether to write colours to it: a terminal that shows them, and no NO_COLOR is set."""
+    """Tell whether a stream is a terminal that shows colours, and NO_COLOR is not set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def numbered(chains: Iterable[Collection[Span]]) -> dict[int, list[Span]]:
-    """Chains by their numbers: from 1, in the order in which they begin in the text."""
+    """Give chains numbers from 1, in the order in which they begin in the text."""
     return dict(enumerate(sorted(map(sorted, chains)), start=1))
 
 
 def numbered_alike(
     chains: Iterable[Collection[Span]], others: Mapping[int, Collection[Span]]
 ) -> dict[int, list[Span]]:
-    """Chains by the numbers of the chains that they have most in common with.
+    """Give chains the numbers of the other chains that they share most mentions with.
 
-    Every number is given once, to the pair with the most common mentions first; chains without a
-    partner are counted on from the highest number.
+    Every number is given once, to the pair that shares most mentions first; chains without a
+    partner are numbered on from the highest number.
+
+    Args:
+        chains: spans of characters.
+        others: the chains of the other side by their numbers.
     """
     ordered = sorted(map(sorted, chains))
     number_of = {span: number for number, chain in others.items() for span in chain}
@@ -63,10 +67,11 @@ def numbered_alike(
 
 
 def windows_around(text: str, spans: Iterable[Span], context: int) -> list[Span]:
-    """The stretches of a text around some spans, to whole words; what lies close together is one.
+    """Return the windows of a text around spans, widened to whole words; close ones are joined.
 
     Args:
-        context: how many characters to show on either side, about.
+        spans: of characters, the end exclusive.
+        context: about how many characters a window has on either side of a span.
     """
     windows: list[Span] = []
     for first, last in sorted(spans):
@@ -88,14 +93,14 @@ def marked_text(
     pointed_at: Collection[Span] = (),
     colour: bool = False,
 ) -> str:
-    """A text with its mentions in brackets, each with the number of its chain.
+    """Put the mentions of a text in brackets, each with the number of its chain.
 
     Args:
         chains: by their numbers; spans of characters, the end exclusive, none of them empty.
-        windows: the stretches to show, in text order and apart from each other; "…" stands for
-            what lies between. None to show all.
+        windows: the spans to show, in text order and apart from each other; "…" stands for what
+            lies between. None to show all.
         pointed_at: mentions that get a star behind their number.
-        colour: give each chain a colour, by terminal codes.
+        colour: whether each chain gets a colour, by terminal codes.
     """
     windows = [(0, len(text))] if windows is None else windows
     mentions = [
@@ -125,21 +130,21 @@ def marked_text(
 
 
 def _shown(span: Span, windows: Sequence[Span]) -> Span | None:
-    """From the first to the last character of a span that a window shows, if any does."""
+    """Return the span from the first to the last character of it that a window shows, if any."""
     parts = [(max(span[0], first), min(span[1], last)) for first, last in windows]
     parts = [(start, end) for start, end in parts if start < end]
     return (parts[0][0], parts[-1][1]) if parts else None
 
 
 class _Mention:
-    """A mention while its text is marked.
+    """A mention of a text that is being marked.
 
     Args:
         span: its characters.
-        shown: from the first to the last of them that are shown.
+        shown: the span from the first to the last of them that are shown.
         number: of its chain.
         pointed_at: whether it has a star.
-        coloured: whether it has its chain's colour.
+        coloured: whether it has the colour of its chain.
     """
 
     def __init__(
@@ -153,21 +158,26 @@ class _Mention:
         self._code = f"\033[{'1;' if pointed_at else ''}{colour}m" if coloured else ""
 
     def opening(self, place: int) -> str:
-        """What stands before its text, or before the rest of it."""
+        """Return what stands before its text, or before the rest of it."""
         return f"{self._code}[{'…' if place > self._span[0] else ''}"
 
     def closing(self, place: int, around: _Mention | None) -> str:
-        """What stands behind its text, or behind its first piece; then the one around goes on."""
+        """Return what stands behind its text, or behind a piece of it.
+
+        Args:
+            place: the character where the text or the piece ends.
+            around: the mention that goes on there, if any: it gets its colour back.
+        """
         after = _PLAIN + (around._code if around else "") if self._code else ""
         return f"{'…' if place < self._span[1] else ''}]{self.number}{self._star}{after}"
 
 
 def labelled_lines(lines: Mapping[str, str], indent: int = 0) -> str:
-    """Texts beside their labels, broken at spaces to the width of the terminal.
+    """Put labels before texts, and break these at spaces to the width of the terminal.
 
     Args:
         lines: marked texts by their labels.
-        indent: how many columns to leave free on the left.
+        indent: the number of free columns on the left.
     """
     label_width = max(map(len, lines)) + 2
     room = max(shutil.get_terminal_size((100, 24)).columns - 1 - indent - label_width, 20)
@@ -180,7 +190,7 @@ def labelled_lines(lines: Mapping[str, str], indent: int = 0) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most so many columns, terminal codes aside; a longer word has its own line."""
+    """Break a text into lines of so many columns, terminal codes aside, or of one longer word."""
     lines, columns = [""], 0
     for word in text.split(" "):
         length = len(_CODE.sub("", word))

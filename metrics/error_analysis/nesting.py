@@ -1,4 +1,4 @@
-"""Stretches of a text as brackets that close in the order in which they were opened."""
+"""Spans of a text as brackets that nest: the last one that was opened closes first."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from utils.text.spans import Span
 
 @dataclass(frozen=True, slots=True)
 class Brackets:
-    """What closes and what opens before a character.
+    """The spans that close and those that open before a character.
 
     Attributes:
-        place: the character.
-        closing: which stretches close, the innermost first.
-        opening: which open then, the outermost first.
+        place: the index of the character.
+        closing: the indices of the spans that close, the innermost first.
+        opening: of those that open then, the outermost first.
     """
 
     place: int
@@ -24,15 +24,15 @@ class Brackets:
 
 
 def brackets(spans: Sequence[Span], places: Collection[int] = ()) -> Iterator[Brackets]:
-    """Where stretches begin and end, in text order.
+    """Yield the places where spans begin and end, in text order.
 
-    Every closing bracket belongs to the last one that was opened. Where two stretches cross, the
-    one that ends later closes before the end of the other and opens again behind it. Of those that
+    Every closing bracket belongs to the last one that was opened. Where two spans cross, the one
+    that ends later closes before the end of the other and opens again behind it. Of those that
     open and end together the first is the outer one.
 
     Args:
         spans: of characters, the end exclusive, none of them empty.
-        places: where to stop beside these, though nothing may open or close.
+        places: other characters to stop at, where nothing may open or close.
     """
     opened: list[int] = []  # from the outermost one inwards
     for place in sorted({end for span in spans for end in span} | set(places)):

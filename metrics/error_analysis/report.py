@@ -1,4 +1,4 @@
-"""The errors of a system to read: a table of the sorts, and examples with the text around."""
+"""The errors of a system as text: a table of the sorts, and examples in their context."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _LONGEST_PHRASE = 40  # characters
 
 
 def format_errors(errors: Errors) -> str:
-    """A table to read: of every sort and kind how many could be wrong, how many are, the share.
+    """Return a table: for every sort and kind how many could be wrong, how many are, the share.
 
-    Links have a column more, for those that no other link could have mended, where there are any.
+    Where any link is undetected (no other link could have mended it), links have a column more.
     """
     undetected = any(errors.count(sort).undetected for sort in LINK_SORTS)
     heading = f"{'errors':22}{'of':>8}{'wrong':>8}{'share':>9}"
@@ -71,12 +71,15 @@ def format_examples(
     examples: int,
     colour: bool,
 ) -> str:
-    """Some errors of every sort and kind, spread evenly over all of them.
+    """Return some errors of every sort and kind, spread evenly over all of them.
 
     Args:
-        errors: what `find_errors` found in the other arguments.
-        examples: how many of each kind, at most.
-        colour: give each chain a colour, by terminal codes.
+        errors: what `find_errors` found in the texts and chains.
+        texts: of the documents, by id.
+        gold: the chains of the same documents: spans of characters, the end exclusive.
+        system: likewise.
+        examples: the largest number of each kind.
+        colour: whether each chain gets a colour, by terminal codes.
     """
     blocks = []
     for sort, kinds in SORTS.items():
@@ -94,19 +97,19 @@ def format_examples(
 
 
 def format_text(text: str, system: Chains[Span], gold: Chains[Span] | None, *, colour: bool) -> str:
-    """A text with the predicted chains marked, and beneath with the gold ones where known.
+    """Return a text with the system's chains marked, and beneath with the gold ones if known.
 
-    A gold chain has the number of the predicted one that it has most in common with.
+    A gold chain has the number of the system's chain that it shares most mentions with.
     """
-    predicted = numbered(system)
-    lines = {"predicted": marked_text(text, predicted, colour=colour)}
+    system_chains = numbered(system)
+    lines = {"predicted": marked_text(text, system_chains, colour=colour)}
     if gold is not None:
-        lines["gold"] = marked_text(text, numbered_alike(gold, predicted), colour=colour)
+        lines["gold"] = marked_text(text, numbered_alike(gold, system_chains), colour=colour)
     return labelled_lines(lines, indent=2)
 
 
 def _spread(errors: Sequence[Error], most: int) -> list[Error]:
-    """At most so many of the errors: the middle one of each of as many equal stretches."""
+    """Choose at most so many errors: the middle one of each of as many equal parts."""
     shown = min(most, len(errors))
     return [errors[(2 * index + 1) * len(errors) // (2 * shown)] for index in range(shown)]
 
@@ -114,9 +117,9 @@ def _spread(errors: Sequence[Error], most: int) -> list[Error]:
 def _example(
     error: Error, text: str, gold: Chains[Span], system: Chains[Span], colour: bool
 ) -> str:
-    """What is wrong, and the text around with the chains that it is about, on both sides."""
-    predicted = numbered(system)
-    sides = {"predicted": predicted, "gold": numbered_alike(gold, predicted)}
+    """Return what is wrong, and its context with the chains concerned, on both sides."""
+    system_chains = numbered(system)
+    sides = {"predicted": system_chains, "gold": numbered_alike(gold, system_chains)}
     shown = error.spans[:_MOST_MENTIONS]
     about = {
         number
@@ -135,12 +138,12 @@ def _example(
         )
         for name, side in sides.items()
     }
-    title = f"  {escape_unprintable(error.document)}: {describe(error, text)}"
+    title = f"  {escape_unprintable(error.document)}: {describe_error(error, text)}"
     return f"{title}\n{labelled_lines(lines, indent=4)}"
 
 
-def describe(error: Error, text: str) -> str:
-    """What is wrong in a few words; the text is that of the error's document."""
+def describe_error(error: Error, text: str) -> str:
+    """Say in a few words what is wrong; the text is that of the error's document."""
     phrases = [_quoted(text, span) for span in error.spans[:_MOST_MENTIONS]]
     first, *others = phrases
     if error.sort == "missed_links":

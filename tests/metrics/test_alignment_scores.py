@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from metrics.alignment_scores import (
     NO_CANDIDATE,
     RANKS,
     HeadedChain,
+    Recall,
     Search,
     format_joint,
     format_retrieval,
@@ -27,6 +29,12 @@ A, B, C = (0, 1), (2, 3), (4, 5)
 
 def search(scores, right=0, kind=None) -> Search:
     return Search(np.array(scores, dtype=np.float64), right, kind)
+
+
+def recall_of(searches: Iterable[Search]) -> Recall:
+    recall = score_retrieval(searches).overall
+    assert recall is not None
+    return recall
 
 
 # Few distinct values, so that some are equal.
@@ -50,14 +58,14 @@ def test_a_perfect_system_scores_100() -> None:
 def test_equal_candidates_are_found_as_often_as_a_random_order_finds_them() -> None:
     scores = [0.5, 0.9, 0.5, 0.5]
     orders = list(itertools.permutations(range(4)))
-    for k, found in zip(RANKS, score_retrieval([search(scores, 2)]).overall.found, strict=True):
+    for k, found in zip(RANKS, recall_of([search(scores, 2)]).found, strict=True):
         ranked = [sorted(order, key=lambda place: -scores[place]) for order in orders]
         assert found == pytest.approx(np.mean([2 in order[:k] for order in ranked]))
 
 
 def test_a_model_that_says_nothing_scores_what_chance_gives() -> None:
     for count in range(1, 6):
-        recall = score_retrieval([search([0.0] * count)]).overall
+        recall = recall_of([search([0.0] * count)])
         assert recall.found == pytest.approx(recall.chance)
 
 
@@ -65,7 +73,7 @@ def test_chance_is_what_random_scores_give() -> None:
     random = np.random.default_rng(0)
     sizes = [1, 2, 3, 5, 9]
     drawn = [Search(random.random(size), 0) for _ in range(4000) for size in sizes]
-    recall = score_retrieval(drawn).overall
+    recall = recall_of(drawn)
     assert recall.found == pytest.approx(recall.chance, abs=0.01)
 
 
@@ -77,21 +85,22 @@ def test_the_order_of_candidates_and_searches_changes_nothing(searches, random) 
         order = random.sample(range(len(scores)), len(scores))
         permuted.append(search([scores[place] for place in order], order.index(right)))
     random.shuffle(permuted)
-    first = score_retrieval(search(scores, right) for scores, right in searches).overall
-    second = score_retrieval(permuted).overall
+    first = recall_of(search(scores, right) for scores, right in searches)
+    second = recall_of(permuted)
     assert first.found == pytest.approx(second.found)
     assert first.chance == pytest.approx(second.chance)
     assert list(first.found) == sorted(first.found)
 
 
 def test_a_head_that_is_no_candidate_is_never_found() -> None:
-    recall = score_retrieval([search([0.3], None), search([], None), search([0.3])]).overall
+    recall = recall_of([search([0.3], None), search([], None), search([0.3])])
     assert recall.found == pytest.approx([1 / 3] * 3)
     assert recall.chance == pytest.approx([1 / 3] * 3)
 
 
 def test_those_with_several_candidates_are_scored_apart() -> None:
     scores = score_retrieval([search([0.3]), search([0.1, 0.2])])
+    assert scores.overall is not None and scores.contested is not None
     assert scores.overall.found[0] == 0.5
     assert (scores.contested.searches, scores.contested.found[0]) == (1, 0)
     nothing = score_retrieval([])
@@ -115,8 +124,8 @@ def test_a_chain_is_right_with_its_mentions_and_its_head_alone() -> None:
     assert (scores.overall.f1, scores.mentions_alone.f1) == (0, 1)
     assert (scores.headed.gold, scores.headed.system) == (1, 2)
     one_off = {"1": [HeadedChain(frozenset({A}), 0), HeadedChain(frozenset({C}), None)]}
-    scores = score_joint(gold, one_off).overall
-    assert (scores.right, scores.precision, scores.recall, scores.f1) == (1, 0.5, 0.5, 0.5)
+    chains = score_joint(gold, one_off).overall
+    assert (chains.right, chains.precision, chains.recall, chains.f1) == (1, 0.5, 0.5, 0.5)
 
 
 def test_heads_of_other_dialogues_and_heads_that_are_no_candidates_are_not_right() -> None:

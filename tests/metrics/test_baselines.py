@@ -77,7 +77,9 @@ def test_what_the_rules_reach_on_real_dialogues(real_data: Path) -> None:
     gold = {str(index): chains for index, (_, chains) in enumerate(dialogues)}
     conll = {}
     for name, rule in RULES.items():
-        system = {str(index): rule(phrases) for index, (phrases, _) in enumerate(dialogues)}
+        system = {
+            str(index): rule(phrases, ENGLISH) for index, (phrases, _) in enumerate(dialogues)
+        }
         conll[name] = 100 * score_chains(gold, system).pooled.conll
     assert len(dialogues) == 163
     assert conll["singletons"] < conll["same head word"] < conll["one chain"]

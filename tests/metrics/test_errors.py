@@ -332,7 +332,8 @@ def test_examples_are_few_and_spread_over_all_documents(most: int) -> None:
 
 def test_what_data_holds_reaches_no_terminal_as_a_code() -> None:
     text = "a \033[31mman and his dog"
-    gold, system = {"d\n": [[(0, len("a \033[31mman"))]]}, {"d\n": []}
+    gold = {"d\n": [[(0, len("a \033[31mman"))]]}
+    system: dict[str, Chains[Span]] = {"d\n": []}
     errors = find_errors({"d\n": text}, gold, system)
     printed = format_examples(errors, {"d\n": text}, gold, system, examples=1, colour=False)
     assert "\033" not in printed and "\\x1b[31mman" in printed and "d\\n" in printed

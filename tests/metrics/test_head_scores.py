@@ -8,13 +8,11 @@ from metrics.head_scores import (
     HeadCounts,
     TrueHead,
     count_heads,
-    describe_heads,
+    format_head_counts,
 )
 
-Box = tuple[float, float, float, float]
 
-
-def box(left: float) -> Box:
+def box(left: float) -> tuple[float, float, float, float]:
     return left, 0.0, left + 10, 10.0
 
 
@@ -74,6 +72,6 @@ def test_counts_add_up_and_are_described() -> None:
     assert counts + counts == replace(
         HeadCounts(), **{name: 2 * getattr(counts, name) for name in HeadCounts.__slots__}
     )
-    lines = describe_heads(counts)
+    lines = format_head_counts(counts)
     assert lines[0] == "heads found (IoU 0.5): 5 of 5 (100.0%)"
-    assert describe_heads(HeadCounts())[0] == "heads found (IoU 0.5): 0 of 0"
+    assert format_head_counts(HeadCounts())[0] == "heads found (IoU 0.5): 0 of 0"

@@ -19,7 +19,7 @@ from utils.thresholds import Thresholds
 from visualization.curves import (
     _COLOURS,
     _STROKES,
-    _look,
+    _line_style,
     curves_png,
     read_curves,
 )
@@ -103,7 +103,7 @@ def test_every_run_has_a_colour_of_its_own() -> None:
     drawn = colours_of(curves_png(runs))
     assert {colour(0), colour(1)} <= drawn
     assert colour(2) not in drawn
-    looks = {str(_look(number)) for number in range(len(_COLOURS) * len(_STROKES))}
+    looks = {str(_line_style(number)) for number in range(len(_COLOURS) * len(_STROKES))}
     assert len(looks) == len(_COLOURS) * len(_STROKES)
 
 

@@ -43,7 +43,7 @@ class Elements(HTMLParser):
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
         self.comments: list[str] = []
         self.open: list[tuple[str, str | None]] = []  # with their classes
         self.texts: list[str] = []  # of every text on either side, without speakers and numbers
@@ -51,7 +51,7 @@ class Elements(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
         if tag not in ("meta", "img", "br", "input"):
             self.open.append((tag, dict(attrs).get("class")))
         if dict(attrs).get("class") == "text":
@@ -68,8 +68,8 @@ class Elements(HTMLParser):
         if ("p", "text") in self.open and not added:
             self.texts[-1] += data
 
-    def of_class(self, name: str) -> list[dict[str, str | None]]:
-        return [a for _, a in self.tags if name in (a.get("class") or "").split()]
+    def of_class(self, name: str) -> list[dict[str, str]]:
+        return [a for _, a in self.tags if name in a.get("class", "").split()]
 
 
 def shown(text: str = TEXT, title: str = "a picture") -> PageText:
@@ -108,7 +108,7 @@ def test_gold_stands_beside_what_is_predicted_under_the_same_numbers() -> None:
     page = page_html([with_gold()])
     elements = Elements(page)
     assert elements.texts == [TEXT, TEXT]
-    numbers: dict[str | None, list[str | None]] = {}
+    numbers: dict[str, list[str]] = {}
     for mention in elements.of_class("mention"):
         if "tabindex" in mention:
             numbers.setdefault(mention["data-span"], []).append(mention["data-chain"])

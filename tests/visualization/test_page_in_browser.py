@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Error, Locator, Page, sync_playwright
 
 from tests.visualization.test_page import (
     HOSTILE,
@@ -56,9 +56,14 @@ def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
     opened.set_default_timeout(5000)
     heard: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        heard.append(dialog.message)
+        dialog.dismiss()
+
     opened.on("console", lambda message: heard.append(message.text))
     opened.on("pageerror", lambda error: heard.append(str(error)))
-    opened.on("dialog", lambda dialog: (heard.append(dialog.message), dialog.dismiss()))
+    opened.on("dialog", dismiss)
     opened.on("request", lambda request: heard.append(request.url))
     opened.goto(path.as_uri())
     yield opened

@@ -113,11 +113,11 @@ def run(
     return json.loads(scores.read_text()), Elements(page.read_text(encoding="utf-8"))
 
 
-def errors_of(page: Elements) -> Counter[str | None]:
+def errors_of(page: Elements) -> Counter[str]:
     return Counter(a["data-sort"] for tag, a in page.tags if tag == "li")
 
 
-def spans_of(elements: Sequence[dict[str, str | None]]) -> set[str | None]:
+def spans_of(elements: Sequence[dict[str, str]]) -> set[str]:
     return {element["data-span"] for element in elements}
 
 
@@ -143,7 +143,7 @@ def test_the_page_of_grounding_has_all_boxes_and_the_wrong_ones_as_errors(
     assert spans_of(gold) == spans_of(boxes) == COUNTED
     assert len(gold) == 3 * 5 and len(boxes) - len(gold) == 3 * 4
     assert set(errors_of(page)) <= {"wrong_boxes"}
-    judged = Counter((box["title"] or "").split(", ")[-1] for box in boxes)
+    judged = Counter(box["title"].split(", ")[-1] for box in boxes)
     assert judged["right"] + judged["wrong"] == 12
     assert 100 * judged["right"] / 12 == pytest.approx(scores["overall"])
 
@@ -190,7 +190,7 @@ def test_found_mentions_stand_beside_gold_ones(
     for command in (test_coref, test_grounding):
         _, page = run(command, folder, checkpoint, "--mentions", "predicted")
         assert spans_of(page.of_class("mention")) == COUNTED | {"14-17"}
-        predicted = [box for box in page.of_class("box") if "gold" not in (box["class"] or "")]
+        predicted = [box for box in page.of_class("box") if "gold" not in box["class"]]
         assert spans_of(predicted) == {"0-5", "14-17"}
         # What was not found is grounded wrong.
         assert errors_of(page)["wrong_boxes"] >= 9

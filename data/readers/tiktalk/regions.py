@@ -20,10 +20,8 @@ from data.media.frame_files import RegionFrame, frame_files
 from data.narration import NO_REGION, Mention, Narration
 from data.readers.tiktalk.heads import HeadBox
 from data.regions.head_files import Track, VideoHeads
-from utils.boxes import pairwise_iou
+from utils.boxes import SUFFICIENT_IOU, pairwise_iou
 from utils.text.languages import CHINESE
-
-SUFFICIENT_IOU = 0.5
 
 
 def frames_of_regions(video_id: str, video: VideoHeads, folder: Path) -> tuple[RegionFrame, ...]:
