@@ -31,6 +31,11 @@ from data.mentions.spacy_pipeline import (
 from data.narration import Narration
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
+from features.detector_options import (
+    PUBLISHED_DETECTOR,
+    PUBLISHED_TRUNK_WEIGHTS,
+    add_detector_options,
+)
 from features.region_settings import RegionSettings
 from inference.inputs import ImagesToRegions
 from inference.resolution import Resolution
@@ -39,13 +44,7 @@ from utils.device import choose_device
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import (
-    PUBLISHED_DETECTOR,
-    PUBLISHED_TRUNK_WEIGHTS,
-    add_detector_options,
-    command_parser,
-    whole_number_from,
-)
+from utils.options import command_parser, whole_number_from
 from utils.printable import quote
 from utils.text.spans import Span
 from visualization.page import page_html
@@ -124,7 +123,7 @@ def make_extractor(
     settings = RegionSettings(**{name: getattr(options, name, None) for name in names})
     device = choose_device(options.device)
     if made_of is not None:
-        return settings.like(made_of).load(device).regions_of
+        return settings.completed_by(made_of).load(device).regions_of
     if settings.detector_weights is None:
         raise InputError(
             "a picture takes a detector, and no --detector-weights are given; expected those that "

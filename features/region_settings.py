@@ -1,4 +1,4 @@
-"""What the regions of images are made by: which networks, with which weights."""
+"""The networks that find and describe the regions of images, and the weights of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from utils.errors import InputError
 from utils.printable import quote
 
 if TYPE_CHECKING:
+    from features.detectors import Detector
     from features.region_extraction import RegionExtractor
 
 _WEIGHTS = ("detector_weights", "trunk_weights")
@@ -20,11 +21,13 @@ _WEIGHTS = ("detector_weights", "trunk_weights")
 
 @dataclass(frozen=True, slots=True)
 class RegionSettings:
-    """What is asked for; the fields are those of the command line.
+    """Which networks find and describe regions; None where nothing is said of it.
 
     Attributes:
-        detector, detector_weights, trunk_weights, size, seed: of `RegionExtractor.load`; None where
-            nothing is said of it.
+        detector: the name of torchvision's builder.
+        detector_weights, trunk_weights: as `load_detector` and `load_trunk` take them.
+        size: the shorter side of the images that the networks see, in pixels.
+        seed: of random weights.
     """
 
     detector: str | None
@@ -34,58 +37,63 @@ class RegionSettings:
     seed: int | None = None
 
     def identity(self) -> dict[str, Any]:
-        """What regions depend on, as JSON can hold it: of a file of weights what is in it."""
+        """Return what regions depend on, as JSON can hold it: files of weights by their content."""
         weights = {name: getattr(self, name) for name in _WEIGHTS}
         told = {name: value and identity_of_weights(value) for name, value in weights.items()}
         return {**asdict(self), **told}
 
-    def like(self, made_of: Mapping[str, Any]) -> RegionSettings:
-        """The same settings with what they leave out as it was for other regions.
+    def completed_by(self, identity: Mapping[str, Any]) -> RegionSettings:
+        """Return these settings with what they leave out taken from those of other regions.
 
         Args:
-            made_of: the identity of what made those, as it was kept.
+            identity: of the settings that those were made with, as it was kept.
 
         Raises:
-            InputError: they ask for something else, or leave out a file of weights, of which only
+            InputError: these ask for something else, or leave out a file of weights, of which only
                 the name and the content are kept.
         """
-        identity = self.identity()
+        own = self.identity()
         for field in fields(self):
-            name, expected = field.name, made_of.get(field.name)
+            name, expected = field.name, identity.get(field.name)
             option = "--" + name.replace("_", "-")
-            found = identity[name]
+            found = own[name]
             if found is not None and found != expected:
                 raise InputError(
                     f"{option}: found {quote(found)}, expected {quote(expected)}, which the "
                     "regions of the training were made with"
                 )
-            if found is None and name in _WEIGHTS and _is_of_file(expected):
+            # Of a file, the name and the digest of its content are kept.
+            if found is None and name in _WEIGHTS and isinstance(expected, str) and " " in expected:
                 raise InputError(
                     f"{option}: found none, expected the file {expected.split()[0]} that the "
                     "regions of the training were made with"
                 )
-        kept = {name: made_of.get(name) for name, value in asdict(self).items() if value is None}
+        kept = {name: identity.get(name) for name, value in asdict(self).items() if value is None}
         return replace(self, **kept)
 
+    def load_detector(self) -> Detector:
+        """Load the detector alone.
+
+        Raises:
+            InputError: it cannot be had.
+        """
+        # Here, as torchvision's networks take seconds to import.
+        from features.detectors import load_detector
+
+        return load_detector(
+            self.detector or "", self.detector_weights or "", self.size, self.seed or 0
+        )
+
     def load(self, device: torch.device) -> RegionExtractor:
-        """The networks.
+        """Load the networks.
 
         Raises:
             InputError: one of them cannot be had, or they do not fit together.
         """
         # Here, as torchvision's networks take seconds to import.
+        from features.detectors import load_trunk
         from features.region_extraction import RegionExtractor
 
-        return RegionExtractor.load(
-            self.detector or "",
-            self.detector_weights or "",
-            self.trunk_weights or "",
-            device,
-            self.size,
-            self.seed or 0,
-        )
-
-
-def _is_of_file(identity: Any) -> bool:
-    """Whether weights were a file: these are known by their name and what is in them."""
-    return isinstance(identity, str) and " " in identity
+        detector = self.load_detector()
+        trunk = load_trunk(self.trunk_weights or "", self.seed or 0)
+        return RegionExtractor(detector, trunk, device)

@@ -1,4 +1,4 @@
-"""What describes a head: the region networks, or an image encoder that sees it cut out."""
+"""Descriptors of heads: by the networks of regions, or by an image encoder of their crops."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from features.heads.face_encoder import FaceEncoder, load_face_encoder
 from features.region_extraction import RegionExtractor
 from utils.errors import InputError
 
-CROPS_TOGETHER = 32
+CROPS_PER_BATCH = 32
 
-Describer = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[np.ndarray]]
+HeadDescriptor = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[np.ndarray]]
 """Frames of one size, each [height, width, 3] uint8, and the boxes in each, [heads, 4] in pixels ->
 the features of each, [heads, feature size] float32."""
 
 
-def describer_by_regions(extractor: RegionExtractor) -> Describer:
-    """The networks that describe regions: a trunk, or the detector's own head."""
+def region_descriptor(extractor: RegionExtractor) -> HeadDescriptor:
+    """Describe heads by the networks of regions: a trunk, or the detector's own head."""
 
     def describe(frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
         images = [torch.from_numpy(frame).permute(2, 0, 1) for frame in frames]
@@ -31,8 +31,8 @@ def describer_by_regions(extractor: RegionExtractor) -> Describer:
     return describe
 
 
-def describer_by_encoder(name: str, device: torch.device) -> Describer:
-    """An image encoder over what the boxes cut out.
+def encoder_descriptor(name: str, device: torch.device) -> HeadDescriptor:
+    """Describe heads by an image encoder of their crops.
 
     Args:
         name: a file of tools/train_faces.py, or an image encoder of transformers, by its hub name
@@ -42,30 +42,30 @@ def describer_by_encoder(name: str, device: torch.device) -> Describer:
         InputError: it cannot be had, or is no image encoder.
     """
     if Path(name).is_file():
-        encode = _by_faces(load_face_encoder(Path(name)).to(device), device)
+        encode = _face_encoder(load_face_encoder(Path(name)).to(device), device)
     else:
-        encode = _by_transformers(name, device)
+        encode = _image_encoder(name, device)
 
     def describe(frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
         crops = [
-            Image.fromarray(cut_out(frame, box))
+            Image.fromarray(crop_box(frame, box))
             for frame, of_frame in zip(frames, boxes, strict=True)
             for box in of_frame
         ]
         # One head more, so that the size of a feature is known where there is none.
         crops.append(Image.fromarray(frames[0]))
-        parts = [
-            encode(crops[first : first + CROPS_TOGETHER]).float().cpu().numpy()
-            for first in range(0, len(crops), CROPS_TOGETHER)
+        features = [
+            encode(crops[first : first + CROPS_PER_BATCH]).float().cpu().numpy()
+            for first in range(0, len(crops), CROPS_PER_BATCH)
         ]
         ends = np.cumsum([len(of_frame) for of_frame in boxes])
-        return np.split(np.concatenate(parts)[:-1], ends[:-1])
+        return np.split(np.concatenate(features)[:-1], ends[:-1])
 
     return describe
 
 
-def cut_out(frame: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
-    """The pixels in a box, at least one: [height, width, 3] uint8.
+def crop_box(frame: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
+    """Return the pixels in a box, at least one: [height, width, 3] uint8.
 
     Args:
         frame: [height, width, 3] uint8.
@@ -78,7 +78,9 @@ def cut_out(frame: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
     return frame[top : max(bottom, top + 1), left : max(right, left + 1)]
 
 
-def _by_faces(encoder: FaceEncoder, device: torch.device) -> Callable[[list[Image.Image]], Tensor]:
+def _face_encoder(
+    encoder: FaceEncoder, device: torch.device
+) -> Callable[[list[Image.Image]], Tensor]:
     @torch.inference_mode()
     def encode(crops: list[Image.Image]) -> Tensor:
         return encoder(encoder.inputs_of(crops).to(device))
@@ -86,7 +88,7 @@ def _by_faces(encoder: FaceEncoder, device: torch.device) -> Callable[[list[Imag
     return encode
 
 
-def _by_transformers(name: str, device: torch.device) -> Callable[[list[Image.Image]], Tensor]:
+def _image_encoder(name: str, device: torch.device) -> Callable[[list[Image.Image]], Tensor]:
     # Here, as they take seconds to import.
     from transformers import AutoImageProcessor, AutoModel
 
@@ -106,7 +108,9 @@ def _by_transformers(name: str, device: torch.device) -> Callable[[list[Image.Im
     def encode(crops: list[Image.Image]) -> Tensor:
         inputs = processor(images=crops, return_tensors="pt").to(device)
         if hasattr(model, "get_image_features"):
-            return model.get_image_features(**inputs)
+            # The features themselves (transformers 4), or an output with them (transformers 5).
+            features = model.get_image_features(**inputs)
+            return features if isinstance(features, Tensor) else features.pooler_output
         outputs = model(**inputs)
         pooled = getattr(outputs, "pooler_output", None)
         # Convolutional ones pool to an image of one pixel.

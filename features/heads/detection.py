@@ -1,4 +1,4 @@
-"""Finds heads in frames with a detector."""
+"""The detector of heads in frames."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ _LEAST_SCORE = 0.5
 _LEAST_SIDE = 4.0  # pixels; less shows nobody
 
 
-class Found(NamedTuple):
-    """The heads of one frame, the surest first: boxes [heads, 4] in pixels, and scores [heads]."""
+class HeadDetections(NamedTuple):
+    """The heads that are detected in one frame, the surest first.
+
+    Attributes:
+        boxes_xyxy: [heads, 4] float32, pixels.
+        scores: [heads] float32, from 0 to 1.
+    """
 
     boxes_xyxy: np.ndarray
     scores: np.ndarray
 
 
-class HeadFinder:
-    """Finds heads in frames.
+class HeadDetector:
+    """Detects heads in frames.
 
     Args:
         labels: what the detector calls a head.
@@ -45,8 +50,8 @@ class HeadFinder:
         self._classes = torch.tensor(classes, device=device)
 
     @torch.inference_mode()
-    def __call__(self, frames: Sequence[np.ndarray]) -> list[Found]:
-        """The heads in some frames of one size.
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[HeadDetections]:
+        """Detect the heads in some frames of one size.
 
         Args:
             frames: each [height, width, 3] uint8.
@@ -57,5 +62,5 @@ class HeadFinder:
             boxes, scores = each["boxes"], each["scores"]
             kept = torch.isin(each["labels"], self._classes) & (scores >= _LEAST_SCORE)
             kept &= (boxes[:, 2:] - boxes[:, :2]).amin(dim=1) >= _LEAST_SIDE
-            found.append(Found(boxes[kept].cpu().numpy(), scores[kept].cpu().numpy()))
+            found.append(HeadDetections(boxes[kept].cpu().numpy(), scores[kept].cpu().numpy()))
         return found

@@ -47,7 +47,7 @@ class FaceEncoder(nn.Module):
 
     @staticmethod
     def inputs_of(crops: Sequence[Image.Image]) -> Tensor:
-        """Faces in RGB that were cut out -> [B, 3, SIDE, SIDE], from -1 to 1."""
+        """Return crops of faces in RGB as [B, 3, SIDE, SIDE], from -1 to 1."""
         resized = [crop.resize((SIDE, SIDE), Image.Resampling.BILINEAR) for crop in crops]
         pixels = torch.from_numpy(np.stack([np.asarray(crop) for crop in resized]))
         return pixels.permute(0, 3, 1, 2) / 127.5 - 1
@@ -60,7 +60,7 @@ def save_face_encoder(path: Path, encoder: FaceEncoder) -> None:
 
 
 def load_face_encoder(path: Path) -> FaceEncoder:
-    """The encoder of a file, in evaluation mode.
+    """Load the encoder of a file, in evaluation mode.
 
     Raises:
         DataError: the file is none that `save_face_encoder` wrote.

@@ -1,167 +1,172 @@
-"""From a video to its heads: found by a detector and tracked, or annotated."""
+"""What finds and describes the heads of a video: detected and tracked, or annotated."""
 
 from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from data.files import bad_record
-from data.media.videos import (
-    Frame,
-    Video,
-    every_nth,
-    frames_of,
-)
+from data.media.videos import Frame, Video, every_nth, frames_of
 from data.readers.tiktalk.heads import HeadBox
-from data.regions.head_files import Track
-from features.heads.descriptors import Describer, cut_out
-from features.heads.detection import HeadFinder
-from features.heads.tracking import (
-    Heads,
-    join_tracks,
-    link_heads,
-)
-from features.heads.writing import SeenHead, SeenVideo
+from data.regions.head_files import Box, Track
+from features.heads.descriptors import HeadDescriptor, crop_box
+from features.heads.detection import HeadDetections
+from features.heads.tracking import Heads, join_tracklets, link_tracklets
+from features.heads.writing import DescribedHead, DescribedVideo
 
-_FRAMES_TOGETHER = 8
+_FRAMES_PER_BATCH = 8
 _RANDOM_SIZE = 128  # numbers of a random feature
+
+HeadFinder = Callable[[Video], DescribedVideo]
 
 
 @dataclass(frozen=True, slots=True)
-class DetectedHeads:
-    """Finds the heads of a video, one for each person: the surest of those that are theirs.
+class TrackedHeadFinder:
+    """Finds one head for each person in a video: the surest of those that are theirs.
 
     Attributes:
+        detect: detects the heads in frames, each [height, width, 3] uint8, of one size.
         describe: gives the features of the regions.
-        tell_apart: gives those by which faces are told apart; may be the same.
-        step: of how many frames one is looked at.
-        least_cosine: of what tells faces apart, above which two heads can be one person's.
+        describe_faces: gives the features that tell faces apart; may be the same.
+        every: one of so many frames is looked at.
+        least_cosine: of the features of two faces, above which they can be one person's.
     """
 
-    find: HeadFinder
-    describe: Describer
-    tell_apart: Describer
-    step: int
+    detect: Callable[[Sequence[np.ndarray]], list[HeadDetections]]
+    describe: HeadDescriptor
+    describe_faces: HeadDescriptor
+    every: int
     least_cosine: float
 
-    def __call__(self, video: Video) -> SeenVideo:
-        """The heads of a video, those that are seen longest first.
+    def __call__(self, video: Video) -> DescribedVideo:
+        """Find the heads of a video, those that are seen longest first.
 
         Raises:
             BadRecord: the video cannot be read.
         """
         looked_at: list[int] = []
         detections: list[_Detection] = []
-        frames = every_nth(video, self.step)
-        while batch := list(itertools.islice(frames, _FRAMES_TOGETHER)):
+        frames = every_nth(video, self.every)
+        while batch := list(itertools.islice(frames, _FRAMES_PER_BATCH)):
             looked_at += [frame.number for frame in batch]
-            feature_size, size, of_batch = self._detect(batch)
-            detections += of_batch
+            feature_size, size, batch_detections = self._detect(batch)
+            detections += batch_detections
         if not detections:
-            return SeenVideo(size, tuple(looked_at), [], feature_size)
+            return DescribedVideo(size, tuple(looked_at), [], feature_size)
         heads = Heads(
             np.array([each.frame for each in detections]),
-            np.stack([each.box for each in detections]),
-            np.stack([each.looks for each in detections]),
+            np.stack([each.box_xyxy for each in detections]),
+            np.stack([each.face_feature for each in detections]),
         )
-        tracks = link_heads(heads, looked_at, self.least_cosine)
-        groups = join_tracks(heads, tracks, self.least_cosine)
-        groups.sort(key=lambda group: -sum(len(tracks[number]) for number in group))
-        seen = [
-            _surest([[detections[row] for row in tracks[number]] for number in group])
-            for group in groups
+        tracklets = link_tracklets(heads, looked_at, self.least_cosine)
+        people = join_tracklets(heads, tracklets, self.least_cosine)
+        people.sort(key=lambda person: -sum(len(tracklets[number]) for number in person))
+        surest = [
+            _surest([[detections[row] for row in tracklets[number]] for number in person])
+            for person in people
         ]
-        return SeenVideo(size, tuple(looked_at), seen, feature_size)
+        return DescribedVideo(size, tuple(looked_at), surest, feature_size)
 
     def _detect(self, batch: Sequence[Frame]) -> tuple[int, tuple[int, int], list[_Detection]]:
-        """The size of a feature, that of the frames, and the heads in some frames."""
+        """Return the size of a feature, (width, height) of the frames, and the heads in them."""
         pixels = [frame.pixels for frame in batch]
-        found = self.find(pixels)
-        boxes = [each.boxes_xyxy for each in found]
+        detected = self.detect(pixels)
+        boxes = [each.boxes_xyxy for each in detected]
         features = self.describe(pixels, boxes)
-        looks = features if self.tell_apart is self.describe else self.tell_apart(pixels, boxes)
+        faces = features
+        if self.describe_faces is not self.describe:
+            faces = self.describe_faces(pixels, boxes)
         height, width, _ = pixels[0].shape
         detections = [
-            # The rest of the frame need not be kept.
-            _Detection(frame.number, box, score, feature, look, cut_out(frame.pixels, box).copy())
-            for frame, each, *described in zip(batch, found, features, looks, strict=True)
-            for box, score, feature, look in zip(*each, *described, strict=True)
+            # A copy, as the rest of the frame need not be kept.
+            _Detection(frame.number, box, score, feature, face, crop_box(frame.pixels, box).copy())
+            for frame, each, *described in zip(batch, detected, features, faces, strict=True)
+            for box, score, feature, face in zip(*each, *described, strict=True)
         ]
         return features[0].shape[1], (width, height), detections
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Detection:
-    """A head in one frame."""
+    """A head in one frame.
+
+    Attributes:
+        frame: its number.
+        box_xyxy: [4] float32, pixels.
+        score: of the detector.
+        feature: [feature size] float32, which describes the region.
+        face_feature: [size] float32, which tells faces apart.
+        crop: [height, width, 3] uint8, what the box cuts out.
+    """
 
     frame: int
-    box: np.ndarray
+    box_xyxy: np.ndarray
     score: float
     feature: np.ndarray
-    looks: np.ndarray
-    pixels: np.ndarray
+    face_feature: np.ndarray
+    crop: np.ndarray
 
 
-def _surest(tracks: Sequence[Sequence[_Detection]]) -> SeenHead:
-    """The head of one person that the detector is surest of."""
-    best = max(itertools.chain.from_iterable(tracks), key=lambda each: each.score)
-    return SeenHead(
-        best.frame,
-        best.box,
-        best.feature,
-        best.pixels,
-        tuple(tuple((each.frame, tuple(each.box.tolist())) for each in t) for t in tracks),
+def _surest(tracklets: Sequence[Sequence[_Detection]]) -> DescribedHead:
+    """Return the head of one person that the detector is surest of, with all their tracks."""
+    surest = max(itertools.chain.from_iterable(tracklets), key=lambda each: each.score)
+    return DescribedHead(
+        surest.frame,
+        surest.box_xyxy,
+        surest.feature,
+        surest.crop,
+        tuple(tuple((each.frame, _plain(each.box_xyxy)) for each in t) for t in tracklets),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class AnnotatedHeads:
+class AnnotatedHeadFinder:
     """Takes the heads of a video that are annotated, in the order of the annotations.
 
     Attributes:
+        describe: gives the features of the regions.
         heads: of each dialogue, by its id.
     """
 
-    describe: Describer
+    describe: HeadDescriptor
     heads: Mapping[str, Sequence[HeadBox]]
 
-    def __call__(self, video: Video) -> SeenVideo:
-        """The heads of a video; of one without any, what its first frame is like.
+    def __call__(self, video: Video) -> DescribedVideo:
+        """Describe the heads of a video; of one without any, its first frame is looked at.
 
         Raises:
             BadRecord: the video cannot be read or lacks a frame; a box reaches over its frame.
         """
-        boxes = self.heads[video.image_id]
-        wanted = {head.frame for head in boxes}
+        annotated = self.heads[video.image_id]
+        wanted = {head.frame for head in annotated}
         frames = frames_of(video, wanted) if wanted else itertools.islice(every_nth(video, 1), 1)
-        seen: dict[int, SeenHead] = {}
+        described: dict[int, DescribedHead] = {}
         feature_size = 0
         looked_at = []
         for frame in frames:
             looked_at.append(frame.number)
-            places = [n for n, head in enumerate(boxes) if head.frame == frame.number]
-            of_frame = [boxes[n] for n in places]
-            for head in of_frame:
+            places = [n for n, head in enumerate(annotated) if head.frame == frame.number]
+            heads = [annotated[n] for n in places]
+            for head in heads:
                 _check_within(video, frame, head)
-            corners = np.array([h.box_xyxy for h in of_frame], dtype=np.float32).reshape(-1, 4)
-            (features,) = self.describe([frame.pixels], [corners])
+            boxes = np.array([h.box_xyxy for h in heads], dtype=np.float32).reshape(-1, 4)
+            (features,) = self.describe([frame.pixels], [boxes])
             feature_size = features.shape[1]
-            for place, box, feature in zip(places, corners, features, strict=True):
-                track: Track = ((frame.number, tuple(box.tolist())),)
-                pixels = cut_out(frame.pixels, box)
-                seen[place] = SeenHead(frame.number, box, feature, pixels, (track,))
-            size = frame.pixels.shape[1::-1]
-        return SeenVideo(
-            size, tuple(looked_at), [seen[place] for place in sorted(seen)], feature_size
-        )
+            for place, box, feature in zip(places, boxes, features, strict=True):
+                track: Track = ((frame.number, _plain(box)),)
+                crop = crop_box(frame.pixels, box)
+                described[place] = DescribedHead(frame.number, box, feature, crop, (track,))
+            height, width, _ = frame.pixels.shape
+        in_order = [described[place] for place in sorted(described)]
+        return DescribedVideo((width, height), tuple(looked_at), in_order, feature_size)
 
 
 @dataclass(frozen=True, slots=True)
-class RandomHeads:
+class RandomHeadFinder:
     """Takes annotated heads without having seen them, with features drawn at random.
 
     So the way from annotations to scores can be gone where there are no videos; what is found by
@@ -175,23 +180,25 @@ class RandomHeads:
     heads: Mapping[str, Sequence[HeadBox]]
     seed: int
 
-    def __call__(self, video: Video) -> SeenVideo:
-        """The heads of a video, which is not read."""
+    def __call__(self, video: Video) -> DescribedVideo:
+        """Draw features for the heads of a video, which is not read."""
         random = np.random.default_rng([self.seed, zlib.crc32(video.image_id.encode())])
-        boxes = self.heads[video.image_id]
-        seen = [
-            SeenHead(
-                head.frame,
-                np.array(head.box_xyxy, dtype=np.float32),
-                random.normal(size=_RANDOM_SIZE).astype(np.float32),
-                None,
-                (((head.frame, tuple(map(float, head.box_xyxy))),),),
-            )
-            for head in boxes
-        ]
-        width, height = (max((head.box_xyxy[n] for head in boxes), default=1) for n in (2, 3))
-        looked_at = sorted({head.frame for head in boxes})
-        return SeenVideo((width, height), tuple(looked_at), seen, _RANDOM_SIZE)
+        annotated = self.heads[video.image_id]
+        heads = []
+        for head in annotated:
+            box = np.array(head.box_xyxy, dtype=np.float32)
+            feature = random.normal(size=_RANDOM_SIZE).astype(np.float32)
+            track: Track = ((head.frame, _plain(head.box_xyxy)),)
+            heads.append(DescribedHead(head.frame, box, feature, None, (track,)))
+        width, height = (max((head.box_xyxy[n] for head in annotated), default=1) for n in (2, 3))
+        looked_at = sorted({head.frame for head in annotated})
+        return DescribedVideo((width, height), tuple(looked_at), heads, _RANDOM_SIZE)
+
+
+def _plain(box_xyxy: Sequence[float] | np.ndarray) -> Box:
+    """Return a box as plain numbers."""
+    x1, y1, x2, y2 = map(float, box_xyxy)
+    return x1, y1, x2, y2
 
 
 def _check_within(video: Video, frame: Frame, head: HeadBox) -> None:

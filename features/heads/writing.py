@@ -25,36 +25,44 @@ _JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SeenHead:
-    """A head to write: its region, where it comes from, and what is seen of it.
+class DescribedHead:
+    """A head to write as a region.
 
     Attributes:
-        box_xyxy: [4], pixels of its frame.
+        frame: number of the frame that it is described in.
+        box_xyxy: [4] float32, pixels of that frame.
         feature: [feature size] float32.
-        pixels: [height, width, 3] uint8, what the box cuts out; None where nothing was seen.
+        crop: [height, width, 3] uint8, what the box cuts out; None where no frame was seen.
+        tracks: where the person's head is, in as many tracks as were joined.
     """
 
     frame: int
     box_xyxy: np.ndarray
     feature: np.ndarray
-    pixels: np.ndarray | None
+    crop: np.ndarray | None
     tracks: tuple[Track, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SeenVideo:
-    """What was seen in a video; `feature_size` holds without heads too."""
+class DescribedVideo:
+    """The heads of a video to write.
+
+    Attributes:
+        size: (width, height) of the frames in pixels.
+        looked_at: numbers of the frames that were looked at, ascending.
+        feature_size: of the heads; known where there are none too.
+    """
 
     size: tuple[int, int]
     looked_at: tuple[int, ...]
-    heads: Sequence[SeenHead]
+    heads: Sequence[DescribedHead]
     feature_size: int
 
 
 def write_heads(
     folder: Path,
     shard: Shard[Video],
-    look: Callable[[Video], SeenVideo],
+    find_heads: Callable[[Video], DescribedVideo],
     *,
     done: Callable[[], None],
     refuse: Callable[[BadRecord], None],
@@ -62,7 +70,7 @@ def write_heads(
     """Write the heads of a shard's videos, whole or not at all, and their images.
 
     Args:
-        look: finds the heads of a video.
+        find_heads: finds and describes the heads of a video.
         done: is called after each video.
         refuse: is told of each video that cannot be read, which is left out if that returns.
 
@@ -74,42 +82,44 @@ def write_heads(
     def regions() -> Iterator[ImageRegions]:
         for video in shard.images:
             try:
-                seen = look(video)
+                described = find_heads(video)
             except BadRecord as problem:
                 refuse(problem)
             else:
-                yield _regions_of(folder / CROPS, video.image_id, seen)
+                yield _regions_of(folder / CROPS, video.image_id, described)
             done()
 
     write_region_store(folder, shard.name, regions())
 
 
-def _regions_of(folder: Path, video_id: str, seen: SeenVideo) -> ImageRegions:
-    count = len(seen.heads)
-    crops = [
-        None if head.pixels is None else f"{video_id}_{head.frame}_{n}.jpg"
-        for n, head in enumerate(seen.heads, start=1)
-    ]
-    for name, head in zip(crops, seen.heads, strict=True):
-        if name is not None:
-            with replaced_when_whole(folder / name) as temporary:
-                Image.fromarray(head.pixels).save(temporary, format="JPEG", quality=_JPEG_QUALITY)
+def _regions_of(folder: Path, video_id: str, video: DescribedVideo) -> ImageRegions:
+    """Write the crops of a video's heads into a folder, and return its regions."""
+    crops: list[str | None] = []
+    for number, head in enumerate(video.heads, start=1):
+        if head.crop is None:
+            crops.append(None)
+            continue
+        name = f"{video_id}_{head.frame}_{number}.jpg"
+        crops.append(name)
+        with replaced_when_whole(folder / name) as temporary:
+            Image.fromarray(head.crop).save(temporary, format="JPEG", quality=_JPEG_QUALITY)
+    count = len(video.heads)
     about = {
-        "size": list(seen.size),
-        "looked_at": list(seen.looked_at),
-        "frames": [head.frame for head in seen.heads],
+        "size": list(video.size),
+        "looked_at": list(video.looked_at),
+        "frames": [head.frame for head in video.heads],
         "crops": crops,
         "tracks": [
             [[[frame, *_rounded(box)] for frame, box in track] for track in head.tracks]
-            for head in seen.heads
+            for head in video.heads
         ],
     }
     return ImageRegions(
         video_id,
-        np.array([head.box_xyxy for head in seen.heads], dtype=np.float64).reshape(count, 4),
+        np.array([head.box_xyxy for head in video.heads], dtype=np.float64).reshape(count, 4),
         [LABEL] * count,
         None,
-        np.array([head.feature for head in seen.heads]).reshape(count, seen.feature_size),
+        np.array([head.feature for head in video.heads]).reshape(count, video.feature_size),
         about,
     )
 

@@ -25,19 +25,19 @@ from data.regions.shards import Shard
 from data.regions.store import RegionStore
 from features.detectors import new_detector, save_detector
 from features.heads.descriptors import (
-    Describer,
-    describer_by_encoder,
-    describer_by_regions,
+    HeadDescriptor,
+    encoder_descriptor,
+    region_descriptor,
 )
-from features.heads.detection import Found, HeadFinder
+from features.heads.detection import HeadDetections, HeadDetector
 from features.heads.face_encoder import (
     FEATURE_SIZE,
     FaceEncoder,
     load_face_encoder,
     save_face_encoder,
 )
-from features.heads.finders import DetectedHeads
-from features.heads.writing import SeenVideo, write_heads
+from features.heads.finders import TrackedHeadFinder
+from features.heads.writing import DescribedVideo, write_heads
 from features.region_extraction import RegionExtractor
 from metrics.head_scores import TrueHead, count_heads
 from prepare import main as prepare
@@ -122,20 +122,20 @@ def known_heads(dialogues: Path) -> tuple[dict[str, list[TrueHead]], list[Video]
 
 def all_knowing(
     truth: Sequence[TrueHead], step: int, scores: np.ndarray
-) -> tuple[Callable[[Sequence[np.ndarray]], list[Found]], Describer]:
+) -> tuple[Callable[[Sequence[np.ndarray]], list[HeadDetections]], HeadDescriptor]:
     """Finds every head that is half seen, one frame after the other, and knows whose it is."""
     numbers = iter(range(0, FRAMES, step))
     people = sorted({head.person for head in truth})
     looks = np.random.default_rng(0).normal(size=(len(people), 32))
     whose = {}
 
-    def find(frames: Sequence[np.ndarray]) -> list[Found]:
+    def find(frames: Sequence[np.ndarray]) -> list[HeadDetections]:
         found = []
         for _, frame in zip(frames, numbers, strict=False):
             there = [head for head in truth if head.frame == frame and head.visible >= 0.5]
             boxes = np.array([head.box_xyxy for head in there], np.float32).reshape(-1, 4)
             whose.update({(box.tobytes()): h.person for box, h in zip(boxes, there, strict=True)})
-            found.append(Found(boxes, scores[frame, : len(there)]))
+            found.append(HeadDetections(boxes, scores[frame, : len(there)]))
         return found
 
     def describe(frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -157,9 +157,9 @@ def test_each_person_is_one_region_by_their_surest_head(dialogues: Path, tmp_pat
         """Says of a head where it is, and nothing of who it is."""
         return [of_frame.astype(np.float32) for of_frame in boxes]
 
-    def look(video: Video) -> SeenVideo:
+    def look(video: Video) -> DescribedVideo:
         find, describe = all_knowing(truth[video.image_id], 2, scores)
-        return DetectedHeads(find, pale, describe, 2, 0.6)(video)
+        return TrackedHeadFinder(find, pale, describe, 2, 0.6)(video)
 
     def refuse(problem: BadRecord) -> None:
         raise problem
@@ -206,10 +206,12 @@ def test_a_stopped_run_goes_on(
 def test_videos_without_heads_are_images_without_regions(
     dialogues: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nobody(_: HeadFinder, frames: Sequence[np.ndarray]) -> list[Found]:
-        return [Found(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)) for _ in frames]
+    def nobody(_: HeadDetector, frames: Sequence[np.ndarray]) -> list[HeadDetections]:
+        return [
+            HeadDetections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)) for _ in frames
+        ]
 
-    monkeypatch.setattr(HeadFinder, "__call__", nobody)
+    monkeypatch.setattr(HeadDetector, "__call__", nobody)
     weights = ["--detector-weights", str(dialogues / "detector.pt"), "--trunk-weights", "detector"]
     where = ["--videos", str(dialogues / "videos"), "--split", "any", "--out", str(tmp_path)]
     prepare(["heads", *where, *weights, "--every", "16", "--device", "cpu"])
@@ -319,19 +321,19 @@ def test_encoders_of_transformers_describe_heads(
     folder = make(tmp_path / "encoder")
     sides = {"height": 16, "width": 16}
     CLIPImageProcessor(size=sides, crop_size=sides).save_pretrained(folder)
-    check_describer(describer_by_encoder(str(folder), CPU), 12)
+    check_descriptor(encoder_descriptor(str(folder), CPU), 12)
 
 
 def test_faces_and_regions_describe_heads(dialogues: Path) -> None:
-    check_describer(describer_by_encoder(str(dialogues / "faces.pt"), CPU), FEATURE_SIZE)
+    check_descriptor(encoder_descriptor(str(dialogues / "faces.pt"), CPU), FEATURE_SIZE)
     torch.manual_seed(0)
     detector = new_detector(["", "head"], [], (64, 120))
     detector.network.eval()
     extractor = RegionExtractor(detector, None, CPU)
-    check_describer(describer_by_regions(extractor), 2048)
+    check_descriptor(region_descriptor(extractor), 2048)
 
 
-def check_describer(describe: Describer, size: int) -> None:
+def check_descriptor(describe: HeadDescriptor, size: int) -> None:
     """Heads together are described as alone, and frames may have none."""
     random = np.random.default_rng(0)
     frames = [random.integers(0, 256, (64, 48, 3), np.uint8) for _ in range(3)]
@@ -353,7 +355,7 @@ def check_describer(describe: Describer, size: int) -> None:
 def test_an_encoder_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="the image encoder .*folder.* cannot be loaded"):
-        describer_by_encoder(str(tmp_path / "folder"), CPU)
+        encoder_descriptor(str(tmp_path / "folder"), CPU)
 
 
 def test_only_sure_heads_are_found() -> None:
@@ -364,7 +366,7 @@ def test_only_sure_heads_are_found() -> None:
         "labels": torch.tensor([2, 1, 2, 2]),
         "scores": torch.tensor([0.9, 0.9, 0.4, 0.9]),
     }
-    finder = HeadFinder(detector, ["head", "face"], CPU)
+    finder = HeadDetector(detector, ["head", "face"], CPU)
     finder.network = lambda images: [answer for _ in images]
     (found,) = finder([np.zeros((64, 48, 3), np.uint8)])
     assert found.boxes_xyxy.tolist() == [[0, 0, 20, 20]] and found.scores == pytest.approx([0.9])

@@ -7,8 +7,8 @@ import pytest
 
 from features.heads.tracking import (
     Heads,
-    join_tracks,
-    link_heads,
+    join_tracklets,
+    link_tracklets,
 )
 
 # What two people look like, and a third, who is like the first.
@@ -24,8 +24,8 @@ def heads_of(*seen: tuple[int, float, tuple[float, ...]]) -> Heads:
 
 def whose(heads: Heads, frames: range, least_cosine: float = 0.6) -> list[int]:
     """The number of the person of each head, in the order in which they are first seen."""
-    tracks = link_heads(heads, frames, least_cosine)
-    groups = join_tracks(heads, tracks, least_cosine)
+    tracks = link_tracklets(heads, frames, least_cosine)
+    groups = join_tracklets(heads, tracks, least_cosine)
     person = {row: n for n, group in enumerate(groups) for t in group for row in tracks[t]}
     order = list(dict.fromkeys(person[row] for row in range(len(person))))
     return [order.index(person[row]) for row in range(len(person))]
@@ -33,7 +33,7 @@ def whose(heads: Heads, frames: range, least_cosine: float = 0.6) -> list[int]:
 
 def test_a_head_that_drifts_is_one_track() -> None:
     heads = heads_of(*((frame, 5.0 * frame, FIRST) for frame in range(8)))
-    assert link_heads(heads, range(8), 0.6) == [list(range(8))]
+    assert link_tracklets(heads, range(8), 0.6) == [list(range(8))]
 
 
 def test_two_who_change_places_are_told_apart_by_their_looks() -> None:
@@ -44,13 +44,13 @@ def test_two_who_change_places_are_told_apart_by_their_looks() -> None:
 
 def test_a_cut_ends_a_track_where_another_face_follows() -> None:
     heads = heads_of((0, 0, FIRST), (1, 0, SECOND))
-    assert len(link_heads(heads, range(2), 0.6)) == 2
+    assert len(link_tracklets(heads, range(2), 0.6)) == 2
 
 
 def test_who_comes_back_is_joined() -> None:
     seen = [(0, 0, FIRST), (1, 2, FIRST), (5, 90, FIRST), (6, 92, FIRST), (6, 10, SECOND)]
     heads = heads_of(*seen)
-    assert len(link_heads(heads, range(7), 0.6)) == 3
+    assert len(link_tracklets(heads, range(7), 0.6)) == 3
     assert whose(heads, range(7)) == [0, 0, 0, 0, 1]
 
 
@@ -91,4 +91,4 @@ def test_the_order_of_the_heads_in_a_frame_does_not_matter() -> None:
 
 def test_nobody_is_no_track() -> None:
     none = Heads(np.zeros(0, int), np.zeros((0, 4), np.float32), np.zeros((0, 3)))
-    assert link_heads(none, range(3), 0.6) == [] == join_tracks(none, [])
+    assert link_tracklets(none, range(3), 0.6) == [] == join_tracklets(none, [])

@@ -24,6 +24,7 @@ ALLOWED = {
     "metrics": "utils",
     "features": "utils data",
     "synthetic": "utils data",
+    "preparation": "utils data features",
     "training": "utils data models",
     "inference": "utils data models metrics",
     "evaluation": "utils data models metrics inference",

@@ -49,8 +49,8 @@ from data.regions.store import RegionStore
 from data.regions.tsv import read_region_tsv
 from data.writers.captions import write_captions
 from features.heads.writing import (
-    SeenHead,
-    SeenVideo,
+    DescribedHead,
+    DescribedVideo,
     write_heads,
 )
 from features.labelled_boxes import read_labelled_boxes
@@ -373,8 +373,8 @@ def _read_videos(folder: Path, skip: bool) -> None:
 def _write_heads(folder: Path) -> None:
     track = ((0, (1.0, 2.0, 6.0, 8.0)), (2, (2.0, 2.0, 7.0, 8.0)))
     pixels, feature = np.zeros((6, 5, 3), dtype=np.uint8), np.ones(4, dtype=np.float32)
-    head = SeenHead(2, np.float32([2, 2, 7, 8]), feature, pixels, (track,))
-    seen = SeenVideo((16, 16), (0, 2), [head], 4)
+    head = DescribedHead(2, np.float32([2, 2, 7, 8]), feature, pixels, (track,))
+    seen = DescribedVideo((16, 16), (0, 2), [head], 4)
     shard = Shard("val", [Video("7", folder), Video("8", folder)])
     write_heads(folder, shard, lambda video: seen, done=lambda: None, refuse=lambda problem: None)
 
