@@ -1,8 +1,8 @@
-"""A page to look at: texts with their chains, and images with their boxes.
+"""The HTML page of predictions: texts with their chains, and images with their boxes.
 
 The page is one file that loads nothing from anywhere. All that comes from data is text in it: its
-policy lets no script run but the page's own. What is predicted stands beside what is known; a gold
-chain has the number of the predicted one that it has most in common with.
+content security policy lets no script run but the page's own. Gold chains stand beside those of the
+system; a gold chain has the number of the system's chain that it shares most mentions with.
 """
 
 from __future__ import annotations
@@ -41,11 +41,13 @@ def page_html(
     scores: Mapping[str, float] | None = None,
     figures: Sequence[tuple[str, bytes]] = (),
 ) -> str:
-    """The page of some texts, as HTML.
+    """Return the page of texts as HTML.
 
     Args:
+        texts: in the order of the page.
+        title: its heading.
         scores: of all texts together, in percent, by their names.
-        figures: what else is to be seen, above the texts: titles, and images as PNG.
+        figures: titles and PNG images to show above the texts.
     """
     script = _SCRIPT.read_text(encoding="utf-8")
     checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -78,7 +80,7 @@ def _figure(title: str, content: bytes) -> str:
 
 
 def _filters(texts: Sequence[PageText]) -> str:
-    """What chooses the texts to see: a button for every sort of error and for every kind."""
+    """Return the buttons that choose the texts to see: one for every sort and kind of error."""
     if all(text.gold is None for text in texts):
         return ""
     errors = [error for text in texts for error in text.errors]
@@ -105,35 +107,35 @@ def _buttons(
         yield f'<div role="group" aria-label="{heading}"><b>{heading}</b>{buttons}</div>'
 
 
-def _section(number: int, shown: PageText) -> str:
-    sides = {"predicted": numbered(shown.system.chains)}
-    if shown.gold is not None:
-        sides["gold"] = numbered_alike(shown.gold.chains, sides["predicted"])
-    attributes = _attributes(*sides.values())
-    title = escaped(shown.title)
-    scores = " · ".join(f"{escaped(name)} {score:.1f}" for name, score in shown.scores.items())
+def _section(number: int, page_text: PageText) -> str:
+    sides = {"predicted": numbered(page_text.system.chains)}
+    if page_text.gold is not None:
+        sides["gold"] = numbered_alike(page_text.gold.chains, sides["predicted"])
+    attributes = _chain_attributes(*sides.values())
+    title = escaped(page_text.title)
+    scores = " · ".join(f"{escaped(name)} {score:.1f}" for name, score in page_text.scores.items())
     parts = [
         f'<section id="n{number}" aria-label="{title}">',
         f'<h2><a href="#n{number}">{title}</a> <small>{scores}</small></h2>',
         '<div class="columns">',
-        images_html(shown, sides["predicted"], sides.get("gold", {}), attributes),
+        images_html(page_text, sides["predicted"], sides.get("gold", {}), attributes),
         '<div class="sides">',
     ]
     for name, chains in sides.items():
         heading = f"<h3>{name}</h3>" if len(sides) > 1 else ""
-        text = marked_html(shown.text, chains, shown.turns, attributes)
+        text = marked_html(page_text.text, chains, page_text.turns, attributes)
         parts.append(f'<div class="side">{heading}<p class="text" dir="auto">{text}</p></div>')
     parts.append("</div></div>")
-    if shown.errors:
-        items = "\n".join(_error(error, shown.text) for error in shown.errors)
+    if page_text.errors:
+        items = "\n".join(_error(error, page_text.text) for error in page_text.errors)
         parts.append(f'<ul class="errors">{items}</ul>')
     return "\n".join([*parts, "</section>"])
 
 
-def _attributes(*sides: Mapping[int, Sequence[Span]]) -> dict[int, str]:
-    """What everything of a chain has, by the number of the chain.
+def _chain_attributes(*sides: Mapping[int, Sequence[Span]]) -> dict[int, str]:
+    """Return the HTML attributes of all elements of a chain, by the number of the chain.
 
-    Chains of several mentions, on either side, have the colours in turn.
+    Chains of several mentions, on either side, get the colours in turn.
     """
     several = sorted({number for side in sides for number in side if len(side[number]) > 1})
     places = {number: place for place, number in enumerate(several)}

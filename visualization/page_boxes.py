@@ -15,29 +15,34 @@ from visualization.page_content import (
 )
 from visualization.page_text import escaped, span_name
 
-_Chains = Mapping[int, Sequence[Span]]
+_NumberedChains = Mapping[int, Sequence[Span]]
 _SIGNS = {"right": "✓", "wrong": "✗", "": ""}
 _EDGE = 0.07  # of an image: a box that begins there has no room above it for its number
 
 
 def images_html(
-    shown: PageText, predicted: _Chains, gold: _Chains, attributes: Mapping[int, str]
+    page_text: PageText,
+    system: _NumberedChains,
+    gold: _NumberedChains,
+    attributes: Mapping[int, str],
 ) -> str:
-    """The images of a text with their boxes; nothing where there are none.
+    """Return the images of a text with the boxes of its mentions; nothing where there are none.
 
     Args:
-        predicted, gold: chains by their numbers.
-        attributes: of everything of a chain, by its number.
+        page_text: the text.
+        system: its chains by their numbers.
+        gold: likewise.
+        attributes: the HTML attributes of the elements of each chain, by its number.
     """
-    if not shown.images:
+    if not page_text.images:
         return ""
-    boxes = [*_gold_boxes(shown, gold), *_predicted_boxes(shown, predicted)]
+    boxes = [*_gold_boxes(page_text, gold), *_system_boxes(page_text, system)]
     # The largest first, so that the smaller ones lie over it and can be pointed at.
     boxes.sort(key=lambda drawn: -_size(drawn.box))
     elements = []
-    for index, image in enumerate(shown.images):
+    for index, image in enumerate(page_text.images):
         of_image = [
-            _element(drawn, shown.text, attributes[drawn.number])
+            _element(drawn, page_text.text, attributes[drawn.number])
             for drawn in boxes
             if drawn.box.image == index
         ]
@@ -46,13 +51,14 @@ def images_html(
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """A box and what is to be seen of it.
+class _DrawnBox:
+    """A box and how it is drawn.
 
     Attributes:
-        span: its mention.
+        box: where it is.
+        span: the characters of its mention.
         number: of the mention's chain.
-        looks: its classes in the style.
+        looks: its classes in the style sheet.
         judged: "right", "wrong", or empty where that is not known.
     """
 
@@ -63,12 +69,14 @@ class _Drawn:
     judged: str = ""
 
 
-def _predicted_boxes(shown: PageText, chains: _Chains) -> Iterator[_Drawn]:
-    """Of every chain the surest box in each image is always to be seen."""
-    known = {} if shown.gold is None else shown.gold.boxes
-    wrong = {span for error in shown.errors if error.sort == WRONG_BOXES for span in error.spans}
+def _system_boxes(page_text: PageText, chains: _NumberedChains) -> Iterator[_DrawnBox]:
+    """Yield the system's boxes; the surest one of every chain in each image is always visible."""
+    known = {} if page_text.gold is None else page_text.gold.boxes
+    wrong = {
+        span for error in page_text.errors if error.sort == WRONG_BOXES for span in error.spans
+    }
     for number, chain in chains.items():
-        boxes = [(span, box) for span in chain for box in shown.system.boxes.get(span, ())]
+        boxes = [(span, box) for span in chain for box in page_text.system.boxes.get(span, ())]
         surest = {}
         # Backwards, so that of equals the first one stays.
         for _, box in sorted(reversed(boxes), key=lambda pair: pair[1].score or 0):  # noqa: C414
@@ -76,15 +84,15 @@ def _predicted_boxes(shown: PageText, chains: _Chains) -> Iterator[_Drawn]:
         for span, box in boxes:
             looks = "box of-chain" if box is surest[box.image] else "box"
             judged = "wrong" if span in wrong else "right" if span in known else ""
-            yield _Drawn(box, span, number, looks, judged)
+            yield _DrawnBox(box, span, number, looks, judged)
 
 
-def _gold_boxes(shown: PageText, chains: _Chains) -> Iterator[_Drawn]:
-    if shown.gold is not None:
+def _gold_boxes(page_text: PageText, chains: _NumberedChains) -> Iterator[_DrawnBox]:
+    if page_text.gold is not None:
         for number, chain in chains.items():
             for span in chain:
-                for box in shown.gold.boxes.get(span, ()):
-                    yield _Drawn(box, span, number, "box gold")
+                for box in page_text.gold.boxes.get(span, ()):
+                    yield _DrawnBox(box, span, number, "box gold")
 
 
 def _image(image: PageImage, boxes: Sequence[str]) -> str:
@@ -101,7 +109,7 @@ def _image(image: PageImage, boxes: Sequence[str]) -> str:
     )
 
 
-def _element(drawn: _Drawn, text: str, attributes: str) -> str:
+def _element(drawn: _DrawnBox, text: str, attributes: str) -> str:
     box = drawn.box
     x1, y1, x2, y2 = (100 * float(side) for side in box.xyxy)
     place = "" if box.xyxy[1] >= _EDGE else " at-edge"

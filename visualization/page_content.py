@@ -1,4 +1,4 @@
-"""What a page shows of a text: chains on one side or on two, images with boxes, errors."""
+"""The content of a page: texts with the chains of one side or of two, images, boxes, errors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from metrics.chains import Chains
 from metrics.error_analysis.errors import Error
 from utils.text.spans import Span
 
@@ -20,9 +21,9 @@ class PageImage:
     """An image that a text is about, or a frame of its video.
 
     Attributes:
-        size: (width, height), of which the proportions alone are read.
+        size: (width, height); only the proportions matter.
         uri: as `image_uri` gives it; None where only an empty frame can be drawn.
-        caption: what is written beneath, such as "frame 270"; may be empty.
+        caption: the line beneath, such as "frame 270"; may be empty.
     """
 
     size: tuple[int, int]
@@ -32,12 +33,12 @@ class PageImage:
 
 @dataclass(frozen=True)
 class PageBox:
-    """Where a mention is in one of the images of its text.
+    """The box of a mention in one of the images of its text.
 
     Attributes:
-        xyxy: relative to the image.
+        xyxy: [4], from 0 to 1, relative to the image.
         image: the index of the image.
-        score: how sure it is, from 0 to 1; None where nothing says so, as of gold boxes.
+        score: the confidence of the system, from 0 to 1; None of a gold box.
     """
 
     xyxy: tuple[float, float, float, float]
@@ -47,14 +48,14 @@ class PageBox:
 
 @dataclass(frozen=True)
 class PageAnnotation:
-    """What is predicted of a text, or what is known of it.
+    """The system's or the gold annotation of a text.
 
     Attributes:
-        chains: the mentions of each, as characters, the end exclusive, none empty.
-        boxes: of the mentions that have any.
+        chains: spans of characters, the end exclusive, none empty.
+        boxes: of the mentions that have any, by span.
     """
 
-    chains: Sequence[Sequence[Span]]
+    chains: Chains[Span]
     boxes: Mapping[Span, Sequence[PageBox]] = field(default_factory=dict)
 
 
@@ -76,13 +77,13 @@ class PageText:
     """A text on the page.
 
     Attributes:
-        title: what it is called.
-        text: what is said.
+        title: its heading, such as the id of the narration.
+        text: its characters.
         system: its chains and boxes, as predicted.
-        gold: as they are known; None where they are not.
-        images: that boxes lie in.
-        turns: in text order; each begins a line. Empty where nobody is named.
-        errors: what is wrong with what was predicted.
+        gold: its gold chains and boxes; None where they are not known.
+        images: the images that the boxes lie in.
+        turns: in text order; each begins a line. Empty where no speaker is named.
+        errors: of the system.
         scores: of this text, in percent, by their names.
     """
 
@@ -97,7 +98,7 @@ class PageText:
 
 
 def image_uri(image: Image.Image) -> str:
-    """An image in RGB as an address that holds all of it, made smaller where it is large."""
+    """Return an RGB image as a data URI of a JPEG, its longest side at most 640 pixels."""
     small = image.copy()
     small.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     content = io.BytesIO()

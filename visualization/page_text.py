@@ -1,4 +1,4 @@
-"""Texts as HTML: nothing in them is live, and their mentions are elements."""
+"""Texts as HTML: all that comes from data is escaped, and mentions are elements."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from visualization.page_content import SpeakerTurn
 
 
 def escaped(text: str) -> str:
-    """A text that comes from data, fit for an element or for an attribute in double quotes."""
+    """Escape a text from data, for an element or for an attribute in double quotes."""
     return html.escape(escape_unprintable(text, keep="\n\t"))
 
 
 def span_name(span: Span) -> str:
-    """What the page's script knows a mention by."""
+    """Return the name by which the page's script knows a mention."""
     return f"{span[0]}-{span[1]}"
 
 
@@ -27,12 +27,13 @@ def marked_html(
     turns: Sequence[SpeakerTurn],
     attributes: Mapping[int, str],
 ) -> str:
-    """A text with its mentions as elements, in pieces where they cross.
+    """Return a text with its mentions as elements, in pieces where they cross.
 
     Args:
-        chains: by their numbers.
+        text: its characters.
+        chains: by their numbers: spans of characters, the end exclusive.
         turns: in text order; each begins a line.
-        attributes: of everything of a chain, by its number.
+        attributes: the HTML attributes of the elements of each chain, by its number.
     """
     mentions = [(span, number) for number, chain in chains.items() for span in chain]
     speaker_at = {turn.start: turn.speaker for turn in turns}
