@@ -93,13 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def make_texts(narrations: int) -> list[PageText]:
-    """Narrations with images, gold and predicted chains and boxes, and the errors of these."""
+    """Make narrations with images, gold and predicted chains and boxes, and their errors."""
     random = np.random.default_rng(0)
     return [_make_text(str(number), random) for number in range(narrations)]
 
 
 def open_and_filter(browser: Browser, path: Path) -> tuple[float, float, float]:
-    """Seconds until a page is seen, until it is open, and until its first filter has answered."""
+    """Measure the seconds until a page is seen, until it is open, and until a filter answers."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     start = time.perf_counter()
     page.goto(path.as_uri())
@@ -138,7 +138,8 @@ def _make_boxes(
 ) -> dict[tuple[int, int], list[PageBox]]:
     corners = np.sort(random.random((len(spans), 2, 2)), axis=1).reshape(-1, 4).tolist()
     return {
-        span: [PageBox(tuple(box), score=score)] for span, box in zip(spans, corners, strict=True)
+        span: [PageBox((x1, y1, x2, y2), score=score)]
+        for span, (x1, y1, x2, y2) in zip(spans, corners, strict=True)
     }
 
 

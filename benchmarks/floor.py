@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.coreference_model import CoreferenceModel
 from utils.batch import Batch
@@ -34,24 +34,24 @@ class Sizes:
 
     @classmethod
     def of(cls, model: CoreferenceModel) -> Sizes:
-        """Read from a model."""
-        text, regions, fusion = model.text_encoder.config, model.region_encoder, model.fusion
+        """Read the sizes of a model."""
+        text = model.text_encoder.config
         return cls(
             hidden=text.hidden_size,
             vocabulary=text.vocab_size,
-            feature=regions.feature[0].in_features,
+            feature=_linear(model, "region_encoder.feature.0").in_features,
             text_layers=text.num_hidden_layers,
             text_inner=text.intermediate_size,
-            region_layers=len(regions.layers),
-            region_inner=regions.layers[0].feedforward[0].out_features,
-            fusion_layers=len(fusion.layers),
-            fusion_inner=fusion.layers[0].feedforward[0].out_features,
-            box_inner=model.box_head.layers[0].out_features,
+            region_layers=len(model.region_encoder.layers),
+            region_inner=_linear(model, "region_encoder.layers.0.feedforward.0").out_features,
+            fusion_layers=len(model.fusion.layers),
+            fusion_inner=_linear(model, "fusion.layers.0.feedforward.0").out_features,
+            box_inner=_linear(model, "box_head.layers.0").out_features,
         )
 
 
 def forward_operations(batch: Batch, sizes: Sizes) -> float:
-    """Of the model's output of a batch, with its masked words where it has some."""
+    """Count the operations of the model's output of a batch, with masked words if there are any."""
     h = sizes.hidden
     tokens = batch.token_lengths
     mentions, regions = _counts(batch.mention_mask), _counts(batch.region_mask)
@@ -69,7 +69,7 @@ def forward_operations(batch: Batch, sizes: Sizes) -> float:
 
 
 def training_operations(batches: Iterable[Batch], unlabelled: Batch, sizes: Sizes) -> float:
-    """Of a step: forward and backward passes of its batches, and the teacher's forward pass.
+    """Count the operations of a step: forward and backward passes, and the teacher's forward pass.
 
     A backward pass costs two products for each one of the forward pass, but one where nothing asks
     for the gradient of what came in: the features and the places of regions, and the spans of
@@ -89,6 +89,12 @@ def training_operations(batches: Iterable[Batch], unlabelled: Batch, sizes: Size
     return total + forward_operations(clean, sizes)
 
 
+def _linear(model: CoreferenceModel, name: str) -> nn.Linear:
+    layer = model.get_submodule(name)
+    assert isinstance(layer, nn.Linear)
+    return layer
+
+
 def _texts(lengths: Sequence[int], sizes: Sizes) -> float:
     return sum(
         sizes.text_layers * _layer(length, sizes.hidden, sizes.text_inner) for length in lengths
@@ -96,7 +102,7 @@ def _texts(lengths: Sequence[int], sizes: Sizes) -> float:
 
 
 def _layer(length: int, hidden: int, inner: int) -> float:
-    """A Transformer layer over a sequence: four projections, attention, and feed-forward."""
+    """Count those of a Transformer layer: four projections, attention, and feed-forward."""
     return 2 * length * hidden * (4 * hidden + 2 * inner + 2 * length)
 
 
@@ -114,17 +120,17 @@ def _fusion_operations(m: int, r: int, sizes: Sizes) -> float:
 
 
 def _mean_operations(batch: Batch, sizes: Sizes) -> float:
-    """The means over the word-pieces of each mention."""
+    """Count those of the means over the word-pieces of each mention."""
     mentions = _counts(batch.mention_mask)
     return sum(2 * m * t * sizes.hidden for m, t in zip(mentions, batch.token_lengths, strict=True))
 
 
 def _contrast_operations(batch: Batch, sizes: Sizes) -> float:
-    """The image-text contrast: all mentions of the batch with all its regions."""
+    """Count those of the image-text contrast: all mentions of the batch with all its regions."""
     mentions, regions = (sum(_counts(m)) for m in (batch.mention_mask, batch.region_mask))
     return 2 * mentions * regions * sizes.hidden
 
 
 def _counts(mask: Tensor) -> list[int]:
-    """How many real slots each row has."""
+    """Count the real slots of each row."""
     return mask.sum(dim=1).tolist()

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
+from typing import NoReturn
 
 import h5py
 import numpy as np
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(folder: Path, narrations: int, shards: int) -> dict[str, float]:
-    """The figures of a split that is written into an empty folder."""
+    """Measure a split that is written into an empty folder."""
     data = GeneratedData(_DISTINCT)
 
     def read(say: object) -> SplitData:
@@ -114,7 +115,7 @@ class Repeated(Sequence[Narration]):
 
 
 def make_store(folder: Path, data: GeneratedData, images: int, shards: int) -> RegionStore:
-    """A store whose features are promised and not written."""
+    """Make a store whose features are promised and not written."""
     of_shard = -(-images // shards)
     paths = []
     for number in range(shards):
@@ -128,7 +129,7 @@ def make_store(folder: Path, data: GeneratedData, images: int, shards: int) -> R
             )
     places = np.arange(images)
     ids = places.astype(np.bytes_)
-    regions = [data.read(narration.image_id, None) for narration in data.narrations]
+    regions = list(data.regions.values())
     words = sorted({label for of_image in regions for label in of_image.labels})
     boxes = np.stack([of_image.boxes_xyxy for of_image in regions])
     labels = np.asarray([[words.index(label) for label in r.labels] for r in regions], np.int32)
@@ -148,7 +149,7 @@ def make_store(folder: Path, data: GeneratedData, images: int, shards: int) -> R
 
 
 def figures_of(folder: Path) -> dict[str, float]:
-    """Open what is there; returns what that takes."""
+    """Open what is there, and measure what that takes."""
     tokenizer = load_tokenizer(PACKAGED_ENCODER)
     before = memory_gb(_OWN)
     start = time.perf_counter()
@@ -173,7 +174,7 @@ def figures_of(folder: Path) -> dict[str, float]:
 def times_of_items(
     source: SplitData, tokenizer: Tokenizer, keys: Sequence[tuple[int, int]]
 ) -> Iterator[float]:
-    """Seconds that each item takes."""
+    """Measure the seconds that each item takes."""
     encoder = ExampleEncoder(tokenizer, RELEASED_MENTIONS, masking=Masking(0.15, seed=0))
     dataset = NarrationDataset(source.narrations, source.store, encoder, source.texts)
     for key in tqdm(keys, desc="reading", leave=False):
@@ -182,7 +183,7 @@ def times_of_items(
         yield time.perf_counter() - start
 
 
-def _unread(*_: object) -> None:
+def _unread(*_: object) -> NoReturn:
     raise AssertionError("what is there is not made again")
 
 

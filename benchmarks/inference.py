@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     resolver = Resolver(model, data.tokenizer, config, Thresholds(0.8), precision)
 
     def resolve() -> None:
-        for _ in resolver.resolve(data.narrations, data, batch=options.batch):
+        for _ in resolver.resolve(data.narrations, data.store, batch=options.batch):
             pass
 
     released = as_released(data.batch(range(options.batch), masking=None))
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @torch.inference_mode()
 def run_padded(resolver: Resolver, batch: Batch) -> None:
-    """The model on a batch that is padded as the released code pads it."""
+    """Run the model on a batch that is padded as the released code pads it."""
     resolver.model(batch.to(resolver.device), resolver.precision)
 
 

@@ -63,15 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def measure(folder: Path, images: int, workers: int, epochs: int) -> dict[str, float]:
-    """The figures of one store.
+    """Measure the loading from one store.
 
     Args:
         folder: an empty one for the store.
     """
     data = GeneratedData(min(_DISTINCT, images))
-    generated = data.narrations
-    image_ids = (generated[place % len(generated)].image_id for place in range(images))
-    regions = (data.read(image, None) for image in image_ids)
+    generated, distinct = data.narrations, list(data.regions.values())
+    regions = (distinct[place % len(distinct)] for place in range(images))
     write_region_store(
         folder,
         _SPLIT,
@@ -109,7 +108,7 @@ def measure(folder: Path, images: int, workers: int, epochs: int) -> dict[str, f
 
 
 def times_of_items(dataset: NarrationDataset) -> Iterator[float]:
-    """Seconds that each item takes, in a second pass over all."""
+    """Measure the seconds that each item takes, in a second pass over all."""
     for epoch in range(2):
         for place in range(len(dataset)):
             start = time.perf_counter()
@@ -119,7 +118,7 @@ def times_of_items(dataset: NarrationDataset) -> Iterator[float]:
 
 
 def memory_gb(kind: str = "Pss") -> float:
-    """What this process and its children hold; memory that several hold is shared out.
+    """Read how much memory this process and its children hold; what they share is shared out.
 
     Args:
         kind: "Pss" of everything, "Pss_Anon" without files that are mapped into memory, whose pages

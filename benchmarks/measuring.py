@@ -58,7 +58,7 @@ class Figures:
 
 
 def add_options(parser: argparse.ArgumentParser, batch: int) -> None:
-    """The options that the benchmarks share."""
+    """Add the options that the benchmarks share."""
     number = whole_number_from(1)
     parser.add_argument("--batch", type=number, default=batch, help="narrations")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto")
@@ -76,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser, batch: int) -> None:
 
 
 def set_up(options: argparse.Namespace) -> tuple[torch.device, torch.dtype]:
-    """Device and precision of the options, after setting the threads."""
+    """Set the threads, and return the device and the precision of the options."""
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     default = "float32" if device.type == "cpu" else "bfloat16"
@@ -117,7 +117,7 @@ def measure(
 
 
 def _time_of(run: Callable[[], object], device: torch.device) -> float:
-    """Seconds of one run, until the device has done it."""
+    """Measure the seconds of one run, until the device has done it."""
     _wait_for(device)
     start = time.perf_counter()
     run()
@@ -154,7 +154,7 @@ def _time_beside_products(
 
 
 def _peak_gb(device: torch.device) -> float:
-    """The most memory until now: of the process, or of what is allocated on the GPU."""
+    """Return the most memory until now: of the process, or of what is allocated on the GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

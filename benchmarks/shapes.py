@@ -19,7 +19,9 @@ from torch import Tensor
 from data.encoding.example import ExampleEncoder, Masking
 from data.encoding.tokenizer import load_tokenizer
 from data.loading.collate import Collate
+from data.loading.dataset import NarrationDataset
 from data.narration import Mention, Narration, Regions
+from data.regions.store import GivenRegions
 from models.coreference_model import CoreferenceModel
 from models.factory import build_from_checkpoint
 from utils.batch import Batch
@@ -54,6 +56,8 @@ class GeneratedData:
 
     Attributes:
         narrations: with chains and one box for each mention.
+        regions: of every image, by its id.
+        store: the same as a region store gives them.
         tokenizer: of BERT's uncased vocabulary.
     """
 
@@ -63,20 +67,15 @@ class GeneratedData:
         vocabulary = self.tokenizer.backend.get_vocab()
         self._words = sorted(word for word in vocabulary if word.isascii() and word.isalpha())
         self._labels = [self._word() for _ in range(_LABELS)]
-        self._regions = {str(number): self._make_regions() for number in range(count)}
-        self.narrations = [self._narrate(image_id) for image_id in self._regions]
-
-    def read(self, image_id: str, image_size: tuple[int, int] | None) -> Regions:
-        """The regions of an image, as a region store gives them."""
-        return self._regions[image_id]
+        self.regions = {str(number): self._make_regions() for number in range(count)}
+        self.store = GivenRegions(self.regions)
+        self.narrations = [self._narrate(image_id) for image_id in self.regions]
 
     def batch(self, places: Sequence[int], masking: Masking | None) -> Batch:
-        """Some of the narrations, as a loader gives them."""
+        """Make a batch of some of the narrations, as a loader does."""
         encoder = ExampleEncoder(self.tokenizer, RELEASED_MENTIONS, masking=masking)
-        chosen = [self.narrations[place] for place in places]
-        return Collate(self.tokenizer)(
-            [encoder.encode(n, self.read(n.image_id, n.image_size)) for n in chosen]
-        )
+        dataset = NarrationDataset(self.narrations, self.store, encoder)
+        return Collate(self.tokenizer)([dataset[0, place] for place in places])
 
     def _word(self) -> str:
         return self._words[self._random.integers(len(self._words))]
@@ -95,7 +94,7 @@ class GeneratedData:
     def _narrate(self, image_id: str) -> Narration:
         words = [self._word() for _ in range(self._random.integers(_SHORTEST, _LONGEST + 1))]
         ends = np.cumsum([len(word) + 1 for word in words]) - 1
-        boxes = self._regions[image_id].boxes_xyxy.tolist()
+        boxes = self.regions[image_id].boxes_xyxy.tolist()
         mentions = []
         for first in sorted(self._random.choice(len(words) - 2, MENTIONS, replace=False)):
             last = first + self._random.integers(3)
@@ -113,7 +112,7 @@ class GeneratedData:
 
 
 def published_config(**changed: Any) -> Config:
-    """The published configuration with everything that its command line asks for."""
+    """Return the published configuration with everything that its command line asks for."""
     values, _ = read_config_file(CONFIG_FILE)
     asked_for = {
         "use_labelled": True,
@@ -126,13 +125,13 @@ def published_config(**changed: Any) -> Config:
 
 
 def published_model(config: Config) -> CoreferenceModel:
-    """The published model with random weights."""
+    """Make the published model with random weights."""
     torch.manual_seed(0)
     return build_from_checkpoint(config, {**BERT_BASE, "num_hidden_layers": config.text_layers})
 
 
 def as_released(batch: Batch) -> Batch:
-    """A batch padded as the released code pads it.
+    """Pad a batch as the released code does.
 
     Captions have 512 word-pieces, narrations 128 mentions, and every region brings a label of its
     own of 16 word-pieces.
@@ -145,7 +144,7 @@ def as_released(batch: Batch) -> Batch:
         return F.pad(tensor, (0, size - tensor.shape[1]))
 
     def more(tensor: Tensor, value: float = 0) -> Tensor:
-        """More mentions, [B, M, ...]."""
+        """Add mentions to [B, M, ...]."""
         return F.pad(tensor, (0, 0) * (tensor.dim() - 2) + (0, extra), value=value)
 
     masked_words = batch.masked_words

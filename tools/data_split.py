@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def read_annotations(data_root: Path) -> list[Annotated]:
-    """The annotations of a folder, in their order.
+    """Read the annotations of a folder, in their order.
 
     Raises:
         DataError: a file is missing, or the annotations are there under both names.
@@ -111,7 +111,7 @@ def read_annotations(data_root: Path) -> list[Annotated]:
 
 
 def read_parts(data_root: Path, ids: Collection[str]) -> dict[str, tuple[str, str]]:
-    """The kind and the split of each dialogue.
+    """Read the kind and the split of each dialogue.
 
     Args:
         ids: of the annotated dialogues.
@@ -153,7 +153,7 @@ def write_parts(
 
 
 def describe(annotated: Sequence[Annotated], parts: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    """What was found, beside what the release says of itself, as lines to print."""
+    """Say what was found, beside what the release says of itself, as lines to print."""
     counts = {
         "dialogues": len(annotated),
         "mentions": sum(len(one.dialogue.narration.mentions) for one in annotated),
@@ -180,7 +180,7 @@ def _lines(path: Path) -> list[Record]:
 
 
 def _by_id(path: Path, keys: Sequence[str]) -> dict[str, Record]:
-    """The lines of a file by their `video_id`; they have these other keys alone."""
+    """Read the lines of a file by their `video_id`; they have these other keys alone."""
     records: dict[str, Record] = {}
     for record in _lines(path):
         check_keys(record, ("video_id", *keys))

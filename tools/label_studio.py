@@ -92,7 +92,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _read(options: argparse.Namespace) -> tuple[Sequence[Narration], str]:
-    """The narrations to label, and what made the predictions."""
+    """Read the narrations to label; say what made the predictions."""
     if options.jsonl is not None:
         if options.split is not None:
             raise InputError("--split: only --dataset has splits")

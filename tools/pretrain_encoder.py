@@ -25,7 +25,12 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
-from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from data.readers import DATASETS, dataset_reader, read_narrations
 from utils.checkpointing.random_state import set_seeds
@@ -63,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             max_position_embeddings=LONGEST_INPUT,
             pad_token_id=tokenizer.pad_token_id,
         )
-        model = BertForMaskedLM(config).to(device)
+        # transformers wraps the method in a way that hides its arguments.
+        model = BertForMaskedLM(config).to(device)  # type: ignore[arg-type]
         pieces = [tokenizer.encode(text)[:LONGEST_INPUT] for text in texts]
         loss = train(model, tokenizer, pieces, options.steps, options.batch, options.lr)
         model.save_pretrained(unfinished)
@@ -72,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def read_texts(dataset: str, data_root: Path, further: Sequence[Path]) -> list[str]:
-    """The texts to learn from, each once.
+    """Read the texts to learn from, each once.
 
     Args:
         further: files of more texts, one a line.
@@ -93,8 +99,8 @@ def read_texts(dataset: str, data_root: Path, further: Sequence[Path]) -> list[s
     return list(dict.fromkeys(text for text in texts if text.strip()))
 
 
-def character_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer whose word-pieces are single characters, in lower case."""
+def character_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerBase:
+    """Make a tokenizer whose word-pieces are single characters, in lower case."""
     counts = Counter(itertools.chain.from_iterable(text.lower() for text in texts))
     known = sorted(c for c, count in counts.items() if count >= _SEEN and not c.isspace())
     vocabulary = {word: number for number, word in enumerate((*SPECIAL, *known))}
@@ -107,7 +113,8 @@ def character_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         single=f"{START} $A {END}",
         special_tokens=[(word, vocabulary[word]) for word in (START, END)],
     )
-    return PreTrainedTokenizerFast(
+    # mypy sees the stand-in that transformers has where `tokenizers` is missing.
+    return PreTrainedTokenizerFast(  # type: ignore[return-value]
         tokenizer_object=tokenizer,
         pad_token=PADDING,
         unk_token=UNKNOWN,
@@ -119,7 +126,7 @@ def character_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 def train(
     model: BertForMaskedLM,
-    tokenizer: PreTrainedTokenizerFast,
+    tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[Sequence[int]],
     steps: int,
     batch: int,
@@ -157,9 +164,12 @@ def train(
 
 
 def masked_loss(
-    model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, texts: Sequence[Sequence[int]]
+    model: BertForMaskedLM, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Sequence[int]]
 ) -> Tensor:
-    """The mean loss of some characters of each text: 80% masked, 10% replaced, 10% kept (BERT)."""
+    """Compute the mean loss of some characters of each text, as BERT's (Devlin et al., 2019).
+
+    Of them 80% are masked, 10% replaced by others, and 10% kept.
+    """
     rows = [torch.tensor(text) for text in texts]
     token_ids = torch.nn.utils.rnn.pad_sequence(rows, True, tokenizer.pad_token_id)
     chosen = (torch.rand(token_ids.shape) < _MASKED) & (token_ids >= len(SPECIAL))

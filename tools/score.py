@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def _read_pair(
     gold: Path, system: Path
 ) -> tuple[Mapping[str, Chains[Hashable]], Mapping[str, Chains[Hashable]]]:
-    """The chains of both sides by document.
+    """Read the chains of both sides by document.
 
     Raises:
         InputError: one path is a folder and the other is not, or only one is a chain file.

@@ -1,5 +1,4 @@
-"""How well `prepare.py heads` found and tracked heads, where it is known whose head is where.
-
+"""Score the heads that `prepare.py heads` found and tracked, where it is known whose they are:
 python tools/score_heads.py --heads FOLDER --split test --truth FOLDER/truth.jsonl
 """
 
@@ -55,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def read_truth(path: Path) -> dict[str, list[TrueHead]]:
-    """The heads of each video, by the id of its dialogue.
+    """Read the heads of each video, by the id of its dialogue.
 
     Raises:
         DataError: the file cannot be read.
@@ -71,11 +70,9 @@ def read_truth(path: Path) -> dict[str, list[TrueHead]]:
 
 def _true_head(record: Record, head: Any) -> TrueHead:
     try:
+        x1, y1, x2, y2 = map(float, head["bbox"])
         return TrueHead(
-            int(head["frame"]),
-            str(head["person"]),
-            tuple(map(float, head["bbox"])),
-            float(head["visible"]),
+            int(head["frame"]), str(head["person"]), (x1, y1, x2, y2), float(head["visible"])
         )
     except (TypeError, ValueError, LookupError) as error:
         raise record.bad(f"the head {quote(head)}", "frame, person, bbox and visible") from error

@@ -28,14 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--grounding", type=Path, required=True, help="what test_grounding.py --json wrote"
     )
     options = parser.parse_args(arguments)
-    coreference, grounding = _read(options.coref), _read(options.grounding)
-    text_only = _read(options.text_only) if options.text_only else None
+    coreference, grounding = read_json(options.coref), read_json(options.grounding)
+    text_only = read_json(options.text_only) if options.text_only else None
     print("\n" + format_coreference(coreference, text_only))
     print("\n" + format_grounding(grounding))
 
 
 def format_coreference(model: dict[str, Any], text_only: dict[str, Any] | None) -> str:
-    """Pooled F1 scores with gold mentions and singletons, and F1 of the links of pronouns."""
+    """Format pooled F1 with gold mentions and singletons, and F1 of the links of pronouns."""
     rows: list[tuple[str, list[float | None]]] = [
         (f"rule: {name}", [conll]) for name, conll in model["rules"].items()
     ]
@@ -47,7 +47,7 @@ def format_coreference(model: dict[str, Any], text_only: dict[str, Any] | None) 
 
 
 def format_grounding(scores: dict[str, Any]) -> str:
-    """Percent of mentions whose box is right at an IoU of 0.5."""
+    """Format the percent of mentions whose box is right at an IoU of 0.5."""
     rows: list[tuple[str, list[float | None]]] = [
         ("a random region", [scores["random"]]),
         ("this model", [scores["overall"], scores["nouns"], scores["pronouns"]]),
@@ -73,10 +73,6 @@ def _table(
         shown = ["" if value is None else f"{value:.1f}" for value in values]
         lines.append(f"{name:{width}}" + "".join(f"{value:>10}" for value in shown))
     return "\n".join(lines)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return read_json(path)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train a small detector, where pretrained ones cannot be had: its regions and their features.
 
 python tools/train_detector.py --boxes saved/world/boxes/val.json \
-    --pictures saved/world/flickr30k-batch --out saved/detector.pt
+    --pictures saved/world/flickr30k-images --out saved/detector.pt
 python prepare.py regions --pictures FOLDER --split train --out FOLDER \
     --detector-weights saved/detector.pt --trunk-weights detector
 """
@@ -9,10 +9,12 @@ python prepare.py regions --pictures FOLDER --split train --out FOLDER \
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class LabelledImages(Dataset):
+class LabelledImages(Dataset[tuple[Tensor, Target]]):
     """Pictures [3, H, W] from 0 to 1, mirrored at random, with what torchvision trains on."""
 
     def __init__(self, folder: Path, images: Sequence[LabelledImage], detector: Detector) -> None:
@@ -167,19 +169,21 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
     detector.network.train()
     with tqdm(range(steps), desc="training") as bar:
-        for _, (given, targets) in zip(bar, _without_end(loader), strict=False):
-            targets = [{name: v.to(device) for name, v in target.items()} for target in targets]
+        for _, (given, wanted) in zip(bar, _without_end(loader), strict=False):
+            targets = [{name: v.to(device) for name, v in target.items()} for target in wanted]
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 losses = losses_of(detector, [image.to(device) for image in given], targets)
             optimizer.zero_grad()
-            sum(losses.values()).backward()
+            functools.reduce(torch.add, losses.values()).backward()
             optimizer.step()
             schedule.step()
             bar.set_postfix({name: f"{loss.item():.2f}" for name, loss in losses.items()})
     detector.network.eval()
 
 
-def _without_end(loader: DataLoader) -> Iterator[tuple[tuple[Tensor, ...], tuple[Target, ...]]]:
+def _without_end(
+    loader: DataLoader[Any],
+) -> Iterator[tuple[tuple[Tensor, ...], tuple[Target, ...]]]:
     while True:
         yield from loader
 
@@ -187,7 +191,7 @@ def _without_end(loader: DataLoader) -> Iterator[tuple[tuple[Tensor, ...], tuple
 def losses_of(
     detector: Detector, images: Sequence[Tensor], targets: Sequence[Target]
 ) -> dict[str, Tensor]:
-    """Torchvision's four losses, and that of attributes where there are some.
+    """Compute torchvision's four losses, and that of attributes where there are some.
 
     Attributes are learned from the labelled boxes themselves, as regions that are only near say
     less. They are what keeps colours in the features that describe a region.
@@ -210,7 +214,7 @@ def losses_of(
 def measure(
     extractor: RegionExtractor, folder: Path, images: Sequence[LabelledImage]
 ) -> dict[str, float]:
-    """What is found of the labelled things.
+    """Measure what is found of the labelled things.
 
     Returns:
         In percent of the things: those with a region of IoU 0.5 or more, and where the one that
@@ -222,16 +226,17 @@ def measure(
         image = pil_to_tensor(read_image(_file_of(labelled, folder)))
         (regions,) = extractor([labelled.image_id], [image])
         boxes = torch.from_numpy(labelled.boxes_xyxy)
+        classes, words = list(regions.classes), list(regions.attributes or ())
         overlaps, places = pairwise_iou(boxes, torch.from_numpy(regions.boxes_xyxy)).max(dim=1)
         things += len(boxes)
         for thing, place in enumerate(places.tolist()):
             if overlaps[thing] < SUFFICIENT_IOU:
                 continue
             found += 1
-            named += regions.classes[place] == labelled.labels[thing]
+            named += classes[place] == labelled.labels[thing]
             if labelled.attributes[thing]:
                 coloured += 1
-                told += regions.attributes[place] == labelled.attributes[thing]
+                told += words[place] == labelled.attributes[thing]
     scores = {"found": found / things, "found with the right label": named / things}
     if coloured:
         scores["right attributes of those found"] = told / coloured

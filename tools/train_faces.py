@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def read_faces(boxes: Path, images: Path) -> list[Face]:
-    """The labelled faces of a file.
+    """Read the labelled faces of a file.
 
     Raises:
         DataError: the file is not of this form, or no box has an attribute.
@@ -113,9 +113,10 @@ def read_faces(boxes: Path, images: Path) -> list[Face]:
     faces = []
     for labelled in read_labelled_boxes(boxes):
         image = read_image(ImageFile(labelled.image_id, images / labelled.file_name))
-        for box, whose in zip(labelled.boxes_xyxy.tolist(), labelled.attributes, strict=True):
+        boxes_xyxy = labelled.boxes_xyxy.tolist()
+        for (x1, y1, x2, y2), whose in zip(boxes_xyxy, labelled.attributes, strict=True):
             if whose:
-                faces.append(Face(whose, image, tuple(box)))
+                faces.append(Face(whose, image, (x1, y1, x2, y2)))
     if not faces:
         raise InputError(f"{boxes}: found no attribute of a box, expected whose face it is")
     return faces
@@ -162,7 +163,7 @@ def train(
 
 
 def nt_xent(features: Tensor) -> Tensor:
-    """The normalized temperature-scaled cross-entropy of Chen et al. (SimCLR, 2020).
+    """Compute the normalized temperature-scaled cross-entropy of SimCLR (Chen et al., 2020).
 
     Args:
         features: [2 * people, size], of length 1; row n and row n + people are of one person.
@@ -175,14 +176,14 @@ def nt_xent(features: Tensor) -> Tensor:
 
 
 def changed(face: Face, random: np.random.Generator) -> Image.Image:
-    """A face cut out a little beside its box, maybe mirrored, in another light."""
+    """Cut a face out a little beside its box, maybe mirrored, in another light."""
     x1, y1, x2, y2 = face.box
     shift = random.normal(0, _SHIFT, 4) * [x2 - x1, y2 - y1, x2 - x1, y2 - y1]
     left, top, right, bottom = np.add(face.box, shift)
     width, height = face.image.size
     left, top = min(max(left, 0), width - 4), min(max(top, 0), height - 4)
     right, bottom = min(max(right, left + 4), width), min(max(bottom, top + 4), height)
-    crop = face.image.crop(tuple(round(float(value)) for value in (left, top, right, bottom)))
+    crop = _cut_out(face.image, (left, top, right, bottom))
     if random.random() < 0.5:
         crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     light = 1 + random.uniform(-_LIGHT, _LIGHT)
@@ -193,10 +194,12 @@ def changed(face: Face, random: np.random.Generator) -> Image.Image:
 def measure(
     encoder: FaceEncoder, faces: Sequence[Face], device: torch.device
 ) -> tuple[float | None, ...]:
-    """The shares of the pairs of one person's faces, and of two persons', above LEAST_COSINE; None
-    where there are no such pairs.
+    """Measure which share of the pairs of faces have a cosine above LEAST_COSINE.
+
+    Returns:
+        Of the pairs of one person, and of those of two; None where there are no such pairs.
     """
-    crops = [face.image.crop(tuple(map(round, face.box))) for face in faces]
+    crops = [_cut_out(face.image, face.box) for face in faces]
     features = encoder(encoder.inputs_of(crops).to(device)).cpu()
     alike = (features @ features.T > LEAST_COSINE).numpy()
     whose = np.array([face.whose for face in faces])
@@ -204,6 +207,12 @@ def measure(
     pairs = np.triu(np.ones_like(same), 1)
     of_kinds = (alike[kind & pairs] for kind in (same, ~same))
     return tuple(float(of_kind.mean()) if of_kind.size else None for of_kind in of_kinds)
+
+
+def _cut_out(image: Image.Image, box: Sequence[float]) -> Image.Image:
+    """Cut a box (x1, y1, x2, y2) out of an image, to whole pixels."""
+    left, top, right, bottom = (round(float(edge)) for edge in box)
+    return image.crop((left, top, right, bottom))
 
 
 if __name__ == "__main__":

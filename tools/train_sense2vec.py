@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 def read_texts(
     dataset: str, data_root: Path, splits: Sequence[str] | None, skip_bad_records: bool
 ) -> list[str]:
-    """The texts of some splits.
+    """Read the texts of some splits.
 
     Args:
         splits: all have to be there; None for what is there of the two that are trained on.
@@ -130,7 +130,7 @@ def read_texts(
 
 
 def tagged_words(texts: Sequence[str], spacy_model: str) -> Iterator[list[Key]]:
-    """The words of each text with their parts of speech, as sense2vec makes its keys of them.
+    """Split each text into words with their parts of speech, as sense2vec makes its keys.
 
     Raises:
         InputError: the pipeline cannot be loaded, or tells no parts of speech.
@@ -149,7 +149,7 @@ def tagged_words(texts: Sequence[str], spacy_model: str) -> Iterator[list[Key]]:
 def count_neighbours(
     texts: Iterable[Sequence[Key]], vocabulary: Sequence[Key], window: int
 ) -> sparse.csr_array:
-    """How often words stand near each other in a text.
+    """Count how often words stand near each other in a text.
 
     Args:
         vocabulary: the words to count, W of them; others only take up room.
@@ -174,7 +174,7 @@ def count_neighbours(
 
 
 def reduce_counts(near: sparse.csr_array, size: int, seed: int) -> np.ndarray:
-    """Vectors of words by the words that they stand near to more often than by chance.
+    """Make vectors of words by the words that they stand near to more often than by chance.
 
     Args:
         near: [W, W], how often two words stand near each other.

@@ -86,7 +86,7 @@ def _write_tsv(datasets: Path) -> None:
     narrations = read_narrations("cin", datasets, "train").narrations
     records = [
         test_region_tsv.with_labels(
-            image_id=narration.image_id, features=test_region_tsv.encoded(features)
+            image_id=str(narration.image_id), features=test_region_tsv.encoded(features)
         )
         for narration in narrations
     ]

@@ -127,7 +127,7 @@ def _write_cin(folder: Path) -> None:
     (folder / "cin_annotations" / "mention_kinds.json").write_text(json.dumps(kinds))
     for image_id, (caption, *_) in cin_files.DEFAULT_CAPTIONS.items():
         cin_files.write_image(folder, image_id, cin_files.WIDTH, cin_files.HEIGHT)
-        boxes = np.tile(np.float32([0.1, 0.1, 0.5, 0.5, 0.16]), (len(caption.split()), 1))
+        boxes = np.tile(np.array([0.1, 0.1, 0.5, 0.5, 0.16], np.float32), (len(caption.split()), 1))
         cin_files.write_trace(folder, image_id, boxes)
     mentions = [cin_files.MentionNote("a man", 0)]
     truth = cin_files.annotation("301", "train", "a man rides a horse", mentions)
@@ -234,6 +234,7 @@ def _write_prepared(folder: Path) -> None:
 def _read_prepared(folder: Path, skip: bool) -> None:
     source = _prepared(folder, lambda say: SplitData([], None))
     narrations, store = source.narrations, source.store
+    assert store is not None
     dataset = NarrationDataset(narrations, store, tiny.encoder(), source.texts)
     for place, narration in enumerate(narrations):
         if narration.image_id in store:
@@ -373,7 +374,7 @@ def _read_videos(folder: Path, skip: bool) -> None:
 def _write_heads(folder: Path) -> None:
     track = ((0, (1.0, 2.0, 6.0, 8.0)), (2, (2.0, 2.0, 7.0, 8.0)))
     pixels, feature = np.zeros((6, 5, 3), dtype=np.uint8), np.ones(4, dtype=np.float32)
-    head = DescribedHead(2, np.float32([2, 2, 7, 8]), feature, pixels, (track,))
+    head = DescribedHead(2, np.array([2, 2, 7, 8], np.float32), feature, pixels, (track,))
     seen = DescribedVideo((16, 16), (0, 2), [head], 4)
     shard = Shard("val", [Video("7", folder), Video("8", folder)])
     write_heads(folder, shard, lambda video: seen, done=lambda: None, refuse=lambda problem: None)

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 # What a payload makes, in the working folder, where it is run.
 MARKER = "owned"
 
-Draw = Callable[[st.SearchStrategy], Any]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+Spoil = Callable[[Draw, Path], None]
 
 
 class Payload:
@@ -56,7 +57,7 @@ JUNK: tuple[Any, ...] = (
 
 def spoil_file(draw: Draw, path: Path) -> None:
     """Spoil one file in a way that is drawn; what is done is noted."""
-    ways = [spoil_bytes, spoil_bytes, replace_file]
+    ways: list[Spoil] = [spoil_bytes, spoil_bytes, replace_file]
     if spoil_content := _BY_ENDING.get(path.suffix):
         ways += [spoil_content] * 5
     way = draw(st.sampled_from(ways))
@@ -261,7 +262,7 @@ def spoil_checkpoint(draw: Draw, path: Path) -> None:
     torch.save(content, path)
 
 
-_BY_ENDING: dict[str, Callable[[Draw, Path], None]] = {
+_BY_ENDING: dict[str, Spoil] = {
     ".json": spoil_json,
     ".jsonlines": spoil_json_lines,
     ".jsonl": spoil_json_lines,

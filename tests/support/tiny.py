@@ -78,9 +78,9 @@ def encoder_folder() -> str:
     return str(folder)
 
 
-def tiny_config(**values: object) -> Config:
+def tiny_config(**values: Any) -> Config:
     """A configuration of the tiny model that trains everything."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "text_encoder": encoder_folder(),
         "region_feature_size": FEATURE_SIZE,
         "region_feedforward_size": 32,
@@ -91,7 +91,7 @@ def tiny_config(**values: object) -> Config:
     return Config(**{**defaults, **values})
 
 
-def tiny_model(**values: object) -> CoreferenceModel:
+def tiny_model(**values: Any) -> CoreferenceModel:
     """The same weights every time, in evaluation mode."""
     # Before the seed: the first one makes the encoder, which draws random numbers.
     config = tiny_config(**values)
@@ -104,7 +104,7 @@ def tiny_model(**values: object) -> CoreferenceModel:
     return model.eval()
 
 
-def resolver(region_extractor: ImagesToRegions | None = None, **values: object) -> Resolver:
+def resolver(region_extractor: ImagesToRegions | None = None, **values: Any) -> Resolver:
     """The tiny model, with thresholds at which it links and finds some mentions."""
     return Resolver(
         tiny_model(**values),
@@ -184,7 +184,9 @@ def showing(
         people: whom each region shows.
     """
     mentions = (
-        dataclasses.replace(mention, region=shown.get(mention.chain))
+        dataclasses.replace(
+            mention, region=None if mention.chain is None else shown.get(mention.chain)
+        )
         for mention in narration.mentions
     )
     return dataclasses.replace(narration, mentions=tuple(mentions), people=tuple(people))
