@@ -34,6 +34,7 @@ _PROGRAMS = ("python", "torchrun", "srun", "scorch", "make", "head", "tail", "rm
 _ELSEWHERE = {
     "make demo": "Makefile::demo",
     "make test": "Makefile::test",
+    "make check": "Makefile::check",
     "python -m pytest": "Makefile::test",
     "python experiments/tiktalk.py": "tests/commands/test_tiktalk_commands.py::"
     "test_the_benchmark_trains_and_scores_what_is_not_finished",
