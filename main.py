@@ -12,42 +12,25 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from data.encoding.example import ExampleEncoder, Masking
+from data.encoding.example import ExampleEncoder
 from data.encoding.tokenizer import load_tokenizer
 from data.encoding.word_vectors import look_up_words
-from data.loading.dataset import (
-    JoinedDataset,
-    NarrationDataset,
-    SplitData,
-)
-from data.loading.loader import make_loader, workers_explained
-from data.loading.samplers import EndlessBatches, OrderedBatches
-from data.loading.training_data import (
-    TrainingData,
-    read_training_data,
-    say_unreachable,
-    unlabelled_root,
-)
-from data.narration import with_truth
-from data.readers import dataset_reader
+from data.loading.loader import workers_explained
+from data.loading.training_data import TrainingData, read_training_data, say_unreachable
 from evaluation.validation import Evaluation, evaluate
 from inference.resolver import Resolver
+from models.coreference_model import CoreferenceModel
 from models.factory import build_pretrained, encoder_config_of
-from training.batches import TrainingBatches
-from training.engine import pseudo_label_quality
-from training.objective import TrainingStep
-from training.train_state import Learner
-from training.trainer import (
-    TrainingRun,
-    prepare_folder,
-    where_it_stands,
-)
+from training.batches import make_batches
+from training.pseudo_label_quality import measure_pseudo_labels, pseudo_label_sample
+from training.train_state import TrainState
+from training.trainer import Trainer, find_run_state, prepare_folder
 from utils.batch import Batch
 from utils.checkpointing.checkpoint import Checkpoint
 from utils.checkpointing.random_state import set_seeds
@@ -65,16 +48,10 @@ from utils.config import (
     make_config,
     read_config_file,
 )
-from utils.device import choose_device, choose_precision
+from utils.device import choose_device
 from utils.distributed.command import run_command
 from utils.distributed.preemption import StopRequests
-from utils.distributed.ranks import (
-    is_main,
-    process_group,
-    rank,
-    world_size,
-    wrapped_for_ranks,
-)
+from utils.distributed.ranks import is_main, process_group
 from utils.errors import InputError
 from utils.options import add_data_options, command_parser, whole_number_from
 from utils.text.languages import read_language
@@ -82,9 +59,6 @@ from utils.thresholds import Thresholds
 
 # The probability above which a stretch of a text is a mention, where nothing is held out.
 MENTION_THRESHOLD = 0.5
-
-# How many unlabelled narrations the pseudo-labels are measured on after each epoch.
-MEASURED_NARRATIONS = 100
 
 
 def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Config, list[str]]:
@@ -230,7 +204,7 @@ def check_can_run(config: Config) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train as the command line says."""
+    """Train as the command line says, and leave a checkpoint of each epoch in the run's folder."""
     options, config, ignored = parse_options(arguments)
     check_can_run(config)
     device = choose_device(options.device)
@@ -238,97 +212,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with process_group(device), stops.heard(), workers_explained():
         if ignored:
             print(f"{options.model_config}: not read by the method: {', '.join(ignored)}")
-        train(config, device, options, stops)
+        trainer, validation = build(config, device, options, stops)
+        log = trainer.folder.open_log(trainer.epoch) if is_main() else None
+        for epoch, losses in trainer.fit():
+            model = trainer.state.averaged
+            evaluation = validation.evaluate(model)
+            starts = validation.lets_pseudo_labels_count(evaluation, epoch)
+            if starts and trainer.state.pseudo_schedule.start():
+                print("pseudo-labels count from the next epoch on")
+            if log is not None:
+                quality = validation.pseudo_label_quality(model)
+                report_epoch(log, epoch, losses, evaluation, quality)
+                trainer.save_epoch(validation.checkpoint(model, epoch, evaluation))
+        if log is not None:
+            log.close()
+            trainer.folder.finish(config.epochs - 1)
+            print(f"saved {trainer.folder.last} and one checkpoint for each epoch")
 
 
-def make_batches(
-    data: TrainingData,
-    encoder: ExampleEncoder,
-    config: Config,
-    workers: int,
-    device: torch.device,
-    taken: Mapping[str, int],
-) -> TrainingBatches:
-    """This rank's batches.
-
-    Unless the configuration says how many steps an epoch has, it is a pass over the unlabelled part
-    where there is one, else over the labelled one.
-
-    Args:
-        encoder: of what every part needs.
-        taken: how many narrations of each part were trained on before, by its name.
-    """
-    unlabelled_encoder = dataclasses.replace(
-        encoder,
-        masking=Masking(config.mlm_probability, config.seed) if config.mlm_probability else None,
-        trace_lag=config.trace_lag if config.use_traces else None,
-    )
-    labelled_encoder = dataclasses.replace(
-        unlabelled_encoder,
-        max_mention_pieces=config.max_mention_pieces if config.mention_detection else None,
-    )
-    loaders: dict[str, DataLoader[Batch]] = {}
-
-    def add_loader(
-        name: str,
-        sources: Sequence[SplitData],
-        batch: int,
-        seed: int,
-        encoder: ExampleEncoder,
-    ) -> int:
-        """Add a loader of the sources; returns its steps in an epoch."""
-        if not any(source.narrations for source in sources):
-            return 0
-        joined = JoinedDataset(
-            [
-                NarrationDataset(source.narrations, source.store, encoder, source.texts)
-                for source in sources
-            ]
-        )
-        if config.accumulation > 1 and len(joined) < world_size() * config.accumulation:
-            raise InputError(
-                f"--accumulation {config.accumulation}: {world_size()} ranks would share "
-                f"{len(joined)} narrations in a step, expected one for each of their batches"
-            )
-        batches = EndlessBatches(
-            len(joined),
-            batch,
-            seed,
-            rank(),
-            world_size(),
-            config.accumulation,
-            taken.get(name, 0),
-        )
-        loaders[name] = make_loader(joined, batches, workers, device)
-        return batches.steps_per_epoch
-
-    # Each part is shuffled by a seed of its own.
-    labelled_steps = add_loader(
-        "labelled", [data.labelled], config.batch, config.seed, labelled_encoder
-    )
-    unlabelled_steps = add_loader(
-        "unlabelled",
-        data.unlabelled,
-        config.unlabelled_batch or config.batch,
-        config.seed + 1,
-        unlabelled_encoder,
-    )
-    steps = config.steps_per_epoch or unlabelled_steps or labelled_steps
-    return TrainingBatches(loaders, steps, config.accumulation)
-
-
-def train(
+def build(
     config: Config, device: torch.device, options: argparse.Namespace, stops: StopRequests
-) -> None:
-    """Train, and leave a checkpoint of each epoch in the run's folder.
+) -> tuple[Trainer, Validation]:
+    """Read the data and build the model, from the start or from where the run was left.
 
     Raises:
         InputError: the data or the text encoder cannot be had, or nothing can be written.
     """
     # The same on every rank until the model is built; from then on each drops out its own.
     set_seeds(config.seed)
-    files = RunFolder(Path("saved") / options.save_name, options.keep)
-    resumed = where_it_stands(files, resume=options.resume)
+    folder = RunFolder(Path("saved") / options.save_name, options.keep)
+    resumed = find_run_state(folder, resume=options.resume)
     # First of all: what cannot be had is said before the data are read.
     tokenizer = load_tokenizer(config.text_encoder)
     data = read_training_data(config, tokenizer, skip_bad_records=options.skip_bad_records)
@@ -345,93 +258,79 @@ def train(
     encoder = ExampleEncoder(
         tokenizer, config.max_mentions, word_vectors, language_of_features(config)
     )
-    taken = {} if resumed is None else resumed.taken
-    batches = make_batches(data, encoder, config, options.workers, device, taken)
+    seen = {} if resumed is None else resumed.taken
+    batches = make_batches(data, encoder, config, options.workers, device, seen)
     if resumed is not None:
-        check_same_run(files.state, resumed, config, batches.sizes)
-    measured = measured_batches(data, encoder, config, device)
-    prepare_folder(files, resumed=resumed is not None)
+        check_same_run(folder.state, resumed, config, batches.sizes)
+    sample = []
+    if config.use_pseudo_labels and is_main():
+        sample = pseudo_label_sample(data, encoder, config, device)
+    prepare_folder(folder, resumed=resumed is not None)
 
     model, started = build_pretrained(config)
     print(f"{config.text_encoder}: {started} of {config.fusion_layers} fusion layers start from it")
-    learner = Learner(model.to(device), config, batches.steps_per_epoch, resumed)
-    precision = choose_precision(config.precision, device)
-    training_step = wrapped_for_ranks(TrainingStep(model, config, precision))
-    run = TrainingRun(
-        config, training_step, learner, batches, files, stops, device, options.save_steps, resumed
-    )
-    # It holds the weights once more.
-    del resumed
-    log = files.open_log(run.epoch) if is_main() else None
-    for epoch in run.epochs():
-        means = run.train_epoch()
-        mention_threshold = MENTION_THRESHOLD if config.mention_detection else None
-        evaluation = Evaluation(Thresholds(default_threshold(config), mention_threshold), {})
-        if data.held_out.narrations:
-            resolver = Resolver(learner.averaged, tokenizer, config, evaluation.thresholds)
-            evaluation = evaluate(
-                resolver,
-                data.held_out.narrations,
-                data.held_out.store,
-                boxes_known=data.boxes_known,
-                word_vectors=word_vectors,
-            )
-        starts = config.use_pseudo_labels and may_start(evaluation, epoch, config)
-        if starts and learner.pseudo.start():
-            print("pseudo-labels count from the next epoch on")
-        if log is None:
-            continue
-        quality = {}
-        if measured is not None:
-            quality = pseudo_label_quality(learner.averaged, measured, config, device).named()
-        report_epoch(log, epoch, means, evaluation, quality)
-        run.save_epoch(
-            Checkpoint(
-                config=config,
-                encoder_config=encoder_config_of(model),
-                tokenizer=tokenizer.to_json(),
-                model_state=learner.averaged.state_dict(),
-                epoch=epoch,
-                thresholds=evaluation.thresholds,
-                scores=evaluation.scores,
-                regions_made_of=data.regions_made_of,
-            )
+    state = TrainState(model.to(device), config, batches.steps_per_epoch, resumed)
+    trainer = Trainer(config, state, batches, folder, stops, options.save_steps, resumed)
+    return trainer, Validation(config, data, encoder, sample)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the model is measured on after each epoch.
+
+    Attributes:
+        config: of the run, with the word vectors that were found.
+        encoder: of the held-out narrations.
+        sample: unlabelled narrations to measure pseudo-labels on; empty where none are measured.
+    """
+
+    config: Config
+    data: TrainingData
+    encoder: ExampleEncoder
+    sample: Sequence[Batch]
+
+    def evaluate(self, model: CoreferenceModel) -> Evaluation:
+        """Score the model on the held-out narrations; nothing but thresholds without any."""
+        mention_threshold = MENTION_THRESHOLD if self.config.mention_detection else None
+        thresholds = Thresholds(default_threshold(self.config), mention_threshold)
+        if not self.data.held_out.narrations:
+            return Evaluation(thresholds, {})
+        return evaluate(
+            Resolver(model, self.encoder.tokenizer, self.config, thresholds),
+            self.data.held_out.narrations,
+            self.data.held_out.store,
+            boxes_known=self.data.boxes_known,
+            word_vectors=self.encoder.word_vectors,
         )
-    if log is not None:
-        log.close()
-        files.finish(config.epochs - 1)
-        print(f"saved {files.last} and one checkpoint for each epoch")
 
+    def lets_pseudo_labels_count(self, evaluation: Evaluation, epoch: int) -> bool:
+        """Return whether pseudo-labels may count after an epoch.
 
-def may_start(evaluation: Evaluation, epoch: int, config: Config) -> bool:
-    """Whether pseudo-labels may count after an epoch.
+        The averaged model has to beat on held-out labels what is reached without a model; where
+        nothing is held out, the epoch alone decides.
+        """
+        if not self.config.use_pseudo_labels or epoch + 1 < self.config.pseudo_from_epoch:
+            return False
+        return not evaluation.scores or evaluation.scores["conll"] > evaluation.floor
 
-    The averaged model has to beat on held-out labels what is reached without a model; where
-    nothing is held out, the epoch alone decides.
-    """
-    if epoch + 1 < config.pseudo_from_epoch:
-        return False
-    return not evaluation.scores or evaluation.scores["conll"] > evaluation.floor
+    def pseudo_label_quality(self, model: CoreferenceModel) -> dict[str, float]:
+        """Return the shares of pseudo-labels made and right, in percent, by name."""
+        if not self.sample:
+            return {}
+        return measure_pseudo_labels(model, self.sample, self.config).named()
 
-
-def measured_batches(
-    data: TrainingData,
-    encoder: ExampleEncoder,
-    config: Config,
-    device: torch.device,
-) -> list[Batch] | None:
-    """Unlabelled narrations to measure pseudo-labels on, with their truth where it is known.
-
-    Only the measurements read that truth. None where no pseudo-labels are made, or on other ranks
-    than the first.
-    """
-    if not (config.use_pseudo_labels and is_main()):
-        return None
-    source = data.unlabelled[-1]
-    truth = dataset_reader(config.dataset).read_truth(unlabelled_root(config))
-    chosen = [with_truth(n, truth.get(n.id)) for n in source.narrations[:MEASURED_NARRATIONS]]
-    dataset = NarrationDataset(chosen, source.store, encoder)
-    return list(make_loader(dataset, OrderedBatches(len(dataset), config.batch), 0, device))
+    def checkpoint(self, model: CoreferenceModel, epoch: int, evaluation: Evaluation) -> Checkpoint:
+        """Return the checkpoint of the model after an epoch."""
+        return Checkpoint(
+            config=self.config,
+            encoder_config=encoder_config_of(model),
+            tokenizer=self.encoder.tokenizer.to_json(),
+            model_state=model.state_dict(),
+            epoch=epoch,
+            thresholds=evaluation.thresholds,
+            scores=evaluation.scores,
+            regions_made_of=self.data.regions_made_of,
+        )
 
 
 def report_epoch(
@@ -441,7 +340,7 @@ def report_epoch(
     evaluation: Evaluation,
     quality: Mapping[str, float],
 ) -> None:
-    """One line for the reader, and the same values for TensorBoard."""
+    """Print one line, and write the same values for TensorBoard."""
     losses = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
     scores = "  ".join(f"{name} {value:.1f}" for name, value in evaluation.scores.items())
     held_out = (

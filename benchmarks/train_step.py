@@ -13,9 +13,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from tqdm import tqdm
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.floor import Sizes, training_operations
@@ -23,26 +20,16 @@ from benchmarks.measuring import add_options, measure, set_up
 from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
 from data.encoding.example import Masking
 from data.narration import without_labels
-from training.engine import train_steps
-from training.objective import TrainingStep
-from training.train_state import Learner
+from training.batches import TrainingBatches
+from training.train_state import TrainState
+from training.trainer import Trainer
 from utils.batch import Batch
+from utils.checkpointing.run_folder import RunFolder
 from utils.distributed.command import run_command
 from utils.distributed.preemption import StopRequests
 from utils.options import command_parser
-from utils.running_means import RunningMeans
 
-
-class OneStep:
-    """Every step on the same two batches."""
-
-    def __init__(self, labelled: Batch, unlabelled: Batch) -> None:
-        self.labelled = labelled
-        self.unlabelled = unlabelled
-
-    def next(self, device: torch.device) -> list[tuple[Batch, Batch]]:
-        """Both, on the device."""
-        return [(self.labelled.to(device), self.unlabelled.to(device))]
+STEPS_PER_EPOCH = 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -51,44 +38,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_options(parser, batch=6)
     options = parser.parse_args(arguments)
     device, precision = set_up(options)
-    config = published_config(batch=options.batch)
-    learner = Learner(published_model(config).to(device), config, steps_per_epoch=1000)
-    learner.pseudo.start()
-    training_step = TrainingStep(learner.model, config, precision)
+    name = str(precision).removeprefix("torch.")
+    config = published_config(batch=options.batch, precision=name)
+    state = TrainState(published_model(config).to(device), config, STEPS_PER_EPOCH)
+    state.pseudo_schedule.start()
+    # It is only asked for single steps: it reads no batches of its own and saves nothing.
+    no_batches, folder = TrainingBatches({}, STEPS_PER_EPOCH), RunFolder(Path("saved"))
+    trainer = Trainer(config, state, no_batches, folder, StopRequests(), STEPS_PER_EPOCH)
 
-    def step(batches: OneStep) -> None:
-        with tqdm(disable=True) as bar:
-            train_steps(
-                training_step,
-                learner,
-                batches,
-                config,
-                device,
-                RunningMeans(),
-                StopRequests(),
-                bar,
-                1,
-            )
+    def step(labelled: Batch, unlabelled: Batch) -> None:
+        trainer.train_step([(labelled.to(device), unlabelled.to(device))])
 
     batches = make_batches(options.batch, Masking(config.mlm_probability, config.seed))
-    released = OneStep(as_released(batches.labelled), as_released(batches.unlabelled))
-    both = (batches.labelled, batches.unlabelled)
+    released = [as_released(batch) for batch in batches]
     measure(
-        lambda: step(batches),
-        lambda: step(released),
-        training_operations(both, batches.unlabelled, Sizes.of(learner.model)),
+        lambda: step(*batches),
+        lambda: step(*released),
+        training_operations(batches, batches[1], Sizes.of(state.model)),
         options,
         device,
         precision,
     ).report("a training step", options.json)
 
 
-def make_batches(size: int, masking: Masking) -> OneStep:
-    """As many labelled narrations as unlabelled ones."""
+def make_batches(size: int, masking: Masking) -> tuple[Batch, Batch]:
+    """Make a labelled and an unlabelled batch of one size."""
     data = GeneratedData(2 * size)
     data.narrations[size:] = map(without_labels, data.narrations[size:])
     places = range(2 * size)
-    return OneStep(data.batch(places[:size], masking), data.batch(places[size:], masking))
+    return data.batch(places[:size], masking), data.batch(places[size:], masking)
 
 
 if __name__ == "__main__":

@@ -1,151 +1,67 @@
-"""The training loop and the evaluation beside it."""
+"""One training step: pseudo-labels, micro-batches, their gradients, and the losses of the step."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import math
-import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
-from training.batches import TrainingBatches
-from training.objective import (
-    Portion,
-    TrainingStep,
-    count_things,
-    make_portion,
-    sum_by_name,
-)
-from training.pseudo_labels import (
-    PseudoLabelQuality,
-    PseudoLabels,
-    count_pseudo_labels,
-    make_pseudo_labels,
-)
-from training.train_state import Learner
+from training.objective import Objective, count_terms, make_micro_batch, sum_by_name
+from training.pseudo_labels import PseudoLabels, make_pseudo_labels
+from training.train_state import TrainState
 from utils.batch import Batch
 from utils.config import Config
-from utils.distributed.preemption import StopRequests
-from utils.distributed.ranks import (
-    is_main,
-    sum_over_ranks,
-)
+from utils.distributed.ranks import sum_over_ranks
 from utils.errors import InputError
-from utils.running_means import RunningMeans
 
-# Steps in a row that are left out before a training ends: nothing is learned any more.
-MOST_SKIPPED = 10
-
-
-def train_steps(
-    training_step: nn.Module,
-    learner: Learner,
-    batches: TrainingBatches,
-    config: Config,
-    device: torch.device,
-    losses: RunningMeans,
-    stops: StopRequests,
-    bar: tqdm,
-    steps: int,
-) -> int:
-    """Train for some steps.
-
-    Args:
-        training_step: a `TrainingStep`, wrapped where there are several ranks.
-        losses: of the steps so far; each loss of these is added, summed over all ranks.
-        stops: where they agree, these steps end early.
-        bar: shows the progress.
-        steps: how many to do.
-
-    Returns:
-        How many were done.
-
-    Raises:
-        InputError: a loss is infinite or not a number.
-    """
-    before: _Step | None = None
-    done = 0
-    while done < steps and not stops.agreed(device):
-        step = batches.next(device)
-        learner.optimizer.zero_grad(set_to_none=True)
-        weight = learner.pseudo.next_weight()
-        terms = backward(training_step, learner.averaged, step, weight, config)
-        now = _Step.of(terms, step, learner)
-        if config.skip_bad_steps and (problem := now.problem() or now.gradient_problem(learner)):
-            _skip(problem, learner)
-        else:
-            learner.skipped = 0
-            learner.optimizer.step()
-            learner.scheduler.step()
-            if learner.teacher is not None:
-                learner.teacher.update_parameters(learner.model)
-            # To read a step's losses waits for the device, which by now has the next step to do.
-            if before is not None:
-                losses.add(before.losses())
-            before = now
-        done += 1
-        bar.update()
-    if before is not None:
-        losses.add(before.losses())
-    return done
-
-
-def _skip(problem: str, learner: Learner) -> None:
-    """Leave out a step's update, and say why."""
-    learner.skipped += 1
-    if learner.skipped == MOST_SKIPPED:
-        raise InputError(f"{problem}; and so it was in the {MOST_SKIPPED - 1} steps before")
-    if is_main():
-        tqdm.write(f"left out: {problem}", file=sys.stderr)
-    learner.scheduler.step()
+# A rank's labelled and unlabelled batches of one step, one pair for each micro-batch.
+StepBatches: TypeAlias = Sequence[tuple[Batch | None, Batch | None]]
 
 
 def backward(
-    training_step: nn.Module,
+    objective: nn.Module,
     labeller: nn.Module,
-    step: Sequence[tuple[Batch | None, Batch | None]],
+    batches: StepBatches,
     pseudo_weight: float,
     config: Config,
 ) -> dict[str, Tensor]:
     """Leave the gradients of a step in the model, the same on every rank.
 
     Args:
-        training_step: as in `train_steps`.
+        objective: an `Objective`, wrapped where there are several ranks.
         labeller: makes the pseudo-labels: the averaged model, or the model itself without one.
-        step: this rank's labelled and unlabelled batches, one pair after the other.
+        batches: of this rank.
         pseudo_weight: what the weights of the pseudo-labels' losses are multiplied by; no
             pseudo-labels are made for 0.
 
     Returns:
         For each loss by name its sum and count over the step and all ranks, [2].
     """
-    model, precision = unwrapped(training_step).model, unwrapped(training_step).precision
-    portions = []
-    for labelled, unlabelled in step:
+    model, precision = unwrapped(objective).model, unwrapped(objective).precision
+    micro_batches = []
+    for labelled, unlabelled in batches:
         labels = None
         if unlabelled is not None and pseudo_weight > 0:
             labels = pseudo_label(labeller, unlabelled, config, precision)
-        portions.append(make_portion(labelled, unlabelled, labels, config))
-    counts = count_things(portions)
-
-    def learn_from(portion: Portion) -> dict[str, Tensor]:
-        loss, totals = training_step(portion, counts, pseudo_weight)
-        loss.backward()
-        return totals
-
+        micro_batches.append(make_micro_batch(labelled, unlabelled, labels, config))
+    counts = count_terms(micro_batches)
     model.train()
-    with _gradients_added_up(training_step):
-        of_portions = [learn_from(portion) for portion in portions[:-1]]
-    of_portions.append(learn_from(portions[-1]))
-    totals = sum_by_name(of_portions)
+    sums: list[dict[str, Tensor]] = []
+    for number, micro_batch in enumerate(micro_batches, start=1):
+        is_last = number == len(micro_batches)
+        with nullcontext() if is_last else _gradients_added_up(objective):
+            loss, of_micro_batch = objective(micro_batch, counts, pseudo_weight)
+            loss.backward()
+        sums.append(of_micro_batch)
+    totals = sum_by_name(sums)
     over_ranks = sum_over_ranks(torch.stack(list(totals.values())))
     return {
         name: torch.stack([total, counts[name]])
@@ -153,77 +69,24 @@ def backward(
     }
 
 
-def _gradients_added_up(training_step: nn.Module) -> AbstractContextManager[None]:
+def _gradients_added_up(objective: nn.Module) -> AbstractContextManager[None]:
     """Inside, each rank adds up its own gradients; the next backward pass averages them all."""
-    if isinstance(training_step, DistributedDataParallel):
-        return training_step.no_sync()
+    if isinstance(objective, DistributedDataParallel):
+        return objective.no_sync()
     return nullcontext()
 
 
-@dataclass(frozen=True)
-class _Step:
-    """What is to be said of a step when its losses are known."""
-
-    names: tuple[str, ...]
-    terms: Tensor  # [losses, 2], their sums and counts
-    number: int
-    rate: float
-    narration_ids: tuple[str, ...]
-
-    @classmethod
-    def of(
-        cls,
-        terms: Mapping[str, Tensor],
-        step: Sequence[tuple[Batch | None, Batch | None]],
-        learner: Learner,
-    ) -> _Step:
-        batches = itertools.chain.from_iterable(step)
-        ids = (i for batch in batches if batch is not None for i in batch.narration_ids)
-        return cls(
-            tuple(terms),
-            torch.stack(list(terms.values())),
-            learner.scheduler.last_epoch + 1,
-            learner.scheduler.get_last_lr()[0],
-            tuple(ids),
-        )
-
-    def losses(self) -> dict[str, tuple[float, float]]:
-        """Sum and count of each loss by its name.
-
-        Raises:
-            InputError: one is infinite or not a number.
-        """
-        if problem := self.problem():
-            raise InputError(
-                f"{problem}; what is saved is of before: --resume --skip-bad-steps goes on without "
-                "such steps, or a new run with a lower --lr may help"
-            )
-        return dict(zip(self.names, map(tuple, self.terms.tolist()), strict=True))
-
-    def problem(self) -> str | None:
-        """Says which loss is infinite or not a number; None where all are finite."""
-        for name, total in zip(self.names, self.terms[:, 0].tolist(), strict=True):
-            if not math.isfinite(total):
-                return self._said(f"the loss {name} is {total}")
-        return None
-
-    def gradient_problem(self, learner: Learner) -> str | None:
-        """Says that a gradient is infinite or not a number; None where all are finite."""
-        gradients = [p.grad for p in learner.model.parameters() if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients).item()
-        return None if math.isfinite(norm) else self._said(f"the gradient's norm is {norm}")
-
-    def _said(self, what: str) -> str:
-        return (
-            f"step {self.number}: {what}, at a learning rate of {self.rate:g} and on the "
-            f"narrations {', '.join(self.narration_ids)}"
-        )
+def unwrapped(objective: nn.Module) -> Objective:
+    """Return the `Objective` inside DistributedDataParallel, or the one that is not wrapped."""
+    inner = objective.module if isinstance(objective, DistributedDataParallel) else objective
+    assert isinstance(inner, Objective)
+    return inner
 
 
 def pseudo_label(
     labeller: nn.Module, batch: Batch, config: Config, precision: torch.dtype = torch.float32
 ) -> PseudoLabels:
-    """Targets of an unlabelled batch: of its clean texts, without dropout, without gradient."""
+    """Label an unlabelled batch: its clean texts, without dropout, without gradient."""
     labeller.eval()
     with torch.inference_mode():
         output = labeller(dataclasses.replace(batch, masked_words=None), precision)
@@ -237,17 +100,68 @@ def pseudo_label(
     )
 
 
-def pseudo_label_quality(
-    labeller: nn.Module, batches: Iterable[Batch], config: Config, device: torch.device
-) -> PseudoLabelQuality:
-    """Measure the pseudo-labels of narrations, against their truth where a batch knows it."""
-    counts: Counter[str] = Counter()
-    for batch in batches:
-        batch = batch.to(device)
-        counts.update(count_pseudo_labels(pseudo_label(labeller, batch, config), batch))
-    return PseudoLabelQuality.of(counts)
+@dataclass(frozen=True)
+class StepLosses:
+    """The losses of a step, which may still be computed, and what to name where one is no number.
 
+    Attributes:
+        names: of the losses.
+        terms: [losses, 2], their sums and counts, on the device.
+        step: its number, from 1.
+        learning_rate: of the first group of weights.
+        narration_ids: of this rank's narrations.
+    """
 
-def unwrapped(training_step: nn.Module) -> TrainingStep:
-    """The `TrainingStep` inside DistributedDataParallel, or the one that is not wrapped."""
-    return getattr(training_step, "module", training_step)
+    names: tuple[str, ...]
+    terms: Tensor
+    step: int
+    learning_rate: float
+    narration_ids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, terms: Mapping[str, Tensor], batches: StepBatches, state: TrainState) -> StepLosses:
+        """Take what `backward` returned, before the optimizer's step."""
+        of_step = itertools.chain.from_iterable(batches)
+        ids = (i for batch in of_step if batch is not None for i in batch.narration_ids)
+        return cls(
+            tuple(terms),
+            torch.stack(list(terms.values())),
+            state.scheduler.last_epoch + 1,
+            float(state.scheduler.get_last_lr()[0]),
+            tuple(ids),
+        )
+
+    def read(self) -> dict[str, tuple[float, float]]:
+        """Wait for the device, and return the sum and count of each loss by its name.
+
+        Raises:
+            InputError: one is infinite or not a number.
+        """
+        if problem := self.problem():
+            raise InputError(
+                f"{problem}; what is saved is of before: --resume --skip-bad-steps goes on without "
+                "such steps, or a new run with a lower --lr may help"
+            )
+        return {
+            name: (total, count)
+            for name, (total, count) in zip(self.names, self.terms.tolist(), strict=True)
+        }
+
+    def problem(self) -> str | None:
+        """Say which loss is infinite or not a number; None where all are finite."""
+        for name, total in zip(self.names, self.terms[:, 0].tolist(), strict=True):
+            if not math.isfinite(total):
+                return self._problem(f"the loss {name} is {total}")
+        return None
+
+    def gradient_problem(self, model: nn.Module) -> str | None:
+        """Say that a gradient is infinite or not a number; None where all are finite."""
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients).item()
+        return None if math.isfinite(norm) else self._problem(f"the gradient's norm is {norm}")
+
+    def _problem(self, what: str) -> str:
+        return (
+            f"step {self.step}: {what}, at a learning rate of {self.learning_rate:g} and on the "
+            f"narrations {', '.join(self.narration_ids)}"
+        )

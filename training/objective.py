@@ -1,9 +1,10 @@
-"""One step's losses: of what, by what weights, and the forward pass of the model with them."""
+"""The objective of a step: its losses, their weights, and the forward pass that computes them."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from utils.config import Config
 from utils.distributed.ranks import sum_over_ranks, world_size
 
 # What goes through one forward and one backward pass: batches, each with its losses by name.
-Portion = Sequence[tuple[Batch, Mapping[str, Term]]]
+MicroBatch: TypeAlias = Sequence[tuple[Batch, Mapping[str, Term]]]
 
 # Each loss, and the field of the configuration that weighs it.
 WEIGHTS = {
@@ -35,8 +36,8 @@ WEIGHTS = {
 PSEUDO = ("pseudo_coreference", "pseudo_grounding")
 
 
-class TrainingStep(nn.Module):
-    """The loss of a portion of a step; what DistributedDataParallel wraps.
+class Objective(nn.Module):
+    """The weighted sum of a micro-batch's losses; what DistributedDataParallel wraps.
 
     Args:
         precision: of the model's matrix products; the losses are computed in float32.
@@ -51,20 +52,20 @@ class TrainingStep(nn.Module):
         self.precision = precision
 
     def forward(
-        self, portion: Portion, counts: Mapping[str, Tensor], pseudo_weight: float
+        self, micro_batch: MicroBatch, counts: Mapping[str, Tensor], pseudo_weight: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The portion's part of the step's loss, and what it is made of.
+        """Compute the micro-batch's part of the step's loss, and what it is made of.
 
         Args:
-            counts: what `count_things` says of the whole step.
+            counts: of the whole step, as `count_terms` returns them.
             pseudo_weight: what the weights of the pseudo-labels' losses are multiplied by.
 
         Returns:
-            The scalar loss, of which the gradients' sum over the portions of a step, in the mean
-            over the ranks, is that of the whole step; and each loss by name before its mean, a
-            scalar without gradient: the sum over this rank's portion.
+            The scalar loss, of which the gradients' sum over the micro-batches of a step, in the
+            mean over the ranks, is that of the whole step; and each loss by name before its mean, a
+            scalar without gradient: the sum over this rank's micro-batch.
         """
-        totals = sum_by_name(self._totals(portion))
+        totals = sum_by_name(self._totals(micro_batch))
         weights = {
             name: getattr(self.config, WEIGHTS[name]) * (pseudo_weight if name in PSEUDO else 1.0)
             for name in totals
@@ -76,56 +77,55 @@ class TrainingStep(nn.Module):
         )
         return loss, {name: total.detach() for name, total in totals.items()}
 
-    def _totals(self, portion: Portion) -> Iterator[dict[str, Tensor]]:
-        for batch, terms in portion:
+    def _totals(self, micro_batch: MicroBatch) -> Iterator[dict[str, Tensor]]:
+        for batch, terms in micro_batch:
             output = self.model(batch, self.precision)
             yield {name: term.total(output) for name, term in terms.items()}
 
 
-def make_portion(
+def make_micro_batch(
     labelled: Batch | None,
     unlabelled: Batch | None,
     pseudo_labels: PseudoLabels | None,
     config: Config,
-) -> Portion:
-    """What is to be learned from a labelled and an unlabelled batch, in one pass.
+) -> MicroBatch:
+    """Choose the losses of a labelled and an unlabelled batch.
 
     Args:
         labelled: None where none are trained on; likewise `unlabelled`.
         pseudo_labels: of the unlabelled batch; None leaves their losses out.
     """
-    portion = []
+    micro_batch = []
     if labelled is not None:
-        portion.append(
-            (labelled, labelled_terms(labelled, config) | terms_of_all(labelled, config))
-        )
+        terms = supervised_terms(labelled, config) | unsupervised_terms(labelled, config)
+        micro_batch.append((labelled, terms))
     if unlabelled is not None:
-        terms = terms_of_all(unlabelled, config)
+        terms = unsupervised_terms(unlabelled, config)
         if pseudo_labels is not None:
             terms |= pseudo_terms(unlabelled, pseudo_labels, config)
-        portion.append((unlabelled, terms))
-    return portion
+        micro_batch.append((unlabelled, terms))
+    return micro_batch
 
 
-def count_things(portions: Iterable[Portion]) -> dict[str, Tensor]:
-    """How many things each loss of a step counts, over all its portions and all ranks.
+def count_terms(micro_batches: Iterable[MicroBatch]) -> dict[str, Tensor]:
+    """Count what each loss of a step is a mean over, over all its micro-batches and ranks.
 
     Args:
-        portions: this rank's; every rank has as many, with the same losses.
+        micro_batches: this rank's; every rank has as many, with the same losses.
 
     Returns:
         Scalars by the names of the losses.
     """
     counts = sum_by_name(
         {name: term.count for name, term in terms.items()}
-        for _, terms in itertools.chain.from_iterable(portions)
+        for _, terms in itertools.chain.from_iterable(micro_batches)
     )
     over_ranks = sum_over_ranks(torch.stack(list(counts.values())))
     return dict(zip(counts, over_ranks, strict=True))
 
 
 def sum_by_name(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The sum of what has the same name; a part may lack names that others have."""
+    """Add up what has the same name; a part may lack names that others have."""
     sums: dict[str, Tensor] = {}
     for part in parts:
         for name, value in part.items():
@@ -133,8 +133,8 @@ def sum_by_name(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return sums
 
 
-def labelled_terms(batch: Batch, config: Config) -> dict[str, Term]:
-    """The losses that need labels, by name, without those that the configuration leaves out."""
+def supervised_terms(batch: Batch, config: Config) -> dict[str, Term]:
+    """Return the losses that need labels, by name, but those that the configuration leaves out."""
     if config.coreference_head == "antecedent":
         coreference = losses.antecedent_likelihood(batch)
     elif config.coreference_loss == "con":
@@ -157,8 +157,8 @@ def labelled_terms(batch: Batch, config: Config) -> dict[str, Term]:
     return terms
 
 
-def terms_of_all(batch: Batch, config: Config) -> dict[str, Term]:
-    """The losses that need no labels, by name."""
+def unsupervised_terms(batch: Batch, config: Config) -> dict[str, Term]:
+    """Return the losses that need no labels, by name."""
     terms = {}
     if config.mlm_probability > 0:
         terms["masked_words"] = losses.masked_words(batch)
@@ -170,7 +170,7 @@ def terms_of_all(batch: Batch, config: Config) -> dict[str, Term]:
 
 
 def pseudo_terms(batch: Batch, labels: PseudoLabels, config: Config) -> dict[str, Term]:
-    """The losses against pseudo-labels, by name."""
+    """Return the losses against pseudo-labels, by name."""
     if config.coreference_head == "antecedent":
         terms = {"pseudo_coreference": losses.pseudo_antecedents(batch, labels)}
     else:

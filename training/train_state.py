@@ -1,10 +1,8 @@
-"""What a training changes from step to step."""
+"""What a training step changes: the model, its teacher, the optimizer and the schedules."""
 
 from __future__ import annotations
 
 from typing import Any
-
-from torch import nn
 
 from models.coreference_model import CoreferenceModel
 from training.optimization import PseudoSchedule, make_optimizer, make_scheduler
@@ -14,11 +12,11 @@ from utils.checkpointing.run_state import RunState
 from utils.config import Config
 
 
-class Learner:
-    """A model with all that changes beside it while it learns.
+class TrainState:
+    """A model with its teacher, optimizer and schedules.
 
     Args:
-        model: on the device that it is to learn on.
+        model: on the device that it is to be trained on.
         steps_per_epoch: how many steps pass for an epoch.
         resumed: where the run was left; None to begin.
 
@@ -26,11 +24,10 @@ class Learner:
         CheckpointError: what was left is of another model.
 
     Attributes:
-        teacher: follows the model after each step; None where nothing is averaged.
+        teacher: the exponential moving average of the model; None where nothing is averaged.
         optimizer: of the model's weights.
         scheduler: sets its learning rates.
-        pseudo: when pseudo-labels count, and how much.
-        skipped: how many steps were left out in a row.
+        pseudo_schedule: when pseudo-labels count, and how much.
     """
 
     def __init__(
@@ -43,8 +40,7 @@ class Learner:
         self.model = model
         self.teacher = make_teacher(model, config.ema_decay) if config.use_ema else None
         self.optimizer = make_optimizer(model, config)
-        self.pseudo = PseudoSchedule(config.pseudo_ramp_epochs * steps_per_epoch)
-        self.skipped = 0
+        self.pseudo_schedule = PseudoSchedule(config.pseudo_ramp_epochs * steps_per_epoch)
         if resumed is not None:
             try:
                 self._resume(resumed, steps_per_epoch)
@@ -61,18 +57,22 @@ class Learner:
         since_start = resumed.learner["pseudo"]
         if since_start is not None:
             scale = steps_per_epoch / resumed.steps_per_epoch
-            self.pseudo.since_start = round(since_start * scale)
+            self.pseudo_schedule.since_start = round(since_start * scale)
 
     @property
-    def averaged(self) -> nn.Module:
+    def averaged(self) -> CoreferenceModel:
         """The averaged model, or the model itself where nothing is averaged."""
-        return self.model if self.teacher is None else self.teacher.module
+        if self.teacher is None:
+            return self.model
+        averaged = self.teacher.module
+        assert isinstance(averaged, CoreferenceModel)
+        return averaged
 
-    def state(self) -> dict[str, Any]:
-        """Everything to go on from, as tensors and plain values."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything to go on from, as tensors and plain values."""
         return {
             "model": self.model.state_dict(),
             "teacher": None if self.teacher is None else self.teacher.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "pseudo": self.pseudo.since_start,
+            "pseudo": self.pseudo_schedule.since_start,
         }

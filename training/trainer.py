@@ -1,29 +1,22 @@
-"""A training from its start, or from where it was left, to its end."""
+"""The training loop: from the start of a run, or from where it was left, to its end."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
-import torch
-from torch import nn
 from tqdm import tqdm
 
 from training.batches import TrainingBatches
-from training.engine import train_steps
-from training.train_state import Learner
+from training.engine import StepBatches, StepLosses, backward
+from training.objective import Objective
+from training.train_state import TrainState
 from utils.checkpointing.checkpoint import Checkpoint
-from utils.checkpointing.random_state import (
-    random_state,
-    set_random_state,
-    set_seeds,
-)
+from utils.checkpointing.random_state import random_state, set_random_state, set_seeds
 from utils.checkpointing.run_folder import RunFolder
-from utils.checkpointing.run_state import (
-    RunState,
-    load_run_state,
-    save_run_state,
-)
+from utils.checkpointing.run_state import RunState, load_run_state, save_run_state
 from utils.config import Config
+from utils.device import choose_precision
 from utils.distributed.preemption import StopRequests
 from utils.distributed.ranks import (
     broadcast_object,
@@ -32,45 +25,27 @@ from utils.distributed.ranks import (
     rank,
     was_restarted,
     world_size,
+    wrapped_for_ranks,
 )
 from utils.errors import InputError
 from utils.running_means import RunningMeans
 
-
-def where_it_stands(files: RunFolder, *, resume: bool) -> RunState | None:
-    """Where the run in a folder was left, on every rank; None where a new one is to begin.
-
-    Args:
-        resume: whether to look; where the launcher has started a rank again, all ranks do.
-
-    Raises:
-        CheckpointError: the state cannot be read, or not by every rank.
-    """
-    starts = gather_objects(resume or was_restarted())
-    is_there = starts is not None and any(starts) and files.state.exists()
-    return load_run_state(files.state) if broadcast_object(is_there) else None
+# Steps in a row that are left out before a training ends: nothing is learned any more.
+MOST_SKIPPED = 10
 
 
-def prepare_folder(files: RunFolder, *, resumed: bool) -> None:
-    """Make the folder of a run that resumes or begins, on the first rank.
-
-    Raises:
-        CheckpointError: it cannot be written.
-    """
-    if is_main():
-        files.make()
-        if not resumed and (aside := files.put_aside()):
-            print(f"{files.path}: an earlier run lies there; its files are now in {aside}")
-
-
-class TrainingRun:
-    """How far a training has come, kept in its folder.
+class Trainer:
+    """A training of a model, with its state kept in the run's folder.
 
     Args:
-        training_step: a `TrainingStep` around the learner's model, wrapped where there are several
-            ranks.
+        state: the model and what is trained with it, on the device to train on.
+        batches: this rank's.
+        stops: requests to stop, which are obeyed after a step.
         save_steps: how many steps pass at most until the state is saved.
         resumed: where the run was left; None to begin.
+
+    Raises:
+        InputError: the epochs of the configuration are done already.
 
     Attributes:
         epoch: the epoch that it is in, counted from 0.
@@ -80,25 +55,26 @@ class TrainingRun:
     def __init__(
         self,
         config: Config,
-        training_step: nn.Module,
-        learner: Learner,
+        state: TrainState,
         batches: TrainingBatches,
-        files: RunFolder,
+        folder: RunFolder,
         stops: StopRequests,
-        device: torch.device,
         save_steps: int,
         resumed: RunState | None = None,
     ) -> None:
         self.config = config
-        self.learner = learner
-        self.files = files
+        self.state = state
+        self.folder = folder
         self.epoch = self.step = 0
-        self._training_step = training_step
+        self._device = next(state.model.parameters()).device
+        precision = choose_precision(config.precision, self._device)
+        self._objective = wrapped_for_ranks(Objective(state.model, config, precision))
         self._batches = batches
         self._stops = stops
-        self._device = device
         self._save_steps = save_steps
         self._losses = RunningMeans()
+        self._unread: StepLosses | None = None
+        self._skipped = 0
         self._best: float | None = None
         if resumed is None:
             set_seeds(config.seed + rank())
@@ -108,61 +84,97 @@ class TrainingRun:
     def _resume(self, resumed: RunState) -> None:
         if resumed.epoch >= self.config.epochs:
             raise InputError(
-                f"{self.files.state}: is in epoch {resumed.epoch} already, counted from 0, "
+                f"{self.folder.state}: is in epoch {resumed.epoch} already, counted from 0, "
                 f"expected one below --epochs {self.config.epochs}"
             )
         self.epoch, self.step = resumed.epoch, resumed.step_of(self._batches.steps_per_epoch)
         self._losses = RunningMeans(resumed.losses)
         self._best = resumed.best
         print(
-            f"{self.files.state}: goes on in epoch {self.epoch} after {self.step} of "
+            f"{self.folder.state}: goes on in epoch {self.epoch} after {self.step} of "
             f"{self._batches.steps_per_epoch} steps"
         )
         # Of what is not restored: numbers that were not drawn before.
-        done = self.learner.scheduler.last_epoch
+        done = self.state.scheduler.last_epoch
         set_seeds(self.config.seed + done * world_size() + rank())
         if len(resumed.random_states) == world_size():
             set_random_state(resumed.random_states[rank()], self._device)
 
-    def epochs(self) -> Iterator[int]:
-        """The epochs that are left, the one that it is in first."""
-        while self.epoch < self.config.epochs:
-            yield self.epoch
-            self.epoch, self.step, self._losses = self.epoch + 1, 0, RunningMeans()
-
-    def train_epoch(self) -> dict[str, float]:
-        """Do the steps of the epoch that are left, and save where the run stands now and then.
+    def fit(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Train the epochs that are left, and save the state every `save_steps` steps.
 
         A request to stop ends the process, with the state saved after the last step.
 
-        Returns:
-            The mean of each loss over the epoch and all ranks, by its name.
+        Yields:
+            After each epoch its number, and the mean of each loss over it and all ranks by name.
+
+        Raises:
+            InputError: a loss is infinite or not a number, or nothing but such steps are left out.
+            CheckpointError: the state cannot be written.
         """
         steps = self._batches.steps_per_epoch
-        bar = tqdm(
-            desc=f"epoch {self.epoch}",
-            initial=self.step,
-            total=steps,
-            leave=False,
-            disable=not is_main(),
-        )
-        with bar:
-            while self.step < steps:
-                until_saved = self._save_steps - self.step % self._save_steps
-                self._train(min(until_saved, steps - self.step), bar)
-        return self._losses.means()
+        while self.epoch < self.config.epochs:
+            with self._progress_bar() as bar, self._stops.deferred():
+                while self.step < steps:
+                    is_asked_to_stop = self._stops.agreed(self._device)
+                    if not is_asked_to_stop:
+                        self.train_step(self._batches.next(self._device))
+                        self.step += 1
+                        bar.update()
+                    is_to_save = self.step == steps or self.step % self._save_steps == 0
+                    if is_to_save or is_asked_to_stop:
+                        self._save()
+                        self._stops.leave_together(self._device)
+            yield self.epoch, self._losses.means()
+            self.epoch, self.step, self._losses = self.epoch + 1, 0, RunningMeans()
 
-    def _train(self, steps: int, bar: tqdm) -> None:
-        """Do some steps and save."""
-        with self._stops.deferred():
-            self.step += train_steps(
-                self._training_step, self.learner, self._batches, self.config, self._device,
-                self._losses, self._stops, bar, steps,
-            )  # fmt: skip
-            self._save()
-            self._stops.leave_together(self._device)
+    def train_step(self, batches: StepBatches) -> None:
+        """Update the model and its teacher once.
+
+        Args:
+            batches: this rank's, on the device.
+
+        Raises:
+            InputError: as in `fit`.
+        """
+        state = self.state
+        state.optimizer.zero_grad(set_to_none=True)
+        pseudo_weight = state.pseudo_schedule.next_weight()
+        terms = backward(self._objective, state.averaged, batches, pseudo_weight, self.config)
+        losses = StepLosses.of(terms, batches, state)
+        if self.config.skip_bad_steps and self._is_skipped(losses):
+            state.scheduler.step()
+            return
+        state.optimizer.step()
+        state.scheduler.step()
+        if state.teacher is not None:
+            state.teacher.update_parameters(state.model)
+        # To read losses waits for the device, so the last step's are read when it has this one's
+        # work to do.
+        self._read_losses()
+        self._unread = losses
+
+    def _is_skipped(self, losses: StepLosses) -> bool:
+        """Return whether a step is left out, and say why."""
+        problem = losses.problem() or losses.gradient_problem(self.state.model)
+        if problem is None:
+            self._skipped = 0
+            return False
+        self._skipped += 1
+        if self._skipped == MOST_SKIPPED:
+            raise InputError(f"{problem}; and so it was in the {MOST_SKIPPED - 1} steps before")
+        if is_main():
+            tqdm.write(f"left out: {problem}", file=sys.stderr)
+        return True
+
+    def _read_losses(self) -> None:
+        """Add the losses of the last step to those of the epoch."""
+        if self._unread is not None:
+            self._losses.add(self._unread.read())
+            self._unread = None
 
     def _save(self) -> None:
+        self._read_losses()
         random_states = gather_objects(random_state(self._device))
         if random_states is not None:
             state = RunState(
@@ -171,13 +183,22 @@ class TrainingRun:
                 step=self.step,
                 steps_per_epoch=self._batches.steps_per_epoch,
                 sizes=self._batches.sizes,
-                taken=self._batches.taken,
-                learner=self.learner.state(),
+                taken=self._batches.narrations_seen,
+                learner=self.state.state_dict(),
                 losses=self._losses.sums(),
                 best=self._best,
                 random_states=random_states,
             )
-            save_run_state(self.files.state, state)
+            save_run_state(self.folder.state, state)
+
+    def _progress_bar(self) -> tqdm:
+        return tqdm(
+            desc=f"epoch {self.epoch}",
+            initial=self.step,
+            total=self._batches.steps_per_epoch,
+            leave=False,
+            disable=not is_main(),
+        )
 
     def save_epoch(self, checkpoint: Checkpoint) -> None:
         """Save the checkpoint of the epoch, on the first rank.
@@ -189,4 +210,30 @@ class TrainingRun:
         is_best = conll is not None and (self._best is None or conll > self._best)
         if is_best:
             self._best = conll
-        self.files.save_epoch(checkpoint, is_best=is_best)
+        self.folder.save_epoch(checkpoint, is_best=is_best)
+
+
+def find_run_state(folder: RunFolder, *, resume: bool) -> RunState | None:
+    """Read where the run in a folder was left, on every rank; None where a new one is to begin.
+
+    Args:
+        resume: whether to look; where the launcher has started a rank again, all ranks do.
+
+    Raises:
+        CheckpointError: the state cannot be read, or not by every rank.
+    """
+    starts = gather_objects(resume or was_restarted())
+    is_there = starts is not None and any(starts) and folder.state.exists()
+    return load_run_state(folder.state) if broadcast_object(is_there) else None
+
+
+def prepare_folder(folder: RunFolder, *, resumed: bool) -> None:
+    """Make the folder of a run that resumes or begins, on the first rank.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
+    if is_main():
+        folder.make()
+        if not resumed and (aside := folder.put_aside()):
+            print(f"{folder.path}: an earlier run lies there; its files are now in {aside}")

@@ -27,9 +27,9 @@ from data.encoding.example import Masking
 from models.coreference_model import CoreferenceModel
 from models.factory import build_from_checkpoint
 from training.objective import (
-    TrainingStep,
-    count_things,
-    make_portion,
+    Objective,
+    count_terms,
+    make_micro_batch,
 )
 
 MASKING = Masking(0.15, seed=0)
@@ -80,10 +80,10 @@ def test_a_step_costs_what_is_counted(data: GeneratedData, model: CoreferenceMod
     batch = data.batch([0], MASKING)
     unlabelled = data.batch([1], MASKING)
     clean = dataclasses.replace(unlabelled, masked_words=None)
-    step = TrainingStep(model, CONFIG)
+    objective = Objective(model, CONFIG)
     with FlopCounterMode(display=False) as counter:
-        portion = make_portion(batch, unlabelled, None, CONFIG)
-        loss, _ = step(portion, count_things([portion]), 0.0)
+        micro_batch = make_micro_batch(batch, unlabelled, None, CONFIG)
+        loss, _ = objective(micro_batch, count_terms([micro_batch]), 0.0)
         loss.backward()
         with torch.no_grad():
             assert model(clean).mention_similarity.isfinite().all()

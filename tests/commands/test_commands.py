@@ -29,8 +29,7 @@ from metrics.coreference_scores import score_chains
 from tests.conftest import REPOSITORY
 from tests.support import cin_files, tiny
 from tools import train_sense2vec
-from training import trainer as training_run
-from training.batches import TrainingBatches
+from training.trainer import Trainer
 from utils.checkpointing.checkpoint import CheckpointError, load_checkpoint
 from utils.config import ConfigError
 from utils.device import choose_device
@@ -174,18 +173,17 @@ def test_an_epoch_has_the_steps_that_the_configuration_says(
     """
     seen: list[int] = []
 
-    def train_steps(*values: object) -> int:
-        (batches,) = (value for value in values if isinstance(value, TrainingBatches))
-        seen.append(batches.steps_per_epoch)
-        return batches.steps_per_epoch
+    def train_step(*_: object) -> None:
+        seen[-1] += 1
 
-    monkeypatch.setattr(training_run, "train_steps", train_steps)
+    monkeypatch.setattr(Trainer, "train_step", train_step)
     path = folder / "steps.json"
     for steps in (0, 3):
         values = json.loads((folder / "config.json").read_text()) | {"steps_per_epoch": steps}
         path.write_text(json.dumps(values))
         for options in (["--no-unlabelled"], [], ["--accumulation", "2"]):
             options = [*options, "--use-ssl", "--batch", "1", "--epochs", "1", "--held-out", "0"]
+            seen.append(0)
             train(folder, *options, "--model_config", str(path), name="steps")
     assert seen == [12, 5, 3, 3, 3, 3]
 

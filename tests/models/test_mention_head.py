@@ -27,9 +27,9 @@ from models.mention_head import IMPOSSIBLE, MentionDetector
 from tests.support import tiny
 from training import losses
 from training.objective import (
-    TrainingStep,
-    count_things,
-    make_portion,
+    Objective,
+    count_terms,
+    make_micro_batch,
 )
 from training.optimization import make_optimizer
 from utils.batch import Batch, SpanCandidates
@@ -244,12 +244,12 @@ def test_mentions_that_were_learned_are_found_whatever_the_batch() -> None:
     of = narrations()
     trained = resolver(grounding=False, box_regression=False, mlm_probability=0.0, dropout=0.0,
                        attention_dropout=0.0)  # fmt: skip
-    step = TrainingStep(trained.model, trained.config)
+    objective = Objective(trained.model, trained.config)
     optimizer = torch.optim.Adam(trained.model.parameters(), lr=5e-3)
-    portion = make_portion(detecting_batch(of), None, None, trained.config)
-    counts = count_things([portion])
+    micro_batch = make_micro_batch(detecting_batch(of), None, None, trained.config)
+    counts = count_terms([micro_batch])
     for _ in range(100):
-        loss, terms = step(portion, counts, 0.0)
+        loss, terms = objective(micro_batch, counts, 0.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

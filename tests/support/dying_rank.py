@@ -13,15 +13,15 @@ import sys
 from pathlib import Path
 
 import main
-from training import engine
+from training.batches import TrainingBatches
 
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 
-next_step = engine.TrainingBatches.next
+next_step = TrainingBatches.next
 steps_done = 0
 
 
-def with_signals(batches: engine.TrainingBatches, device: object) -> object:
+def with_signals(batches: TrainingBatches, device: object) -> object:
     """The next step's batches, if the rank is still there."""
     global steps_done
     happened, (number, steps) = Path(sys.argv[1]), map(int, sys.argv[2:4])
@@ -34,5 +34,5 @@ def with_signals(batches: engine.TrainingBatches, device: object) -> object:
     return next_step(batches, device)
 
 
-engine.TrainingBatches.next = with_signals
+TrainingBatches.next = with_signals
 main.main(sys.argv[4:])

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from torch.multiprocessing import spawn
-from tqdm import tqdm
 
 from data.encoding.example import Masking
 from data.loading.dataset import NarrationDataset
@@ -21,9 +20,11 @@ from inference.resolver import Resolver
 from inference.split_predictions import resolve_on_all_ranks
 from tests.support import tiny
 from training.batches import TrainingBatches
-from training.engine import backward, train_steps
-from training.objective import TrainingStep
-from training.train_state import Learner
+from training.engine import backward
+from training.objective import Objective
+from training.train_state import TrainState
+from training.trainer import Trainer
+from utils.checkpointing.run_folder import RunFolder
 from utils.config import Config
 from utils.distributed.preemption import StopRequests
 from utils.distributed.ranks import (
@@ -38,7 +39,6 @@ from utils.distributed.ranks import (
     world_size,
     wrapped_for_ranks,
 )
-from utils.running_means import RunningMeans
 from utils.thresholds import Thresholds
 
 CPU = torch.device("cpu")
@@ -90,12 +90,12 @@ def narrations() -> list[Narration]:
     ]
 
 
-def tiny_run(**values: object) -> tuple[Config, TrainingStep]:
+def tiny_run(**values: object) -> tuple[Config, Objective]:
     """A model without dropout, in training mode."""
     defaults = {"dropout": 0.0, "attention_dropout": 0.0, "lr": 1e-3, "mention_detection": True}
     values = {**defaults, "alignment": "chain", **PSEUDO, **values}
     config = tiny.tiny_config(**values)
-    return config, TrainingStep(tiny.tiny_model(**values).train(), config)
+    return config, Objective(tiny.tiny_model(**values).train(), config)
 
 
 def batches(config: Config) -> TrainingBatches:
@@ -115,17 +115,17 @@ def batches(config: Config) -> TrainingBatches:
 
 def one_step(**values: object) -> dict[str, Any]:
     """The losses and the gradients of the first step, of a run that the values configure."""
-    config, training_step = tiny_run(**values)
-    step, model = batches(config).next(CPU), training_step.model
-    terms = backward(wrapped_for_ranks(training_step), model, step, 0.7, config)
-    gradients = {n: p.grad for n, p in training_step.named_parameters() if p.grad is not None}
+    config, objective = tiny_run(**values)
+    step, model = batches(config).next(CPU), objective.model
+    terms = backward(wrapped_for_ranks(objective), model, step, 0.7, config)
+    gradients = {n: p.grad for n, p in objective.named_parameters() if p.grad is not None}
     return {"terms": terms, "gradients": {n: g.clone() for n, g in gradients.items()}}
 
 
 def resolved() -> dict[str, Any]:
     """What evaluation and resolving give, on the ranks together."""
-    config, training_step = tiny_run()
-    resolver = Resolver(training_step.model, tiny.tokenizer(), config, Thresholds(0.993))
+    config, objective = tiny_run()
+    resolver = Resolver(objective.model, tiny.tokenizer(), config, Thresholds(0.993))
     evaluation = evaluate(resolver, narrations(), Store(), boxes_known=True)
     found = resolve_on_all_ranks(resolver, narrations(), Store(), batch=2)
     chains = None if found is None else [(r.narration.id, r.chains) for r in found]
@@ -156,25 +156,15 @@ def work(number: int, folder: str, port: int) -> None:
         found["broadcast"] = broadcast_object(f"of {number}")
         found["share"] = list(share_of(range(5)))
         torch.manual_seed(number)
-        config, training_step = tiny_run(batch=BATCH, dropout=0.1, use_ema=True, ema_decay=0.999)
-        model = training_step.model
-        wrapped = wrapped_for_ranks(training_step)
-        learner = Learner(model, config, 20)
-        learner.pseudo.start()
-        with tqdm(disable=True) as bar:
-            train_steps(
-                wrapped,
-                learner,
-                batches(config),
-                config,
-                CPU,
-                RunningMeans(),
-                StopRequests(),
-                bar,
-                20,
-            )
-        found["trained"] = model.state_dict()
-        found["teacher"] = learner.averaged.state_dict()
+        config, objective = tiny_run(batch=BATCH, dropout=0.1, use_ema=True, ema_decay=0.999)
+        state = TrainState(objective.model, config, 20)
+        state.pseudo_schedule.start()
+        steps, run = batches(config), RunFolder(Path(folder) / "run")
+        trainer = Trainer(config, state, steps, run, StopRequests(), save_steps=20)
+        for _ in range(20):
+            trainer.train_step(steps.next(CPU))
+        found["trained"] = state.model.state_dict()
+        found["teacher"] = state.averaged.state_dict()
     torch.save(found, Path(folder) / f"{number}.pt")
 
 

@@ -11,17 +11,10 @@ import torch.nn.functional as F
 from models.coreference_model import Output
 from tests.support import tiny
 from training import losses
-from training.engine import (
-    backward,
-    pseudo_label,
-    pseudo_label_quality,
-)
-from training.objective import (
-    TrainingStep,
-    count_things,
-    make_portion,
-)
+from training.engine import backward, pseudo_label
+from training.objective import Objective, count_terms, make_micro_batch
 from training.optimization import PseudoSchedule
+from training.pseudo_label_quality import measure_pseudo_labels
 from training.pseudo_labels import (
     NO_REGION,
     PseudoLabels,
@@ -169,7 +162,7 @@ def test_no_loss_is_nan_where_there_is_nothing_to_learn_from(kept: list[str]) ->
     batch = tiny.batch([tiny.example(text, None, masked=True)])
     config = tiny.tiny_config(pseudo_positive_above=1.0, pseudo_negative_below=-1.0)
     model = tiny.tiny_model()
-    terms = backward(TrainingStep(model, config), model, [(batch, batch)], 1.0, config)
+    terms = backward(Objective(model, config), model, [(batch, batch)], 1.0, config)
     assert all(term.isfinite().all() for term in terms.values())
     assert terms["pseudo_coreference"].tolist() == [0, 0]
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
@@ -182,16 +175,18 @@ def test_a_step_weighs_the_means_over_both_of_its_batches() -> None:
     model = tiny.tiny_model()
     labelled = tiny.batch(tiny.examples(masked=True)[:2])
     unlabelled = tiny.batch(tiny.examples(masked=True)[1:])
-    step = TrainingStep(model, config)
-    portion = make_portion(labelled, unlabelled, pseudo_label(model, unlabelled, config), config)
-    counts = count_things([portion])
-    loss, totals = step(portion, counts, 0.5)
+    objective = Objective(model, config)
+    micro_batch = make_micro_batch(
+        labelled, unlabelled, pseudo_label(model, unlabelled, config), config
+    )
+    counts = count_terms([micro_batch])
+    loss, totals = objective(micro_batch, counts, 0.5)
     means = {name: float(total / counts[name]) for name, total in totals.items()}
     weights = dict.fromkeys(means, 1.0) | {"coreference": 2.0}
     weights |= {"pseudo_coreference": 0.5, "pseudo_grounding": 1.5}
     assert loss.item() == pytest.approx(sum(weights[name] * means[name] for name in means))
-    alone = step(make_portion(labelled, None, None, config), counts, 0.0)[1]
-    other = step(make_portion(None, unlabelled, None, config), counts, 0.0)[1]
+    alone = objective(make_micro_batch(labelled, None, None, config), counts, 0.0)[1]
+    other = objective(make_micro_batch(None, unlabelled, None, config), counts, 0.0)[1]
     torch.testing.assert_close(
         totals["masked_words"], alone["masked_words"] + other["masked_words"]
     )
@@ -213,7 +208,7 @@ def test_quality_is_measured_against_the_truth_where_there_is_one(batch: Batch) 
     labels = pseudo_label(model, batch, config)
     same = batch.chains[:, :, None] == batch.chains[:, None, :]
     right = float((labels.positives & same).sum() / labels.positives.sum())
-    quality = pseudo_label_quality(model, [batch, batch], config, torch.device("cpu"))
+    quality = measure_pseudo_labels(model, [batch, batch], config)
     assert quality.precision == pytest.approx(right)
     assert quality.region_precision is not None and 0 < quality.coverage <= 1
     unknown = dataclasses.replace(
@@ -221,7 +216,7 @@ def test_quality_is_measured_against_the_truth_where_there_is_one(batch: Batch) 
         chains=torch.full_like(batch.chains, -1),
         gold_box_mask=torch.zeros_like(batch.gold_box_mask),
     )
-    without = pseudo_label_quality(model, [unknown], config, torch.device("cpu"))
+    without = measure_pseudo_labels(model, [unknown], config)
     assert without.precision is without.negative_precision is without.region_precision is None
     assert (without.coverage, without.region_coverage) == (
         quality.coverage,

@@ -36,7 +36,8 @@ ADDRESSES = ("10.77.0.1", "10.77.0.2")
 ONE_FAILS = """
 import torch
 from utils.distributed.ranks import process_group, rank, sum_over_ranks, wrapped_for_ranks
-from utils.errors import InputError, run_command
+from utils.distributed.command import run_command
+from utils.errors import InputError
 
 def learn():
     layer = wrapped_for_ranks(torch.nn.Linear(2, 2))

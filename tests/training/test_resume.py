@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ from tests.commands.test_commands import (
 )
 from tests.conftest import REPOSITORY
 from tests.support import cin_files, tiny
-from training import engine
+from training import engine, trainer
 from utils.checkpointing.checkpoint import CheckpointError, load_checkpoint
 from utils.checkpointing.run_state import load_run_state, save_run_state
 from utils.distributed.preemption import STOPPED
@@ -285,25 +286,25 @@ def with_bad_losses(monkeypatch: pytest.MonkeyPatch, steps: Container[int]) -> N
     """Make the losses of these steps, counted from 1, infinite."""
     original, calls = engine.backward, itertools.count(1)
 
-    def backward(*values: object) -> dict[str, torch.Tensor]:
+    def backward(*values: Any) -> dict[str, torch.Tensor]:
         terms = original(*values)
         factor = math.inf if next(calls) in steps else 1.0
         return {name: term * factor for name, term in terms.items()}
 
-    monkeypatch.setattr(engine, "backward", backward)
+    monkeypatch.setattr(trainer, "backward", backward)
 
 
 def with_bad_gradients(monkeypatch: pytest.MonkeyPatch, steps: Container[int]) -> None:
     """Make the gradients of these steps, counted from 1, no numbers."""
     original, calls = engine.backward, itertools.count(1)
 
-    def backward(training_step: torch.nn.Module, *values: object) -> dict[str, torch.Tensor]:
-        terms = original(training_step, *values)
+    def backward(objective: torch.nn.Module, *values: Any) -> dict[str, torch.Tensor]:
+        terms = original(objective, *values)
         if next(calls) in steps:
-            next(training_step.parameters()).grad.fill_(math.nan)
+            next(objective.parameters()).grad.fill_(math.nan)
         return terms
 
-    monkeypatch.setattr(engine, "backward", backward)
+    monkeypatch.setattr(trainer, "backward", backward)
 
 
 def test_bad_steps_are_left_out_where_that_is_wanted(

@@ -155,15 +155,15 @@ def interleave(shares: Sequence[Sequence[_T]]) -> list[_T]:
     return joined
 
 
-def wrapped_for_ranks(training_step: nn.Module) -> nn.Module:
-    """Wrap a module so that its gradients are averaged over the ranks; one rank gets it back.
+def wrapped_for_ranks(objective: nn.Module) -> nn.Module:
+    """A module whose gradients are averaged over the ranks; as it is where there is one rank.
 
     Which parameters a step uses depends on its batches, so the unused ones are looked for. Where
     there are none torch warns on every rank that this was in vain; one that is never used keeps it
     silent.
     """
     if world_size() == 1:
-        return training_step
-    some = next(training_step.parameters())
-    training_step.register_parameter("never_used", nn.Parameter(some.detach().new_zeros(1)))
-    return DistributedDataParallel(training_step, find_unused_parameters=True)
+        return objective
+    some = next(objective.parameters())
+    objective.register_parameter("never_used", nn.Parameter(some.detach().new_zeros(1)))
+    return DistributedDataParallel(objective, find_unused_parameters=True)
