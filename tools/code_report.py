@@ -115,8 +115,9 @@ def measure_frames(root: Path) -> Measure:
 
 
 def _largest_folder(name: str, files: Mapping[Path, int], folders: Iterable[Path]) -> Measure:
-    largest = max(sorted(folders), key=lambda folder: files[folder], default=Path())
-    return Measure(name, files[largest], largest=f"{largest}/")
+    counts = {f"{folder}/": files[folder] for folder in sorted(folders)}
+    largest = max(counts, key=lambda folder: counts[folder], default="")
+    return Measure(name, counts.get(largest, 0), largest=largest)
 
 
 def _floors(imports: Mapping[str, set[str]]) -> Measure:
@@ -136,13 +137,9 @@ def _circles(name: str, imports: Mapping[str, set[str]]) -> Measure:
 
 def _largest_function(name: str, limit: int, counts: Mapping[str, int]) -> Measure:
     largest_first = sorted(counts, key=lambda place: -counts[place])
-    return Measure(
-        name,
-        counts[largest_first[0]],
-        limit,
-        largest_first[0],
-        [f"{counts[place]} {place}" for place in largest_first if counts[place] > limit],
-    )
+    largest = largest_first[0] if counts else ""
+    offenders = [f"{counts[place]} {place}" for place in largest_first if counts[place] > limit]
+    return Measure(name, counts.get(largest, 0), limit, largest, offenders)
 
 
 @cache
