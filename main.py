@@ -299,7 +299,7 @@ class Validation:
             Resolver(model, self.encoder.tokenizer, self.config, thresholds),
             self.data.held_out.narrations,
             self.data.held_out.store,
-            boxes_known=self.data.boxes_known,
+            counted=self.data.counted,
             word_vectors=self.encoder.word_vectors,
         )
 

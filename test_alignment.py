@@ -12,25 +12,21 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data.loading.loader import workers_explained
+from evaluation.command import run_test_command
 from evaluation.head_alignment import (
     ChainFinder,
-    each_alone,
     gold_chains_of,
     gold_headed_chains,
     headed_chains,
-    predicted_chains,
+    resolutions_with_heads,
     searches_in_dialogues,
     searches_in_split,
-    with_heads,
+    singleton_chains_of,
+    system_chains_at,
 )
 from inference.resolution import Resolution
 from inference.resolver import Resolver
-from inference.split_predictions import (
-    ResolvedSplit,
-    resolve_split,
-    resolver_for_test,
-)
+from inference.split_predictions import SplitPredictions
 from metrics.alignment_scores import (
     HeadedChain,
     format_joint,
@@ -38,12 +34,9 @@ from metrics.alignment_scores import (
     score_joint,
     score_retrieval,
 )
-from utils.device import choose_device
 from utils.distributed.command import run_command
-from utils.distributed.ranks import process_group
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import add_data_options, add_test_options, command_parser
 from visualization.heads_page import write_heads_page
 
 SEARCHES = {
@@ -54,31 +47,29 @@ SEARCHES = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Align and score."""
-    parser = command_parser("Alignment with heads by a trained model.")
-    add_data_options(parser)
-    add_test_options(parser)
-    options = parser.parse_args(arguments)
-    device = choose_device(options.device)
-    with process_group(device), workers_explained():
-        resolver = resolver_for_test(options, device)
-        if resolver.config.alignment == "off":
-            raise InputError(f"{options.save_name} was trained without --align: it finds no heads")
-        split = resolve_split(resolver, options)
-        if split is not None:
-            write_and_score(split, resolver, options)
+    description = "Alignment with heads by a trained model."
+    run_test_command(arguments, description, write_and_score_heads, check=check_alignment)
 
 
-def write_and_score(split: ResolvedSplit, resolver: Resolver, options: argparse.Namespace) -> None:
-    """Write the chains of a resolved split with their heads, and print and write their scores.
+def check_alignment(resolver: Resolver, options: argparse.Namespace) -> None:
+    """Refuse a model that aligns nothing."""
+    if resolver.config.alignment == "off":
+        raise InputError(f"{options.save_name} was trained without --align: it finds no heads")
+
+
+def write_and_score_heads(
+    split: SplitPredictions, resolver: Resolver, options: argparse.Namespace
+) -> None:
+    """Write the chains of a split with their heads, and print and write their scores.
 
     Raises:
         InputError: the split has no heads.
     """
-    resolutions = with_heads(split.resolutions)
+    resolutions = resolutions_with_heads(split.resolutions)
     if not resolutions:
         raise InputError(f"{split.name} has no heads: prepare.py heads makes them")
     by_chain = resolver.config.alignment == "chain"
-    chains_of = predicted_chains(resolver.thresholds.link)
+    chains_of = system_chains_at(resolver.thresholds.link)
     scores: dict[str, Any] = {}
     if split.mentions == "gold":
         scores["retrieval"] = retrieval(resolutions, chains_of, by_chain=by_chain)
@@ -88,51 +79,54 @@ def write_and_score(split: ResolvedSplit, resolver: Resolver, options: argparse.
             "known above which cosine a chain has a head"
         )
     else:
-        scores["joint"] = joint(split, resolutions, resolver, options)
+        system = headed_chains(
+            resolutions, chains_of, by_chain=by_chain, threshold=resolver.thresholds.head
+        )
+        scores["joint"] = joint(split, resolutions, system, resolver.thresholds.head, options)
     if options.json is not None:
         write_text(options.json, json.dumps(scores, indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
 
 
 def joint(
-    split: ResolvedSplit,
+    split: SplitPredictions,
     resolutions: Sequence[Resolution],
-    resolver: Resolver,
+    system: Mapping[str, Sequence[HeadedChain]],
+    threshold: float,
     options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Write predicted chains with their heads, and their page where it is asked for; print how many
-    are right in both, and give it.
+    """Write the predicted chains with their heads, print how many are right in both, and return it.
+
+    Args:
+        resolutions: of the dialogues whose heads were read.
+        system: their predicted chains.
+        threshold: the cosine above which a chain has a head.
     """
-    system = headed_chains(
-        resolutions,
-        predicted_chains(resolver.thresholds.link),
-        by_chain=resolver.config.alignment == "chain",
-        threshold=resolver.thresholds.head,
-    )
     path = options.output / "heads" / f"{split.folder}.json"
-    write_text(path, json.dumps(describe(resolutions, system), indent=1, ensure_ascii=False) + "\n")
+    content = [headed_chains_to_json(r, system[r.narration.id]) for r in resolutions]
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     print(f"\nwrote the chains and heads of {len(resolutions)} dialogues to {path}")
     known = {resolution.narration.id for resolution in resolutions}
     gold = gold_headed_chains([n for n in split.narrations if n.id in known])
     found = score_joint(gold, system)
     print(
         f"\nchains with exactly their mentions and their head, {split.mentions} mentions; a head "
-        f"above a cosine of {resolver.thresholds.head:.2f}\n"
+        f"above a cosine of {threshold:.2f}\n"
     )
     print(format_joint(found))
     if options.page is not None:
         f1 = {"chains and heads": found.overall.f1, "those with a head": found.headed.f1}
         shown = {**f1, "chains alone": found.mentions_alone.f1}
         percent = {name: 100 * part for name, part in shown.items()}
-        write_heads_page(options, split, resolutions, gold, system, percent)
+        write_heads_page(options.page, split, resolutions, gold, system, percent)
     return found.to_json()
 
 
 def retrieval(
     resolutions: Sequence[Resolution], chains_of: ChainFinder, *, by_chain: bool
 ) -> dict[str, Any]:
-    """Print how well the heads of gold mentions are found, and give it in percent."""
-    compared: dict[str, ChainFinder] = {"its own vector": each_alone}
+    """Print how well the heads of gold mentions are found, and return it in percent."""
+    compared: dict[str, ChainFinder] = {"its own vector": singleton_chains_of}
     if by_chain:
         compared = {"its gold chain": gold_chains_of, "its predicted chain": chains_of}
     scores: dict[str, Any] = {}
@@ -145,28 +139,21 @@ def retrieval(
     return scores
 
 
-def describe(
-    resolutions: Sequence[Resolution], system: Mapping[str, Sequence[HeadedChain]]
-) -> list[dict[str, Any]]:
-    """The chains of each dialogue with the boxes of their heads, relative to the frame."""
-    described = []
-    for resolution in resolutions:
-        narration, boxes = resolution.narration, resolution.regions_xyxy.tolist()
-        chains = [
-            {
-                "mentions": [
-                    {"start": start, "end": end, "text": narration.text[start:end]}
-                    for start, end in sorted(chain.mentions)
-                ],
-                "head": chain.head,
-                "box_xyxy": None
-                if chain.head is None
-                else [round(x, 5) for x in boxes[chain.head]],
-            }
-            for chain in system[narration.id]
-        ]
-        described.append({"id": narration.id, "chains": chains})
-    return described
+def headed_chains_to_json(resolution: Resolution, chains: Sequence[HeadedChain]) -> dict[str, Any]:
+    """Return the chains of a dialogue with the boxes of their heads, relative to the frame."""
+    narration, boxes = resolution.narration, resolution.regions_xyxy.tolist()
+    content = [
+        {
+            "mentions": [
+                {"start": start, "end": end, "text": narration.text[start:end]}
+                for start, end in sorted(chain.mentions)
+            ],
+            "head": chain.head,
+            "box_xyxy": None if chain.head is None else [round(x, 5) for x in boxes[chain.head]],
+        }
+        for chain in chains
+    ]
+    return {"id": narration.id, "chains": content}
 
 
 if __name__ == "__main__":

@@ -185,18 +185,23 @@ def are_boxes_known(narrations: Iterable[Narration]) -> bool:
     return any(mention.boxes_xyxy for narration in narrations for mention in narration.mentions)
 
 
-def counted_mentions(narration: Narration, *, boxes_known: bool) -> tuple[int, ...]:
-    """Indices of the mentions that chain files hold and scores count, in text order.
+def counted_mentions(narrations: Sequence[Narration]) -> list[tuple[int, ...]]:
+    """Return the indices of the mentions of each narration that scores count, in text order.
 
-    The published gold chains hold only mentions that have a box; a data set without any boxes is
-    counted whole.
+    Chain files hold the same ones. The published gold chains hold only mentions that have a box; a
+    data set without any boxes is counted whole.
 
     Args:
-        boxes_known: whether any narration of the data set has a box.
+        narrations: all of a split or a training, as one box among them decides for all.
     """
-    if not boxes_known:
-        return tuple(range(len(narration.mentions)))
-    return tuple(i for i, mention in enumerate(narration.mentions) if mention.boxes_xyxy)
+    if not are_boxes_known(narrations):
+        return [tuple(range(len(narration.mentions))) for narration in narrations]
+    return [tuple(i for i, m in enumerate(n.mentions) if m.boxes_xyxy) for n in narrations]
+
+
+def keep_mentions(narration: Narration, kept: Iterable[int]) -> Narration:
+    """Return the narration with some of its mentions alone, given by their indices."""
+    return replace(narration, mentions=tuple(narration.mentions[index] for index in kept))
 
 
 def without_labels(narration: Narration) -> Narration:

@@ -1,168 +1,176 @@
-"""The two sides of a resolved split: what is gold and what is predicted, over the same mentions."""
+"""The gold and the system's chains of a split, over the same mentions."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-import numpy as np
-
-from data.mention_spans import gold_spans
-from data.narration import Narration, counted_mentions
-from evaluation.mention_matching import compare, grounded_gold_mentions
+from data.narration import Narration, keep_mentions
+from evaluation.mention_matching import match_mentions
 from inference.resolution import Resolution
-from inference.split_predictions import ResolvedSplit
+from inference.split_predictions import SplitPredictions
 from metrics.chain_files import mention_names
-from metrics.chains import (
-    Chains,
-    chains_from_labels,
-    chains_from_similarity,
-    restrict,
-)
-from metrics.grounding_scores import GroundedMention
+from metrics.chains import Chains, chains_from_labels, chains_from_similarity, restrict
+from metrics.error_analysis.errors import Errors, find_errors
+from utils.text.languages import Language
 from utils.text.spans import Span
 
 
 @dataclass(frozen=True)
-class Compared:
-    """What is written and scored of a split.
+class GoldAndSystem:
+    """The two sides of a score: the gold chains of a split, and those that a system predicts.
+
+    Chains are over the indices of a narration's mentions.
 
     Attributes:
-        narrations: their mentions are those of either side.
-        boxes_known: whether of these mentions only those count that have a box.
-        phrases, names: of the counted mentions of each narration, in text order; names are what
-            chain files call them.
-        gold: chains over the indices of the counted mentions, of each narration that is labelled;
-            a mention that was found and is not gold is in none.
-        system: predicted chains of every narration, likewise; a mention that was not found is in
+        narrations: all of the split; their mentions are those that count, of either side.
+        language: of their texts.
+        names: what chain files call the mentions of each narration.
+        gold: the gold chains of each labelled narration; a mention that the system alone has is in
             none.
+        system: the predicted chains of every narration; a mention that was not found is in none.
+        resolved: the mentions of each narration that the system links, also where the chains of one
+            mention are left out.
+        singletons: whether chains of one mention are among them.
     """
 
     narrations: Sequence[Narration]
-    boxes_known: bool
-    phrases: Mapping[str, Sequence[str]]
+    language: Language
     names: Mapping[str, Sequence[str]]
     gold: Mapping[str, Chains[int]]
     system: Mapping[str, Chains[int]]
+    resolved: Mapping[str, Sequence[int]]
+    singletons: bool = True
 
-    def named(self, chains: Mapping[str, Chains[int]]) -> dict[str, list[list[str]]]:
-        """Chains with the names of their mentions."""
+    def without_singletons(self) -> GoldAndSystem:
+        """Return both sides without the chains of one mention."""
+        gold, system = without_singletons(self.gold), without_singletons(self.system)
+        return replace(self, gold=gold, system=system, singletons=False)
+
+    @cached_property
+    def labelled(self) -> GoldAndSystem:
+        """Both sides of the labelled narrations, which alone can be scored."""
+        narrations = [narration for narration in self.narrations if narration.id in self.gold]
+        system = {document: self.system[document] for document in self.gold}
+        return replace(self, narrations=narrations, system=system)
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The text of each narration."""
+        return {narration.id: narration.text for narration in self.narrations}
+
+    @cached_property
+    def phrases(self) -> dict[str, list[str]]:
+        """The words of each narration's mentions."""
+        return {n.id: [mention.phrase for mention in n.mentions] for n in self.narrations}
+
+    @cached_property
+    def spans(self) -> dict[str, list[Span]]:
+        """The characters of each narration's mentions."""
+        return {n.id: [(m.start, m.end) for m in n.mentions] for n in self.narrations}
+
+    @cached_property
+    def gold_span_chains(self) -> dict[str, list[list[Span]]]:
+        """The gold chains over characters; of mentions with the same ones the first alone."""
+        return self._over_spans(self.gold)
+
+    @cached_property
+    def system_span_chains(self) -> dict[str, list[list[Span]]]:
+        """The system's chains over characters; of mentions with the same ones the first alone."""
+        return self._over_spans(self.system)
+
+    def _over_spans(self, side: Mapping[str, Chains[int]]) -> dict[str, list[list[Span]]]:
+        over_spans = {}
+        for document, chains in side.items():
+            spans = self.spans[document]
+            first = {span: mention for mention, span in reversed(list(enumerate(spans)))}
+            kept = ([spans[m] for m in chain if first[spans[m]] == m] for chain in chains)
+            over_spans[document] = [chain for chain in kept if chain]
+        return over_spans
+
+    def named(self, side: Mapping[str, Chains[int]]) -> dict[str, list[list[str]]]:
+        """Return the chains of one side over the names of their mentions."""
         return {
-            document: [
-                [self.names[document][mention] for mention in chain] for chain in of_document
-            ]
-            for document, of_document in chains.items()
+            document: [[self.names[document][mention] for mention in chain] for chain in chains]
+            for document, chains in side.items()
         }
 
+    @cached_property
+    def errors(self) -> Errors:
+        """What the system's chains of the labelled narrations get wrong."""
+        sides = self.labelled.gold_span_chains, self.labelled.system_span_chains
+        return find_errors(self.labelled.texts, *sides, self.language)
 
-def compared(split: ResolvedSplit, threshold: float) -> Compared:
-    """Gold and predicted chains over gold mentions, or over the gold and the found ones."""
+
+def gold_and_system(split: SplitPredictions, threshold: float) -> GoldAndSystem:
+    """Compare a split's predictions with its labels, over gold mentions or those of both sides.
+
+    Args:
+        threshold: the similarity above which the system links two mentions.
+    """
     # scorch wants a gold file beside each file of the system, so one without mentions counts too.
     labelled = {n.id for n in split.narrations if all(m.chain is not None for m in n.mentions)}
     if split.mentions == "gold":
-        narrations, boxes_known = split.narrations, split.boxes_known
-        phrases = {n.id: counted_phrases(n, boxes_known) for n in narrations}
-        names = {document: mention_names(of_one) for document, of_one in phrases.items()}
-        gold = gold_chains(narrations, boxes_known=boxes_known)
-        system = system_chains(split.resolutions, boxes_known=boxes_known, threshold=threshold)
+        narrations = list(map(keep_mentions, split.narrations, split.counted))
+        names = {n.id: mention_names([m.phrase for m in n.mentions]) for n in narrations}
+        gold = gold_chains(narrations)
+        system = system_chains(split.resolutions, split.counted, threshold)
     else:
-        joined = [
-            compare(
+        matches = [
+            match_mentions(
                 narration,
                 resolution.narration,
                 chains_from_similarity(resolution.similarity, threshold),
-                boxes_known=split.boxes_known,
+                counted,
             )
-            for narration, resolution in zip(split.narrations, split.resolutions, strict=True)
+            for narration, resolution, counted in zip(
+                split.narrations, split.resolutions, split.counted, strict=True
+            )
         ]
-        narrations, boxes_known = [both.narration for both in joined], False
-        phrases = {n.id: counted_phrases(n, boxes_known) for n in narrations}
-        names = {both.narration.id: both.names for both in joined}
-        gold = {both.narration.id: both.gold for both in joined}
-        system = {both.narration.id: both.system for both in joined}
-    gold = {document: chains for document, chains in gold.items() if document in labelled}
-    return Compared(narrations, boxes_known, phrases, names, gold, system)
+        narrations = [match.narration for match in matches]
+        names = {match.narration.id: match.names for match in matches}
+        gold = {match.narration.id: match.gold for match in matches}
+        system = {match.narration.id: match.system for match in matches}
+    return GoldAndSystem(
+        narrations,
+        split.language,
+        names,
+        gold={document: chains for document, chains in gold.items() if document in labelled},
+        system=system,
+        resolved={
+            document: sorted(itertools.chain(*chains)) for document, chains in system.items()
+        },
+    )
 
 
-def span_chains(
-    narrations: Sequence[Narration], chains: Mapping[str, Chains[int]], boxes_known: bool
-) -> dict[str, list[list[Span]]]:
-    """The chains of narrations over the characters of their counted mentions.
-
-    Of mentions with the same characters the first one alone is there.
-    """
-    found = {}
-    for narration in narrations:
-        counted = counted_mentions(narration, boxes_known=boxes_known)
-        spans = [(narration.mentions[i].start, narration.mentions[i].end) for i in counted]
-        first = {span: place for place, span in reversed(list(enumerate(spans)))}
-        kept = ([spans[m] for m in c if first[spans[m]] == m] for c in chains[narration.id])
-        found[narration.id] = [chain for chain in kept if chain]
-    return found
-
-
-def grounded_by_span(split: ResolvedSplit) -> dict[str, list[tuple[Span, GroundedMention]]]:
-    """What grounding is scored on, with its characters: of every narration the gold mentions that
-    have a box, whether they were found or not.
-    """
-    grounded = {}
-    for narration, resolution in zip(split.narrations, split.resolutions, strict=True):
-        if split.mentions == "gold":
-            spans = [(mention.start, mention.end) for mention in narration.mentions]
-            mentions = grounded_mentions([resolution])
-        else:
-            spans = gold_spans(narration)
-            mentions = grounded_gold_mentions(
-                narration, resolution.narration, resolution.boxes_xyxy, resolution.regions_xyxy
-            )
-        with_box = (span for span, m in zip(spans, narration.mentions, strict=True) if m.boxes_xyxy)
-        grounded[narration.id] = list(zip(with_box, mentions, strict=True))
-    return grounded
-
-
-def counted_phrases(narration: Narration, boxes_known: bool) -> list[str]:
-    """The words of the mentions that count, in text order."""
-    counted = counted_mentions(narration, boxes_known=boxes_known)
-    return [narration.mentions[index].phrase for index in counted]
-
-
-def gold_chains(
-    narrations: Iterable[Narration], *, boxes_known: bool
-) -> dict[str, list[list[int]]]:
-    """Gold chains over the counted mentions of each narration, which are numbered from 0."""
-    chains = {}
-    for narration in narrations:
-        counted = counted_mentions(narration, boxes_known=boxes_known)
-        chains[narration.id] = chains_from_labels([narration.mentions[i].chain for i in counted])
-    return chains
+def gold_chains(narrations: Iterable[Narration]) -> dict[str, list[list[int]]]:
+    """Return the gold chains of each narration, over the indices of its mentions."""
+    return {n.id: chains_from_labels([mention.chain for mention in n.mentions]) for n in narrations}
 
 
 def system_chains(
-    resolutions: Iterable[Resolution], *, boxes_known: bool, threshold: float
+    resolutions: Sequence[Resolution], counted: Sequence[Sequence[int]], threshold: float
 ) -> dict[str, list[list[int]]]:
-    """Predicted chains over the counted mentions of each narration, which are numbered from 0.
+    """Return the predicted chains of each narration, over its counted mentions, numbered from 0.
 
     Chains are found over all mentions of a narration and then left with those that count.
+
+    Args:
+        counted: the indices of the mentions of each narration that count.
+        threshold: the similarity above which two mentions are linked.
     """
-    chains = {}
-    for resolution in resolutions:
-        counted = counted_mentions(resolution.narration, boxes_known=boxes_known)
-        found = chains_from_similarity(resolution.similarity, threshold)
-        chains[resolution.narration.id] = restrict(found, counted)
-    return chains
-
-
-def grounded_mentions(resolutions: Iterable[Resolution]) -> list[GroundedMention]:
-    """What the grounding scores need of every mention that has a gold box."""
-    return [
-        GroundedMention(
-            phrase=mention.phrase,
-            gold_boxes_xyxy=np.asarray(mention.boxes_xyxy, dtype=np.float32),
-            box_xyxy=None if resolution.boxes_xyxy is None else resolution.boxes_xyxy[index],
-            regions_xyxy=resolution.regions_xyxy,
-            kind=mention.kind,
+    return {
+        resolution.narration.id: restrict(
+            chains_from_similarity(resolution.similarity, threshold), of_narration
         )
-        for resolution in resolutions
-        for index, mention in enumerate(resolution.narration.mentions)
-        if mention.boxes_xyxy
-    ]
+        for resolution, of_narration in zip(resolutions, counted, strict=True)
+    }
+
+
+def without_singletons(side: Mapping[str, Chains[int]]) -> dict[str, Chains[int]]:
+    """Return the chains of each document that have two mentions or more."""
+    return {
+        document: [chain for chain in chains if len(chain) > 1] for document, chains in side.items()
+    }

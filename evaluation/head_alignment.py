@@ -33,17 +33,17 @@ def gold_chains_of(resolution: Resolution) -> Chains[int]:
     return chains_from_labels([mention.chain for mention in resolution.mentions])
 
 
-def predicted_chains(threshold: float) -> ChainFinder:
+def system_chains_at(threshold: float) -> ChainFinder:
     """What gives the chains of resolutions at a threshold."""
     return lambda resolution: chains_from_similarity(resolution.similarity, threshold)
 
 
-def with_heads(resolutions: Sequence[Resolution]) -> list[Resolution]:
+def resolutions_with_heads(resolutions: Sequence[Resolution]) -> list[Resolution]:
     """Those of narrations whose heads were read."""
     return [r for r in resolutions if r.narration.image_id is not None]
 
 
-def each_alone(resolution: Resolution) -> Chains[int]:
+def singleton_chains_of(resolution: Resolution) -> Chains[int]:
     """Every mention for itself: it is then compared by its own vector."""
     return [[index] for index in range(len(resolution.mentions))]
 
@@ -130,7 +130,7 @@ def headed_chains(
     for resolution in resolutions:
         spans = gold_spans(resolution.narration)
         chains = chains_of(resolution)
-        compared = chains if by_chain else each_alone(resolution)
+        compared = chains if by_chain else singleton_chains_of(resolution)
         scores = head_scores(resolution, compared, _aligned(resolution).regions)
         of_one = headed[resolution.narration.id] = []
         for chain in chains:

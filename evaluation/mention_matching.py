@@ -1,9 +1,8 @@
-"""Comparing narrations whose mentions were found in the text with their gold mentions, by span.
+"""Matching mentions that were found in a text with the gold mentions, by their characters.
 
-The mentions of both sides are put together: one of both sides is one mention, and the chains of
-each side are over its own. What holds for gold mentions holds here too: where boxes are known, only
-mentions that have a box count. A found mention in the place of a gold one that does not count is
-left out; every other one counts.
+A mention of both sides is one mention, and the chains of each side are over its own. What holds for
+gold mentions holds here too: where boxes are known, only mentions that have a box count. A found
+mention in the place of a gold one that does not count is left out; every other one counts.
 """
 
 from __future__ import annotations
@@ -11,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from data.mention_spans import gold_spans
-from data.narration import Mention, Narration, counted_mentions
+from data.narration import Mention, Narration
 from metrics.chains import chains_from_labels, restrict
-from metrics.grounding_scores import GroundedMention
 from utils.text.spans import Span
 
 
 @dataclass(frozen=True, slots=True)
-class ComparedNarration:
+class MatchedNarration:
     """A narration with the mentions of both sides that count, and the chains of each side.
 
     Attributes:
@@ -41,76 +37,52 @@ class ComparedNarration:
         return [f"{m.phrase}@{m.start}-{m.end}" for m in self.narration.mentions]
 
 
-def compare(
-    gold: Narration, found: Narration, chains: Sequence[Sequence[int]], *, boxes_known: bool
-) -> ComparedNarration:
-    """Put the gold and the found mentions of a narration together.
+def match_mentions(
+    gold: Narration, system: Narration, chains: Sequence[Sequence[int]], counted: Sequence[int]
+) -> MatchedNarration:
+    """Match the gold and the found mentions of a narration.
 
     Of gold mentions in one place the first that counts stays.
 
     Args:
         gold: with its gold mentions; none where they are not known.
-        found: the same text with the mentions that were found.
+        system: the same text with the mentions that were found.
         chains: predicted, over the indices of the found mentions.
-        boxes_known: whether any narration of the data set has a box.
+        counted: the indices of the gold mentions that count.
     """
-    counted = {(m.start, m.end): m for m in with_distinct_mentions(gold, boxes_known).mentions}
-    left_out = set(gold_spans(gold)) - counted.keys()
-    places = {(m.start, m.end): index for index, m in enumerate(found.mentions)}
-    kept = [span for span in places if span not in left_out]
-    spans = _sorted({*counted, *kept})
+    of_gold = {(m.start, m.end): m for m in with_distinct_mentions(gold, counted).mentions}
+    left_out = set(gold_spans(gold)) - of_gold.keys()
+    indices = {(m.start, m.end): index for index, m in enumerate(system.mentions)}
+    of_system = [span for span in indices if span not in left_out]
+    spans = _sorted({*of_gold, *of_system})
     place_of = {span: place for place, span in enumerate(spans)}
-    gold_chains = chains_from_labels([mention.chain for mention in counted.values()])
-    system_chains = restrict(chains, [places[span] for span in kept])
-    mentions = (counted.get(span) or found.mentions[places[span]] for span in spans)
-    return ComparedNarration(
+    gold_chains = chains_from_labels([mention.chain for mention in of_gold.values()])
+    system_chains = restrict(chains, [indices[span] for span in of_system])
+    mentions = (of_gold.get(span) or system.mentions[indices[span]] for span in spans)
+    return MatchedNarration(
         narration=replace(gold, mentions=tuple(mentions)),
-        gold=[[place_of[list(counted)[i]] for i in chain] for chain in gold_chains],
-        system=[[place_of[kept[i]] for i in chain] for chain in system_chains],
+        gold=[[place_of[list(of_gold)[i]] for i in chain] for chain in gold_chains],
+        system=[[place_of[of_system[i]] for i in chain] for chain in system_chains],
     )
 
 
-def with_distinct_mentions(narration: Narration, boxes_known: bool) -> Narration:
-    """The narration with its mentions that count, each place once and without white space at the
-    ends, which is how mentions are found.
+def with_distinct_mentions(narration: Narration, counted: Sequence[int]) -> Narration:
+    """Return the narration with its mentions that count, each place once.
+
+    They have no white space at the ends, which is how mentions are found.
+
+    Args:
+        counted: the indices of the mentions that count.
     """
     spans = gold_spans(narration)
     mentions: dict[Span, Mention] = {}
-    for index in counted_mentions(narration, boxes_known=boxes_known):
+    for index in counted:
         start, end = spans[index]
         if start < end and (start, end) not in mentions:
             mentions[start, end] = replace(
                 narration.mentions[index], start=start, end=end, phrase=narration.text[start:end]
             )
     return replace(narration, mentions=tuple(mentions[span] for span in _sorted(mentions)))
-
-
-def grounded_gold_mentions(
-    gold: Narration, found: Narration, boxes_xyxy: np.ndarray | None, regions_xyxy: np.ndarray
-) -> list[GroundedMention]:
-    """What the grounding scores need of the gold mentions that have a box.
-
-    One that was not found has no predicted box, which counts as wrong.
-
-    Args:
-        boxes_xyxy: [found mentions, 4], what was predicted; None where there are no regions.
-        regions_xyxy: [regions, 4].
-    """
-    places = {(m.start, m.end): index for index, m in enumerate(found.mentions)}
-    grounded = []
-    for mention, span in zip(gold.mentions, gold_spans(gold), strict=True):
-        if mention.boxes_xyxy:
-            is_missed = boxes_xyxy is None or span not in places
-            grounded.append(
-                GroundedMention(
-                    phrase=mention.phrase,
-                    gold_boxes_xyxy=np.asarray(mention.boxes_xyxy, dtype=np.float32),
-                    box_xyxy=None if is_missed else boxes_xyxy[places[span]],
-                    regions_xyxy=regions_xyxy,
-                    kind=mention.kind,
-                )
-            )
-    return grounded
 
 
 def _sorted(spans: Iterable[Span]) -> list[Span]:

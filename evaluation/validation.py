@@ -10,26 +10,25 @@ import numpy as np
 
 from data.encoding.word_vectors import WordVectors
 from data.mention_spans import gold_spans
-from data.narration import Narration
+from data.narration import Narration, keep_mentions
 from data.regions.store import RegionStore
-from evaluation.gold_and_system import gold_chains, grounded_mentions, system_chains
+from evaluation.gold_and_system import gold_chains, system_chains
+from evaluation.grounding import grounded_mentions
 from evaluation.head_alignment import (
     choose_head_threshold,
-    each_alone,
     gold_chains_of,
     gold_headed_chains,
     headed_chains,
-    predicted_chains,
+    resolutions_with_heads,
     searches_in_dialogues,
-    with_heads,
+    singleton_chains_of,
+    system_chains_at,
 )
 from inference.resolution import Resolution
 from inference.resolver import Resolver
 from inference.split_predictions import resolve_on_all_ranks
 from metrics.alignment_scores import score_joint, score_retrieval
-from metrics.chains import (
-    chains_from_labels,
-)
+from metrics.chains import Chains, chains_from_labels
 from metrics.coreference_scores import score_chains
 from metrics.grounding_scores import score_grounding
 from metrics.mention_scores import choose_mention_threshold
@@ -66,7 +65,7 @@ def evaluate(
     narrations: Sequence[Narration],
     store: RegionStore | None,
     *,
-    boxes_known: bool,
+    counted: Sequence[Sequence[int]],
     word_vectors: WordVectors | None = None,
 ) -> Evaluation:
     """Choose the thresholds on held-out narrations and score them with these.
@@ -74,11 +73,16 @@ def evaluate(
     Scores are pooled over documents, with gold mentions and with singletons; beside them stands the
     F1 of the mentions that the model finds, where it finds some. The ranks share the narrations,
     and each gets the scores of all.
+
+    Args:
+        store: the regions of the narrations' images; None to read the texts alone.
+        counted: the indices of the mentions of each narration that scores count.
+        word_vectors: of the narrations' words, for a model that was trained with such.
     """
     resolutions = resolve_on_all_ranks(resolver, narrations, store, word_vectors=word_vectors)
     found = None
     if resolutions is not None:
-        found = _score_held_out(resolutions, narrations, store, boxes_known)
+        found = _score_held_out(resolutions, counted, with_boxes=store is not None)
         if resolver.config.alignment != "off":
             by_chain = resolver.config.alignment == "chain"
             found = _with_alignment(found, resolutions, by_chain=by_chain)
@@ -98,19 +102,17 @@ def evaluate(
 
 
 def _score_held_out(
-    resolutions: Sequence[Resolution],
-    narrations: Sequence[Narration],
-    store: RegionStore | None,
-    boxes_known: bool,
+    resolutions: Sequence[Resolution], counted: Sequence[Sequence[int]], *, with_boxes: bool
 ) -> Evaluation:
-    threshold = choose_threshold(resolutions, boxes_known=boxes_known)
-    chains = system_chains(resolutions, boxes_known=boxes_known, threshold=threshold)
-    gold = gold_chains(narrations, boxes_known=boxes_known)
+    narrations = [resolution.narration for resolution in resolutions]
+    gold = gold_chains(map(keep_mentions, narrations, counted))
+    threshold = choose_link_threshold(resolutions, counted, gold)
+    chains = system_chains(resolutions, counted, threshold)
     pooled = score_chains(gold, chains).pooled
     scores = {"conll": pooled.conll, "muc": pooled.muc.f1, "b3": pooled.b3.f1}
     scores |= {"ceafe": pooled.ceafe.f1, "lea": pooled.lea.f1}
     scores = {name: 100 * value for name, value in scores.items()}
-    if store is not None and boxes_known:
+    if with_boxes:
         grounded = score_grounding(grounded_mentions(resolutions))
         if grounded.any_box.overall is not None:
             scores["grounding"] = 100 * grounded.any_box.overall
@@ -129,11 +131,11 @@ def _with_alignment(
     """The evaluation with how heads are found: R@1 in the dialogues, by gold chains where a mention
     is compared by its chain, and the joint F1 of chains and heads.
     """
-    resolutions = with_heads(resolutions)
+    resolutions = resolutions_with_heads(resolutions)
     if not resolutions:
         return found
-    chains_of = predicted_chains(found.thresholds.link)
-    compared = gold_chains_of if by_chain else each_alone
+    chains_of = system_chains_at(found.thresholds.link)
+    compared = gold_chains_of if by_chain else singleton_chains_of
     recall = score_retrieval(searches_in_dialogues(resolutions, compared)).overall
     threshold = choose_head_threshold(resolutions, chains_of, by_chain=by_chain)
     system = headed_chains(resolutions, chains_of, by_chain=by_chain, threshold=threshold)
@@ -148,15 +150,21 @@ def _with_alignment(
     )
 
 
-def choose_threshold(resolutions: Sequence[Resolution], *, boxes_known: bool) -> float:
-    """The similarity threshold with the highest pooled CoNLL F1; the middle one of equals."""
-    gold = gold_chains([r.narration for r in resolutions], boxes_known=boxes_known)
+def choose_link_threshold(
+    resolutions: Sequence[Resolution],
+    counted: Sequence[Sequence[int]],
+    gold: Mapping[str, Chains[int]],
+) -> float:
+    """Choose the similarity with the highest pooled CoNLL F1; the middle one of equals.
+
+    Args:
+        counted: the indices of the mentions of each narration that scores count.
+        gold: the gold chains over these.
+    """
     conll = np.asarray(
         [
-            score_chains(
-                gold, system_chains(resolutions, boxes_known=boxes_known, threshold=float(t))
-            ).pooled.conll
-            for t in THRESHOLDS
+            score_chains(gold, system_chains(resolutions, counted, float(threshold))).pooled.conll
+            for threshold in THRESHOLDS
         ]
     )
     best = np.flatnonzero(conll >= conll.max() - 1e-9)

@@ -197,7 +197,7 @@ def logged(log: Path, command: Callable[[Sequence[str]], None], arguments: Seque
 
 def baselines(narrations: Sequence[Narration]) -> Iterator[tuple[str, Scores]]:
     """What is reached on gold mentions without a model, and what dropping singletons leaves."""
-    gold = gold_chains(narrations, boxes_known=False)
+    gold = gold_chains(narrations)
     phrases = {n.id: [mention.phrase for mention in n.mentions] for n in narrations}
 
     def scored(system: Mapping[str, Chains[int]]) -> Scores:

@@ -87,6 +87,7 @@ class Resolver:
         device: torch.device | str = "auto",
         precision: torch.dtype = torch.float32,
         *,
+        language: str | None = None,
         region_extractor: ImagesToRegions | None = None,
     ) -> Resolver:
         """Load a checkpoint; nothing beside the file is needed, but for word vectors (`resolve`).
@@ -94,6 +95,7 @@ class Resolver:
         Args:
             device: or its name; "auto" is the GPU where there is one.
             precision: of the model's matrix products.
+            language: of the texts, where it is another one than that of the training.
             region_extractor: finds the regions of images.
 
         Raises:
@@ -113,10 +115,13 @@ class Resolver:
         except Exception as error:
             # Values that do not fit together end in nearly any kind of error.
             raise CheckpointError(f"{path}: {type(error).__name__}: {error}") from error
+        config = checkpoint.config
+        if language is not None:
+            config = replace(config, language=language)
         return cls(
             model.to(device),
             tokenizer,
-            checkpoint.config,
+            config,
             checkpoint.thresholds,
             precision,
             region_extractor,

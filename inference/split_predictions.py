@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +14,81 @@ import torch
 from data.encoding.word_vectors import WordVectors, look_up_words
 from data.loading.training_data import read_split, say_left_out
 from data.mention_spans import with_spans
-from data.mentions.spacy_pipeline import (
-    DEFAULT_PIPELINE,
-    find_spans,
-    load_pipeline,
-)
-from data.narration import Narration, are_boxes_known
+from data.mentions.spacy_pipeline import DEFAULT_PIPELINE, find_spans, load_pipeline
+from data.narration import Narration, counted_mentions
 from data.readers import dataset_reader
 from data.regions.store import RegionStore
 from inference.resolution import Resolution
 from inference.resolver import Resolver
 from utils.config import check_same_architecture, read_config_file
 from utils.device import choose_precision
-from utils.distributed.ranks import (
-    gather_objects,
-    interleave,
-    is_main,
-    share_of,
-)
+from utils.distributed.ranks import gather_objects, interleave, is_main, share_of
 from utils.errors import InputError
 from utils.text.languages import Language, read_language
 
+# What finds the mentions of narrations, in place of any they have.
+MentionFinder = Callable[[Sequence[Narration]], list[Narration]]
+
 
 @dataclass(frozen=True)
-class ResolvedSplit:
-    """A split as a test command sees it.
+class TestOptions:
+    """Which checkpoint is tested, and on what.
+
+    The fields are named like the options of the test commands, whose help says more.
 
     Attributes:
+        save_name: the checkpoint.
+        dataset, data_root, sense2vec, language: None for those of the checkpoint.
+        split: None for the data set's test split.
+        mentions: what is resolved: "gold", "predicted" or "spacy" ones.
+        spacy_model: the pipeline that finds the mentions "spacy"; None for the default one.
+        model_config: a configuration file that the checkpoint has to agree with.
+        box_regression: whether the checkpoint's box head has to be trained.
+        skip_bad_records: whether to go on without bad records.
+        batch: how many narrations go through the model together.
+        workers: processes that read ahead.
+        precision: of the model's matrix products.
+    """
+
+    save_name: Path
+    dataset: str | None = None
+    data_root: str | None = None
+    sense2vec: str | None = None
+    language: str | None = None
+    split: str | None = None
+    mentions: str = "gold"
+    spacy_model: str | None = None
+    model_config: Path | None = None
+    box_regression: bool = False
+    skip_bad_records: bool = False
+    batch: int = 32
+    workers: int = 0
+    precision: str = "float32"
+
+
+@dataclass(frozen=True)
+class SplitPredictions:
+    """What a model predicts for a split.
+
+    Attributes:
+        checkpoint: the model's.
         dataset: the data set that it is a split of.
         data_root: the folder that it was read from.
         name: of the split.
         language: of its texts.
-        boxes_known: whether any of its mentions has a box.
+        skip_bad_records: whether it was read without its bad records.
         narrations: as they were read.
         mentions: what was resolved, "gold" or where they were found.
         resolutions: one for each narration, in their order; their mentions are the narration's own
             or those that were found in it.
     """
 
+    checkpoint: Path
     dataset: str
     data_root: Path
     name: str
     language: Language
-    boxes_known: bool
+    skip_bad_records: bool
     narrations: Sequence[Narration]
     mentions: str
     resolutions: Sequence[Resolution]
@@ -67,21 +98,31 @@ class ResolvedSplit:
         """Where what is said of it is written; of found mentions in a place of their own."""
         return self.name if self.mentions == "gold" else f"{self.name}-{self.mentions}"
 
+    @cached_property
+    def counted(self) -> list[tuple[int, ...]]:
+        """The indices of the mentions of each narration that scores count."""
+        return counted_mentions(self.narrations)
 
-def resolver_for_test(options: argparse.Namespace, device: torch.device) -> Resolver:
-    """The model that a test command's options name, on the device.
+    @property
+    def has_boxes(self) -> bool:
+        """Whether any narration has regions, so that its mentions have predicted boxes."""
+        return any(resolution.boxes_xyxy is not None for resolution in self.resolutions)
+
+
+def resolver_for_test(options: TestOptions, device: torch.device) -> Resolver:
+    """Load the model to test.
 
     Raises:
         InputError: the checkpoint cannot be used, or the options contradict it.
     """
     precision = choose_precision(options.precision, device)
-    resolver = Resolver.from_checkpoint(options.save_name, device, precision)
-    if hasattr(options, "language"):
-        resolver.config = dataclasses.replace(resolver.config, language=options.language)
+    resolver = Resolver.from_checkpoint(
+        options.save_name, device, precision, language=options.language
+    )
     if options.model_config is not None:
         values, _ = read_config_file(options.model_config)
         check_same_architecture(values, resolver.config, options.model_config, options.save_name)
-    if getattr(options, "sense2vec", "") and not resolver.config.word_vector_size:
+    if options.sense2vec and not resolver.config.word_vector_size:
         raise InputError(f"--sense2vec: {options.save_name} was trained without word vectors")
     if options.box_regression and not resolver.config.box_regression:
         raise InputError(f"--bbox-reg: the box head of {options.save_name} was not trained")
@@ -96,9 +137,9 @@ def resolver_for_test(options: argparse.Namespace, device: torch.device) -> Reso
 
 
 def mention_finder(
-    resolver: Resolver, options: argparse.Namespace, word_vectors: WordVectors | None
-) -> Callable[[Sequence[Narration]], list[Narration]] | None:
-    """What finds the mentions that a test command's options ask for; None for gold mentions.
+    resolver: Resolver, options: TestOptions, word_vectors: WordVectors | None
+) -> MentionFinder | None:
+    """Return what finds the mentions to resolve; None for gold mentions.
 
     Raises:
         InputError: the spaCy pipeline cannot be used.
@@ -109,7 +150,7 @@ def mention_finder(
         return functools.partial(
             resolver.find_mentions,
             word_vectors=word_vectors,
-            batch=getattr(options, "batch", 32),
+            batch=options.batch,
             workers=options.workers,
             progress="finding mentions" if is_main() else None,
         )
@@ -122,8 +163,8 @@ def mention_finder(
     return find
 
 
-def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSplit | None:
-    """Read a split and resolve it; data set and folder are the checkpoint's where none are given.
+def predict_split(resolver: Resolver, options: TestOptions) -> SplitPredictions | None:
+    """Read a split and resolve it.
 
     Returns:
         None on every rank but the first.
@@ -133,8 +174,8 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     """
     config = resolver.config
     language = read_language(config.language)
-    dataset = getattr(options, "dataset", config.dataset)
-    data_root = Path(getattr(options, "data_root", config.data_root))
+    dataset = config.dataset if options.dataset is None else options.dataset
+    data_root = Path(config.data_root if options.data_root is None else options.data_root)
     split = options.split or dataset_reader(dataset).test_split
     is_gold = options.mentions == "gold"
     source = read_split(
@@ -147,16 +188,15 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
         skip_bad_records=options.skip_bad_records,
     )
     narrations = source.narrations
-    word_vectors = look_up_words(
-        config, getattr(options, "sense2vec", config.sense2vec), narrations
-    )
+    sense2vec = config.sense2vec if options.sense2vec is None else options.sense2vec
+    word_vectors = look_up_words(config, sense2vec, narrations)
     resolutions = resolve_on_all_ranks(
         resolver,
         narrations,
         source.store,
         mention_finder(resolver, options, word_vectors),
         word_vectors=word_vectors,
-        batch=getattr(options, "batch", 32),
+        batch=options.batch,
         workers=options.workers,
         progress=f"resolving {split}",
     )
@@ -165,15 +205,16 @@ def resolve_split(resolver: Resolver, options: argparse.Namespace) -> ResolvedSp
     if not is_gold:
         resolved = [resolution.narration for resolution in resolutions]
         say_left_out(resolved, resolver.tokenizer, config.max_mentions)
-    return ResolvedSplit(
-        dataset,
-        data_root,
-        split,
-        language,
-        are_boxes_known(narrations),
-        narrations,
-        options.mentions,
-        resolutions,
+    return SplitPredictions(
+        checkpoint=options.save_name,
+        dataset=dataset,
+        data_root=data_root,
+        name=split,
+        language=language,
+        skip_bad_records=options.skip_bad_records,
+        narrations=narrations,
+        mentions=options.mentions,
+        resolutions=resolutions,
     )
 
 
@@ -181,7 +222,7 @@ def resolve_on_all_ranks(
     resolver: Resolver,
     narrations: Sequence[Narration],
     store: RegionStore | None,
-    find: Callable[[Sequence[Narration]], list[Narration]] | None = None,
+    find: MentionFinder | None = None,
     **options: Any,
 ) -> list[Resolution] | None:
     """Resolve narrations, each on one of the ranks.

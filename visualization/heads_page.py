@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from data.files import BadRecord
 from data.media.frame_files import RegionFrame
@@ -13,7 +13,7 @@ from data.narration import Narration
 from data.readers import dataset_reader
 from data.readers.report import ReadReport
 from inference.resolution import Resolution
-from inference.split_predictions import ResolvedSplit
+from inference.split_predictions import SplitPredictions
 from metrics.alignment_scores import Documents, HeadedChain
 from metrics.error_analysis.errors import WRONG_BOXES, Error
 from utils.files import write_text
@@ -34,16 +34,17 @@ from visualization.split_page import (
 
 
 def write_heads_page(
-    options: argparse.Namespace,
-    split: ResolvedSplit,
+    path: Path,
+    split: SplitPredictions,
     resolutions: Sequence[Resolution],
     gold: Documents,
     system: Documents,
     scores: Mapping[str, float],
 ) -> None:
-    """Write the page of dialogues to `options.page`, and say so.
+    """Write the page of dialogues, and say so.
 
     Args:
+        path: the file to write.
         resolutions: of the dialogues to show.
         gold, system: their chains.
         scores: of all of them, in percent, by their names.
@@ -52,17 +53,17 @@ def write_heads_page(
         BadRecord: a frame cannot be read, and bad records are not skipped.
     """
     frames = dataset_reader(split.dataset).read_frames(split.data_root, split.name)
-    report = ReadReport(split.dataset, split.name, options.skip_bad_records)
+    report = ReadReport(split.dataset, split.name, split.skip_bad_records)
     texts = []
     for resolution in resolutions:
         name = resolution.narration.id
         shown = _page_text(resolution, frames[name], gold[name], system[name], report)
         wrong = list(_wrong_heads(shown, gold[name], system[name], split.language))
         texts.append(replace(shown, errors=wrong))
-    figures = training_curves(options.save_name)
-    title = page_title("Chains and heads", split, options)
-    write_text(options.page, page_html(texts, title=title, scores=scores, figures=figures))
-    print(f"\nwrote the page of {len(texts)} dialogues to {options.page}")
+    figures = training_curves(split.checkpoint)
+    title = page_title("Chains and heads", split)
+    write_text(path, page_html(texts, title=title, scores=scores, figures=figures))
+    print(f"\nwrote the page of {len(texts)} dialogues to {path}")
     if report.skipped:
         print("\n".join(report.lines()))
 

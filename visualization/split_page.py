@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from types import MappingProxyType
 
 from data.files import BadRecord
 from data.media.images import ImageFile, read_image
 from data.narration import Narration
 from data.readers.report import ReadReport
-from evaluation.gold_and_system import (
-    Compared,
-    grounded_by_span,
-    span_chains,
-)
+from evaluation.gold_and_system import GoldAndSystem
+from evaluation.grounding import grounded_by_span
 from inference.resolution import Resolution
-from inference.split_predictions import ResolvedSplit
+from inference.split_predictions import SplitPredictions
+from metrics.chains import Chains
+from metrics.coreference_scores import MetricScores, score_chains
 from metrics.error_analysis.box_errors import find_wrong_boxes
 from metrics.error_analysis.errors import Error
-from metrics.grounding_scores import pronouns_of
+from metrics.grounding_scores import GroundingScores, pronouns_of
 from utils.checkpointing.run_folder import RunFolder
 from utils.errors import InputError
 from utils.files import write_text
@@ -39,55 +36,116 @@ from visualization.page_content import (
 )
 
 
-def write_page(
-    options: argparse.Namespace,
-    split: ResolvedSplit,
-    sides: Compared,
+def write_coreference_page(
+    path: Path,
+    split: SplitPredictions,
+    sides: GoldAndSystem,
+    pooled: MetricScores | None,
     *,
-    title: str,
-    errors: Iterable[Error] = (),
-    scores: Mapping[str, float],
-    scores_of: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     has_boxes: bool,
 ) -> None:
-    """Write the page of a split to `options.page`, and say so.
+    """Write the page of a split's chains and of what is wrong with them, and say so.
 
     Args:
+        path: the file to write.
         sides: the chains to show.
-        errors: of the chains.
-        scores, scores_of: of the split and of each narration, in percent, by their names; the share
-            of right boxes is added.
+        pooled: their scores; None where there are no gold chains.
         has_boxes: whether to show predicted boxes, and which are wrong where that is known.
 
     Raises:
         BadRecord: an image cannot be read, and bad records are not skipped.
     """
+    scores = {}
+    if pooled is not None:
+        scores = {"CoNLL F1": pooled.conll, "MUC": pooled.muc.f1, "B3": pooled.b3.f1}
+        scores |= {"CEAFe": pooled.ceafe.f1, "LEA": pooled.lea.f1}
+    scores_of = {
+        document: {"CoNLL F1": 100 * _conll_of(sides.gold[document], sides.system[document])}
+        for document in sides.gold
+    }
+    judged = _Judgement(_percent(scores), scores_of, sides.errors.found)
+    _write_page(path, "Coreference", split, sides, judged, has_boxes=has_boxes)
+
+
+def write_grounding_page(
+    path: Path, split: SplitPredictions, sides: GoldAndSystem, scores: GroundingScores
+) -> None:
+    """Write the page of a split's boxes and of those that are wrong, and say so.
+
+    Args:
+        path: the file to write.
+        sides: the chains to show.
+        scores: of the boxes.
+
+    Raises:
+        BadRecord: an image cannot be read, and bad records are not skipped.
+    """
+    shares = {"boxes": scores.any_box.overall, "of nouns": scores.any_box.nouns}
+    shares |= {"of pronouns": scores.any_box.pronouns, "best region": scores.oracle}
+    _write_page(path, "Grounding", split, sides, _Judgement(_percent(shares)), has_boxes=True)
+
+
+def _conll_of(gold: Chains[int], system: Chains[int]) -> float:
+    """The CoNLL F1 of one narration, from 0 to 1."""
+    return score_chains({"": gold}, {"": system}).pooled.conll
+
+
+def _percent(scores: Mapping[str, float | None]) -> dict[str, float]:
+    """Those scores in percent that there are."""
+    return {name: 100 * score for name, score in scores.items() if score is not None}
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """What a page says of the chains that it shows.
+
+    Attributes:
+        scores, scores_of: of the split and of each narration, in percent, by their names.
+        errors: of the chains.
+    """
+
+    scores: Mapping[str, float]
+    scores_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    errors: Sequence[Error] = ()
+
+
+def _write_page(
+    path: Path,
+    what: str,
+    split: SplitPredictions,
+    sides: GoldAndSystem,
+    judged: _Judgement,
+    *,
+    has_boxes: bool,
+) -> None:
+    """Write a page, and say so; the wrong boxes and the share of right ones are added."""
     grounded = grounded_by_span(split) if has_boxes else {}
     pronouns = pronouns_of(split.language)
     wrong = {name: find_wrong_boxes(name, grounded[name], pronouns) for name in grounded}
     all_wrong = list(chain.from_iterable(wrong.values()))
     errors_of: defaultdict[str, list[Error]] = defaultdict(list)
-    for error in [*errors, *all_wrong]:
+    for error in [*judged.errors, *all_wrong]:
         errors_of[error.document].append(error)
-    report = ReadReport(split.dataset, split.name, options.skip_bad_records)
+    report = ReadReport(split.dataset, split.name, split.skip_bad_records)
     texts = []
     for text in page_texts(split, sides, has_boxes, report):
         name = text.title
         of_boxes = _box_score(grounded.get(name, ()), wrong.get(name, ()))
-        text_scores = {**scores_of.get(name, {}), **of_boxes}
+        text_scores = {**judged.scores_of.get(name, {}), **of_boxes}
         texts.append(replace(text, errors=errors_of[name], scores=text_scores))
     of_boxes = _box_score(list(chain.from_iterable(grounded.values())), all_wrong)
-    scores = {**scores, **of_boxes}
-    figures = training_curves(options.save_name)
-    write_text(options.page, page_html(texts, title=title, scores=scores, figures=figures))
-    print(f"wrote the page of {len(texts)} narrations to {options.page}")
+    scores = {**judged.scores, **of_boxes}
+    title, figures = page_title(what, split), training_curves(split.checkpoint)
+    write_text(path, page_html(texts, title=title, scores=scores, figures=figures))
+    print(f"wrote the page of {len(texts)} narrations to {path}")
     if report.skipped:
         print("\n".join(report.lines()))
 
 
-def page_title(what: str, split: ResolvedSplit, options: argparse.Namespace) -> str:
-    """What is shown of which split, and by which run."""
-    return f"{what}: {split.dataset}, {split.folder}, by {options.save_name.resolve().parent.name}"
+def page_title(what: str, split: SplitPredictions) -> str:
+    """Return what is shown of which split, and by which run."""
+    run = split.checkpoint.resolve().parent.name
+    return f"{what}: {split.dataset}, {split.folder}, by {run}"
 
 
 def training_curves(checkpoint: Path) -> list[tuple[str, bytes]]:
@@ -106,23 +164,21 @@ def training_curves(checkpoint: Path) -> list[tuple[str, bytes]]:
 
 
 def page_texts(
-    split: ResolvedSplit, sides: Compared, has_boxes: bool, report: ReadReport
+    split: SplitPredictions, sides: GoldAndSystem, has_boxes: bool, report: ReadReport
 ) -> Iterator[PageText]:
-    """The narrations under their ids, in their order, with their sides and images.
+    """Yield the narrations under their ids, in their order, with their sides and images.
 
     Args:
         report: is told of images that cannot be read.
     """
-    predicted = span_chains(sides.narrations, sides.system, sides.boxes_known)
-    labelled = [narration for narration in sides.narrations if narration.id in sides.gold]
-    gold = span_chains(labelled, sides.gold, sides.boxes_known)
+    system, gold = sides.system_span_chains, sides.gold_span_chains
     for narration, resolution in zip(sides.narrations, split.resolutions, strict=True):
         boxes = boxes_by_span(resolution) if has_boxes else {}
         known = narration.id in gold
         yield PageText(
             title=narration.id,
             text=narration.text,
-            system=PageAnnotation(predicted[narration.id], boxes),
+            system=PageAnnotation(system[narration.id], boxes),
             gold=PageAnnotation(gold[narration.id], _gold_boxes(narration)) if known else None,
             images=_images(narration, report),
             turns=speaker_turns(narration),

@@ -22,7 +22,7 @@ from data.loading.dataset import SplitData
 from data.loading.split_cache import open_prepared, state_of_files
 from data.loading.splits import hold_out, keep_labels
 from data.mentions.found import cache_path, with_found_mentions
-from data.narration import NO_REGION, Narration, are_boxes_known, without_labels
+from data.narration import NO_REGION, Narration, counted_mentions, without_labels
 from data.readers import dataset_reader, read_narrations
 from data.regions.store import RegionStore
 from utils.config import Config
@@ -38,13 +38,13 @@ class TrainingData:
         labelled: to train on with their labels.
         held_out: labelled, never trained on; scores and threshold come from these.
         unlabelled: the parts to train on without labels.
-        boxes_known: whether any mention of the labelled ones has a box.
+        counted: the indices of the mentions of each held-out narration that scores count.
     """
 
     labelled: SplitData
     held_out: SplitData
     unlabelled: Sequence[SplitData]
-    boxes_known: bool
+    counted: Sequence[Sequence[int]]
 
     @property
     def regions_made_of(self) -> Mapping[str, Any] | None:
@@ -131,8 +131,8 @@ def read_training_data(
         _check_alignment(labelled, held_out, config)
     if config.use_traces:
         _check_traces([labelled, *unlabelled], config)
-    boxes_known = are_boxes_known([*labelled.narrations, *held_out.narrations])
-    return TrainingData(labelled, held_out, unlabelled, boxes_known)
+    counted = counted_mentions([*labelled.narrations, *held_out.narrations])
+    return TrainingData(labelled, held_out, unlabelled, counted[len(labelled.narrations) :])
 
 
 def unlabelled_root(config: Config) -> Path:

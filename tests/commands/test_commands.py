@@ -741,9 +741,11 @@ def test_the_test_commands_take_a_precision(
 ) -> None:
     asked: list[torch.dtype] = []
 
-    def load(path: Path, device: torch.device, precision: torch.dtype) -> Resolver:
+    def load(
+        path: Path, device: torch.device, precision: torch.dtype, *, language: str | None
+    ) -> Resolver:
         asked.append(precision)
-        return from_checkpoint(path, device, precision)
+        return from_checkpoint(path, device, precision, language=language)
 
     from_checkpoint = Resolver.from_checkpoint
     monkeypatch.setattr(Resolver, "from_checkpoint", load)

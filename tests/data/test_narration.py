@@ -44,8 +44,9 @@ def test_a_narration_is_labelled_when_every_mention_has_a_chain() -> None:
 def test_only_mentions_with_a_box_count_where_boxes_are_known() -> None:
     mentions = (Mention(0, 5, "A man"), Mention(12, 17, "a dog", boxes_xyxy=(BOX,)))
     narration = Narration("1", TEXT, mentions)
-    assert counted_mentions(narration, boxes_known=True) == (1,)
-    assert counted_mentions(narration, boxes_known=False) == (0, 1)
+    without_boxes = Narration("2", TEXT, mentions[:1] * 2)
+    assert counted_mentions([narration, without_boxes]) == [(1,), ()]
+    assert counted_mentions([without_boxes]) == [(0, 1)]
 
 
 def test_each_item_of_the_regions_is_one_row_of_their_arrays() -> None:

@@ -25,13 +25,13 @@ from data.regions.head_files import HeadRegion, VideoHeads
 from data.regions.writer import ImageRegions, write_region_store
 from evaluation.head_alignment import (
     choose_head_threshold,
-    each_alone,
     gold_chains_of,
     gold_headed_chains,
     head_scores,
     headed_chains,
     searches_in_dialogues,
     searches_in_split,
+    singleton_chains_of,
 )
 from inference.resolution import AlignedVectors, Resolution
 from metrics.alignment_scores import (
@@ -212,7 +212,7 @@ def test_heads_that_fit_best_are_found() -> None:
     found = score_retrieval(searches_in_dialogues(resolutions, gold_chains_of)).overall
     assert (found.searches, found.candidates, found.found) == (6, 3, (1, 1, 1))
     # Both dialogues have the same heads, so that two of all fit each mention equally well.
-    found = score_retrieval(searches_in_split(resolutions, each_alone)).overall
+    found = score_retrieval(searches_in_split(resolutions, singleton_chains_of)).overall
     assert (found.searches, found.candidates, found.found) == (6, 6, (0.5, 1, 1))
     threshold = choose_head_threshold(resolutions, gold_chains_of, by_chain=True)
     assert 0 < threshold < 1
@@ -229,7 +229,7 @@ def test_another_head_of_the_same_person_is_no_candidate() -> None:
         resolution("a", "0", {"0": 0}, people=("Ann", None, None)),
         resolution("b", "1", {"1": 1}, people=("Ann",)),
     ]
-    first, second = searches_in_split(resolutions, each_alone)
+    first, second = searches_in_split(resolutions, singleton_chains_of)
     assert (len(first.scores), first.right) == (5, 0)
     assert (len(second.scores), second.right) == (6, 4)
     assert first.scores[0] == second.scores[4] == 1
@@ -238,14 +238,15 @@ def test_another_head_of_the_same_person_is_no_candidate() -> None:
 def test_a_head_that_no_region_shows_is_never_found() -> None:
     (one,) = resolutions = [resolution("a", "00", {"0": None})]
     for searches in (searches_in_dialogues, searches_in_split):
-        recall = score_retrieval(searches(resolutions, each_alone)).overall
+        recall = score_retrieval(searches(resolutions, singleton_chains_of)).overall
         assert (recall.searches, recall.found, recall.chance) == (2, (0, 0, 0), (0, 0, 0))
     (chain,) = gold_headed_chains([one.narration])["a"]
     assert chain.head == NO_CANDIDATE
     # So too where the model read fewer regions than there are.
     units = np.eye(6, dtype=np.float32)
     cut = [resolution("a", "2", {"2": 2}, aligned=AlignedVectors(units[[2]], units[:2]))]
-    assert score_retrieval(searches_in_dialogues(cut, each_alone)).overall.found == (0, 0, 0)
+    recall = score_retrieval(searches_in_dialogues(cut, singleton_chains_of)).overall
+    assert recall.found == (0, 0, 0)
 
 
 def test_a_chain_is_compared_by_the_mean_of_its_mentions() -> None:

@@ -17,11 +17,9 @@ import test_coref
 import test_grounding
 from data.mention_spans import with_spans
 from data.narration import Mention, Narration
-from evaluation.mention_matching import (
-    compare,
-    grounded_gold_mentions,
-    with_distinct_mentions,
-)
+from evaluation.grounding import grounded_gold_mentions
+from evaluation.mention_matching import match_mentions, with_distinct_mentions
+from inference.resolution import Resolution
 from inference.resolver import Resolver
 from metrics.chain_files import read_chain_folder
 from metrics.coreference_scores import score_chains
@@ -218,7 +216,9 @@ def test_a_gold_mention_that_is_not_found_is_grounded_wrong(
         "n", "it, he", (Mention(0, 2, "it", "1", BOXES), Mention(4, 6, "he", "2", BOXES))
     )
     found = with_spans(gold, [(4, 6)])
-    grounded = grounded_gold_mentions(gold, found, np.asarray(BOXES), np.asarray(BOXES))
+    boxes = np.asarray(BOXES)
+    resolution = Resolution(found, np.eye(1), 0.5, boxes, np.ones(1), boxes)
+    grounded = grounded_gold_mentions(gold, resolution)
     assert [mention.box_xyxy is None for mention in grounded] == [True, False]
     assert score_grounding(grounded).any_box.overall == 0.5
 
@@ -230,13 +230,13 @@ def test_mentions_in_one_place_are_one_on_both_sides() -> None:
         (Mention(0, 5, "A", "1"), Mention(0, 5, "A", "2", BOXES), Mention(9, 13, "he", "2", BOXES)),
     )  # fmt: skip
     found = with_spans(gold, [(0, 5), (2, 5), (10, 12)])
-    both = compare(gold, found, [[0, 2], [1]], boxes_known=True)
+    both = match_mentions(gold, found, [[0, 2], [1]], counted=[1, 2])
     assert both.names == ["a man@0-5", "man@2-5", "he@10-12"]
     assert both.gold == [[0, 2]] and both.system == [[0, 2], [1]]
-    without_boxes = compare(gold, found, [[0, 2], [1]], boxes_known=False)
+    without_boxes = match_mentions(gold, found, [[0, 2], [1]], counted=[0, 1, 2])
     assert without_boxes.gold == [[0], [2]]
-    assert [m.chain for m in with_distinct_mentions(gold, False).mentions] == ["1", "2"]
-    nothing = compare(with_spans(gold, []), found, [[0, 2], [1]], boxes_known=False)
+    assert [m.chain for m in with_distinct_mentions(gold, [0, 1, 2]).mentions] == ["1", "2"]
+    nothing = match_mentions(with_spans(gold, []), found, [[0, 2], [1]], counted=[])
     assert nothing.gold == [] and nothing.system == [[0, 2], [1]]
 
 
@@ -268,7 +268,7 @@ def test_a_spacy_pipeline_finds_mentions_too(folder: Path, checkpoint: Path) -> 
     pipeline = spacy.blank("en")
     pipeline.add_pipe("spancat_fixed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("resolved_split.load_pipeline", lambda name: pipeline)
+        patch.setattr("inference.split_predictions.load_pipeline", lambda name: pipeline)
         patch.setattr("data.mentions.spacy_pipeline.span_group", lambda pipeline: "sc")
         options = ["--mentions", "spacy", "--spacy-model", "any"]
         scores = run(test_coref, folder, checkpoint, *options)

@@ -17,10 +17,10 @@ from data.writers.conll import (
     mention_words,
     word_spans,
 )
+from evaluation.exports import conll_losses, write_conll_files
 from metrics.chains import chains_from_labels
 from metrics.conll_files import read_conll
 from metrics.coreference_scores import score_chains
-from test_coref import conll_losses, write_conll_files
 from utils.text.conll import (
     ConllDocument,
     crossing_pairs,
@@ -94,7 +94,7 @@ def test_files_score_as_the_chains_in_memory(tmp_path: Path, capsys) -> None:
         n.id: chains_from_labels(random.integers(0, 5, len(n.mentions)).tolist())
         for n in narrations
     }
-    write_conll_files(tmp_path, narrations, {"key": key, "response": response}, False)
+    write_conll_files(tmp_path, narrations, {"key": key, "response": response})
     assert "warning" not in capsys.readouterr().out
     read = [read_conll(tmp_path / f"{side}.conll") for side in ("key", "response")]
     assert score_chains(*read).to_json() == score_chains(key, response).to_json()

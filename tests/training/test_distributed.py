@@ -14,7 +14,7 @@ from data.encoding.example import Masking
 from data.loading.dataset import NarrationDataset
 from data.loading.loader import make_loader
 from data.loading.samplers import EndlessBatches
-from data.narration import NO_REGION, Narration, Regions
+from data.narration import NO_REGION, Narration, Regions, counted_mentions
 from evaluation.validation import evaluate
 from inference.resolver import Resolver
 from inference.split_predictions import resolve_on_all_ranks
@@ -126,7 +126,8 @@ def resolved() -> dict[str, Any]:
     """What evaluation and resolving give, on the ranks together."""
     config, objective = tiny_run()
     resolver = Resolver(objective.model, tiny.tokenizer(), config, Thresholds(0.993))
-    evaluation = evaluate(resolver, narrations(), Store(), boxes_known=True)
+    counted = counted_mentions(narrations())
+    evaluation = evaluate(resolver, narrations(), Store(), counted=counted)
     found = resolve_on_all_ranks(resolver, narrations(), Store(), batch=2)
     chains = None if found is None else [(r.narration.id, r.chains) for r in found]
     return {
