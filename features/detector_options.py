@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 
+from features.region_settings import DETECTOR, TRUNK_WEIGHTS
 from utils.options import whole_number_from
-
-PUBLISHED_DETECTOR = "fasterrcnn_resnet50_fpn_v2"
-PUBLISHED_TRUNK_WEIGHTS = "IMAGENET1K_V2"
 
 
 def add_detector_options(
     group: argparse._ArgumentGroup,
     *,
-    detector: str | None = PUBLISHED_DETECTOR,
+    detector: str | None = DETECTOR,
     detector_weights: str | None = None,
-    trunk_weights: str | None = PUBLISHED_TRUNK_WEIGHTS,
+    trunk_weights: str | None = TRUNK_WEIGHTS,
 ) -> None:
     """Add the names and the weights of the networks that find and describe regions.
 
@@ -27,20 +25,22 @@ def add_detector_options(
         "--detector",
         default=detector,
         metavar="NAME",
-        help="name of a two-stage detector of torchvision (%(default)s)",
+        help=f"name of a two-stage detector of torchvision{_in_brackets(detector)}",
     )
     group.add_argument(
         "--detector-weights",
         default=detector_weights,
         metavar="WEIGHTS",
-        help=f"{weights} (%(default)s); a file of tools/train_detector.py brings its own network",
+        help=f"{weights}{_in_brackets(detector_weights)}; a file of tools/train_detector.py brings "
+        "its own network",
     )
     group.add_argument(
         "--trunk-weights",
         default=trunk_weights,
         metavar="WEIGHTS",
         help="weights of the ResNet-101 that describes the regions: "
-        f"{weights} (%(default)s), or detector: the detector's own head describes them",
+        f"{weights}{_in_brackets(trunk_weights)}, or detector: the detector's own head describes "
+        "them",
     )
     group.add_argument(
         "--size",
@@ -49,3 +49,7 @@ def add_detector_options(
         help="shorter side of the pictures as the networks see them; by default as the detector "
         "was trained",
     )
+
+
+def _in_brackets(default: str | None) -> str:
+    return "" if default is None else f" ({default})"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +17,10 @@ from utils.printable import quote
 if TYPE_CHECKING:
     from features.detectors import Detector
     from features.region_extraction import RegionExtractor
+
+# What regions are made with where nothing else is asked for.
+DETECTOR = "fasterrcnn_resnet50_fpn_v2"
+TRUNK_WEIGHTS = "IMAGENET1K_V2"
 
 _WEIGHTS = ("detector_weights", "trunk_weights")
 
@@ -97,3 +103,43 @@ class RegionSettings:
         detector = self.load_detector()
         trunk = load_trunk(self.trunk_weights or "", self.seed or 0)
         return RegionExtractor(detector, trunk, device)
+
+
+def load_extractor(
+    settings: RegionSettings,
+    trained_with: Mapping[str, Any] | None,
+    checkpoint: Path,
+    device: torch.device,
+) -> RegionExtractor:
+    """Load the networks that make the regions of new images for a trained model.
+
+    Where it is not known what made the regions of its training, a warning says so.
+
+    Args:
+        settings: what is asked for.
+        trained_with: the identity of the settings that made the regions of the training; None
+            where it is not known.
+        checkpoint: the model's, for the warning.
+
+    Raises:
+        InputError: both are known and differ, neither says which weights the detector has, or they
+            cannot be had.
+    """
+    if trained_with is not None:
+        return settings.completed_by(trained_with).load(device)
+    if settings.detector_weights is None:
+        raise InputError(
+            "a picture takes a detector, and no --detector-weights are given; expected those that "
+            "the regions of the training were made with"
+        )
+    print(
+        f"warning: {checkpoint} does not say what made the regions that it was trained on; "
+        "boxes and chains are right only where that was this detector",
+        file=sys.stderr,
+    )
+    settings = replace(
+        settings,
+        detector=settings.detector or DETECTOR,
+        trunk_weights=settings.trunk_weights or TRUNK_WEIGHTS,
+    )
+    return settings.load(device)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
+from PIL import Image
+
 from data.files import BadRecord
 from data.media.images import ImageFile, read_image
 from data.narration import Narration
@@ -195,6 +197,22 @@ def _gold_boxes(narration: Narration) -> dict[Span, Sequence[PageBox]]:
 
 def _box_score(mentions: Sized, wrong: Sized) -> dict[str, float]:
     return {"boxes": 100 - 100 * len(wrong) / len(mentions)} if mentions else {}
+
+
+def resolved_text(title: str, resolution: Resolution, image: Image.Image | None) -> PageText:
+    """Return what a page shows of a text that was resolved.
+
+    Args:
+        image: what the text is about, in RGB; None for a text alone.
+    """
+    spans = [(mention.start, mention.end) for mention in resolution.mentions]
+    chains = [[spans[index] for index in chain] for chain in resolution.chains]
+    return PageText(
+        title=title,
+        text=resolution.narration.text,
+        system=PageAnnotation(chains, boxes_by_span(resolution)),
+        images=() if image is None else (PageImage(image.size, image_uri(image)),),
+    )
 
 
 def boxes_by_span(resolution: Resolution) -> dict[Span, Sequence[PageBox]]:

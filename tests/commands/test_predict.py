@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import subprocess
@@ -20,7 +19,8 @@ from PIL import Image
 import predict
 from data.narration import Regions
 from features.detectors import new_detector, save_detector
-from features.region_settings import RegionSettings
+from features.region_extraction import RegionExtractor
+from features.region_settings import RegionSettings, load_extractor
 from inference.resolver import Resolver
 from tests.conftest import REPOSITORY
 from tests.support import tiny
@@ -47,7 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Runs the command, on images too; gives the answers."""
-    monkeypatch.setattr(predict, "make_extractor", lambda options, made_of: extract)
+    extractor = SimpleNamespace(regions_of=extract)
+    monkeypatch.setattr(predict, "load_extractor", lambda *_: extractor)
 
     def answers(*options: object, checkpoint: str = "models.pt") -> list[dict]:
         arguments = ["--save_name", folder / checkpoint, "--device", "cpu", *options]
@@ -163,15 +164,15 @@ def test_a_model_that_finds_no_mentions_says_what_can_be_done(run) -> None:
         run("--text", TEXT, checkpoint="plain.pt")
 
 
-def asked(weights: Path | None = None, **options: object) -> argparse.Namespace:
-    """The options of a detector."""
-    names = dict.fromkeys(("detector", "trunk_weights", "size"))
-    return argparse.Namespace(
-        **{**names, **options},
-        save_name="models.pt",
-        device="cpu",
-        detector_weights=None if weights is None else str(weights),
-    )
+def asked(
+    weights: Path | None = None, trunk_weights: str | None = None, size: int | None = None
+) -> RegionSettings:
+    """What is asked for of a detector."""
+    return RegionSettings(None, None if weights is None else str(weights), trunk_weights, size)
+
+
+def load(settings: RegionSettings, trained_with: dict[str, object] | None) -> RegionExtractor:
+    return load_extractor(settings, trained_with, Path("models.pt"), torch.device("cpu"))
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def weights(tmp_path: Path) -> Path:
 
 def test_an_image_without_a_detector_is_refused() -> None:
     with pytest.raises(InputError, match="--detector-weights"):
-        predict.make_extractor(asked(), None)
+        load(asked(), None)
 
 
 def test_the_detector_is_that_of_the_training(weights: Path, tmp_path: Path) -> None:
@@ -193,15 +194,15 @@ def test_the_detector_is_that_of_the_training(weights: Path, tmp_path: Path) -> 
         "shards": 1,
     }
     with pytest.raises(InputError, match="--detector-weights: found none, expected .*detector.pt"):
-        predict.make_extractor(asked(), made_of)
+        load(asked(), made_of)
     other = tmp_path / "other.pt"
     save_detector(other, new_detector(["", "cat"], [], (32, 64)))
     with pytest.raises(InputError, match="--detector-weights: found 'other.pt .*detector.pt"):
-        predict.make_extractor(asked(other), made_of)
+        load(asked(other), made_of)
     with pytest.raises(InputError, match="--size: found 64, expected 48"):
-        predict.make_extractor(asked(weights, size=64), made_of)
+        load(asked(weights, size=64), made_of)
     # What is left out is as it was: the head of the detector describes the regions, at this size.
-    extractor = predict.make_extractor(asked(weights), made_of).__self__
+    extractor = load(asked(weights), made_of)
     assert extractor.trunk is None
     assert extractor.network.transform.min_size == (48,)
 
@@ -209,7 +210,7 @@ def test_the_detector_is_that_of_the_training(weights: Path, tmp_path: Path) -> 
 def test_regions_are_found_by_the_detector_of_the_options(
     weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extractor = predict.make_extractor(asked(weights, trunk_weights="detector"), None)
+    extractor = load(asked(weights, trunk_weights="detector"), None).regions_of
     assert "models.pt does not say what made the regions" in capsys.readouterr().err
     noise = np.random.default_rng(0).integers(255, size=(48, 64, 3), dtype=np.uint8)
     images = [Image.fromarray(noise), Image.fromarray(noise[:, :30])]
