@@ -26,7 +26,7 @@ from data.loading.training_data import TrainingData, read_training_data, say_unr
 from evaluation.validation import Evaluation, evaluate
 from inference.resolver import Resolver
 from models.coreference_model import CoreferenceModel
-from models.factory import build_pretrained, encoder_config_of
+from models.factory import build_from_pretrained, encoder_config_of
 from training.batches import make_batches
 from training.pseudo_label_quality import measure_pseudo_labels, pseudo_label_sample
 from training.train_state import TrainState
@@ -267,7 +267,7 @@ def build(
         sample = pseudo_label_sample(data, encoder, config, device)
     prepare_folder(folder, resumed=resumed is not None)
 
-    model, started = build_pretrained(config)
+    model, started = build_from_pretrained(config)
     print(f"{config.text_encoder}: {started} of {config.fusion_layers} fusion layers start from it")
     state = TrainState(model.to(device), config, batches.steps_per_epoch, resumed)
     trainer = Trainer(config, state, batches, folder, stops, options.save_steps, resumed)

@@ -23,7 +23,7 @@ from data.loading.dataset import NarrationDataset
 from data.narration import Mention, Narration, Regions
 from data.regions.store import GivenRegions
 from models.coreference_model import CoreferenceModel
-from models.factory import build_from_checkpoint
+from models.factory import build_from_config
 from utils.batch import Batch
 from utils.config import Config, make_config, read_config_file
 from utils.pretrained import PACKAGED_ENCODER
@@ -127,7 +127,7 @@ def published_config(**changed: Any) -> Config:
 def published_model(config: Config) -> CoreferenceModel:
     """Make the published model with random weights."""
     torch.manual_seed(0)
-    return build_from_checkpoint(config, {**BERT_BASE, "num_hidden_layers": config.text_layers})
+    return build_from_config(config, {**BERT_BASE, "num_hidden_layers": config.text_layers})
 
 
 def as_released(batch: Batch) -> Batch:

@@ -37,7 +37,7 @@ from inference.label_vectors import LabelVectors
 from inference.resolution import Resolution
 from metrics.mention_scores import ScoredSpan, spans_above
 from models.coreference_model import CoreferenceModel
-from models.factory import build_from_checkpoint
+from models.factory import build_from_config
 from utils.batch import Batch
 from utils.checkpointing.checkpoint import CheckpointError, load_checkpoint
 from utils.config import Config, language_of_features
@@ -106,7 +106,7 @@ class Resolver:
         if isinstance(device, str):
             device = choose_device(device)
         try:
-            model = build_from_checkpoint(checkpoint.config, checkpoint.encoder_config)
+            model = build_from_config(checkpoint.config, checkpoint.encoder_config)
             model.load_state_dict(checkpoint.model_state)
             tokenizer = Tokenizer.from_json(checkpoint.tokenizer)
             largest = max(tokenizer.backend.get_vocab().values())

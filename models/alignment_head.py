@@ -56,7 +56,7 @@ class AlignmentHead(nn.Module):
 
 
 def chain_means(mentions: Tensor, chains: Tensor) -> Tensor:
-    """The mean of each mention's chain.
+    """Average the vectors of each mention's chain.
 
     Args:
         mentions: [B, M, size].

@@ -41,7 +41,7 @@ class AntecedentHead(nn.Module):
         self.score = nn.Linear(self.INNER_SIZE, 1)
 
     def forward(self, mentions: Tensor, mention_mask: Tensor, features: Tensor) -> Tensor:
-        """Rank.
+        """Rank the antecedents of each mention.
 
         Args:
             mentions: [B, M, H], in text order.
@@ -61,7 +61,7 @@ class AntecedentHead(nn.Module):
         return F.pad(scores, (1, 0)).log_softmax(dim=-1)
 
     def _scores(self, mentions: Tensor, features: Tensor) -> Tensor:
-        """[B, M, M], of each mention with each other one as its antecedent."""
+        """Score each mention with each other one as its antecedent: [B, M, M]."""
         pronoun = features[..., MENTION_FEATURES.index("pronoun")]
         mention = self.mention(mentions) + self.mention_pronoun(pronoun)
         antecedent = self.antecedent(mentions) + self.antecedent_pronoun(pronoun)
@@ -73,13 +73,13 @@ class AntecedentHead(nn.Module):
 
 
 def earlier(mention_mask: Tensor) -> Tensor:
-    """[B, M] bool to [B, M, M]: which real mentions come before each real mention."""
+    """Tell which real mentions come before each real mention: [B, M] bool to [B, M, M]."""
     pairs = mention_mask[:, :, None] & mention_mask[:, None, :]
     return pairs.tril(diagonal=-1)
 
 
 def same_chain_probability(log_probabilities: Tensor) -> Tensor:
-    """The probability that two mentions are of one chain.
+    """Compute the probability that two mentions are of one chain.
 
     Each mention chooses its antecedent independently of the others, so that m and an earlier n are
     of one chain exactly if m's antecedent is n or is of one chain with n: p(m, n) is the sum over
@@ -102,7 +102,7 @@ def same_chain_probability(log_probabilities: Tensor) -> Tensor:
 
 
 def _of_pairs(features: Tensor) -> list[Tensor]:
-    """The pair features, each [B, M, M], of each mention with each other."""
+    """Return the pair features, each [B, M, M], of each mention with each other."""
     columns = dict(zip(MENTION_FEATURES, features.unbind(dim=-1), strict=True))
     places = torch.arange(features.shape[1], device=features.device).expand(features.shape[:2])
 

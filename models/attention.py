@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ class Attention(nn.Module):
             nn.init.zeros_(scored.bias)
 
     def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
-        """Attend.
+        """Attend from each query to the real keys.
 
         Args:
             queries: [B, Q, H].
@@ -73,7 +73,7 @@ class Attention(nn.Module):
         return self._attend(query, key, keys, key_mask), log_weights
 
     def _projected(self, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, Q, H] and [B, K, H] to what is compared, [B, heads, Q or K, H / heads]."""
+        """Project [B, Q, H] and [B, K, H] to what is compared, [B, heads, Q or K, H / heads]."""
         return self._split(self.query(queries)), self._split(self.key(keys))
 
     def _attend(self, query: Tensor, key: Tensor, keys: Tensor, key_mask: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class Attention(nn.Module):
         return self.out(attended.transpose(1, 2).flatten(2)) * has_keys[:, None, None]
 
     def _split(self, vectors: Tensor) -> Tensor:
-        """[B, N, H] to [B, heads, N, H / heads]."""
+        """Split [B, N, H] to [B, heads, N, H / heads]."""
         return vectors.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
@@ -103,7 +103,7 @@ class Residual(nn.Module):
         self.norm = nn.LayerNorm(hidden_size)
 
     def forward(self, vectors: Tensor, added: Tensor) -> Tensor:
-        """Both [..., H]; returns [..., H]."""
+        """Add and normalise; both [..., H] and so is what is returned."""
         return self.norm(vectors + self.dropout(added))
 
 
@@ -114,6 +114,16 @@ class FeedForward(nn.Sequential):
         super().__init__(
             nn.Linear(hidden_size, inner_size), nn.GELU(), nn.Linear(inner_size, hidden_size)
         )
+
+    @property
+    def inner(self) -> nn.Linear:
+        """The first layer."""
+        return cast(nn.Linear, self[0])
+
+    @property
+    def out(self) -> nn.Linear:
+        """The last layer."""
+        return cast(nn.Linear, self[-1])
 
 
 class Float32Attention(TorchFunctionMode):

@@ -17,5 +17,5 @@ class BoxHead(nn.Module):
         )
 
     def forward(self, fused_mentions: Tensor) -> Tensor:
-        """[B, M, H] to R-CNN deltas [B, M, 4], weighted as `utils.boxes` weighs them."""
+        """Predict R-CNN deltas [B, M, 4] from [B, M, H], weighted as `utils.boxes` weighs them."""
         return self.layers(fused_mentions)

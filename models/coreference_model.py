@@ -25,7 +25,7 @@ from utils.boxes import decode_deltas
 
 @dataclass(frozen=True)
 class Output:
-    """What the model says of a batch; sizes as in `Batch`, H the hidden size."""
+    """What the model says of a batch; sizes as in `Batch`, H the hidden size, V words known."""
 
     mention_vectors: Tensor  # [B, M, H], before the fusion
     region_vectors: Tensor  # [B, R, H]
@@ -40,7 +40,7 @@ class Output:
 
     @property
     def mention_similarity(self) -> Tensor:
-        """How likely every two mentions are of one chain, [B, M, M].
+        """How likely every two mentions are of one chain, [B, M, M] float32.
 
         Where antecedents are ranked a probability, else the cosine of the fused mentions.
         """
@@ -50,18 +50,32 @@ class Output:
         return unit @ unit.transpose(1, 2)
 
 
+@dataclass(frozen=True)
+class Heads:
+    """What predicts from the vectors of mentions.
+
+    Attributes:
+        box: refines the boxes of regions.
+        antecedent: ranks the antecedents of mentions; None for a model that links them by their
+            cosine.
+        mention: finds mentions in captions; None for a model that finds none.
+        alignment: puts mentions and regions into one space; None for a model that does not.
+    """
+
+    box: BoxHead
+    antecedent: AntecedentHead | None = None
+    mention: MentionDetector | None = None
+    alignment: AlignmentHead | None = None
+
+
 class CoreferenceModel(nn.Module):
-    """Text encoder, region encoder, fusion and box head (Goel et al., EMNLP 2023, section 3).
+    """Text encoder, region encoder, fusion and heads (Goel et al., EMNLP 2023, section 3).
 
     Args:
         text_encoder: reads captions and region labels.
-        region_encoder, fusion, box_head: of the text encoder's hidden size.
+        region_encoder, fusion, heads: of the text encoder's hidden size.
         word_vector_layer: joins word vectors to the captions' word-pieces, and to nothing else;
             None for a model that reads none.
-        antecedent_head: ranks the antecedents of mentions; None for a model that links them by
-            their cosine.
-        mention_detector: finds mentions in captions; None for a model that finds none.
-        alignment_head: puts mentions and regions into one space; None for a model that does not.
     """
 
     def __init__(
@@ -69,21 +83,18 @@ class CoreferenceModel(nn.Module):
         text_encoder: TextEncoder,
         region_encoder: RegionEncoder,
         fusion: Fusion,
-        box_head: BoxHead,
+        heads: Heads,
         word_vector_layer: WordVectorLayer | None = None,
-        antecedent_head: AntecedentHead | None = None,
-        mention_detector: MentionDetector | None = None,
-        alignment_head: AlignmentHead | None = None,
     ) -> None:
         super().__init__()
         self.text_encoder = text_encoder
         self.region_encoder = region_encoder
         self.fusion = fusion
-        self.box_head = box_head
+        self.box_head = heads.box
         self.word_vector_layer = word_vector_layer
-        self.antecedent_head = antecedent_head
-        self.mention_detector = mention_detector
-        self.alignment_head = alignment_head
+        self.antecedent_head = heads.antecedent
+        self.mention_detector = heads.mention
+        self.alignment_head = heads.alignment
 
     def forward(
         self,
@@ -161,7 +172,17 @@ class CoreferenceModel(nn.Module):
         )
 
     def mention_logits(self, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:
-        """What `forward` gives as such, without all else: the mentions need not be known."""
+        """Score the spans of a batch as mentions, as `forward` does; mentions need not be known.
+
+        Args:
+            precision: of matrix products.
+
+        Returns:
+            [B, T, W], as `MentionDetector` gives them.
+
+        Raises:
+            ValueError: the model finds no mentions, or the batch does not ask for them.
+        """
         with _matrix_products(precision, batch.token_ids.device):
             texts = Texts(batch.token_ids, batch.token_mask, batch.token_lengths)
             (words,) = self.text_encoder(texts)
@@ -183,7 +204,7 @@ class CoreferenceModel(nn.Module):
     def encode_labels(
         self, labels: Texts, word_mask: Tensor, precision: torch.dtype = torch.float32
     ) -> Tensor:
-        """The vectors of region labels.
+        """Encode region labels.
 
         Args:
             labels: L distinct ones.
@@ -199,7 +220,7 @@ class CoreferenceModel(nn.Module):
 
 
 def mean_over_words(pieces: Tensor, word_mask: Tensor) -> Tensor:
-    """Mean of the word-pieces of each text.
+    """Average the word-pieces of each text.
 
     Args:
         pieces: [N, T, H].
@@ -224,7 +245,7 @@ def _matrix_products(precision: torch.dtype, device: torch.device) -> Iterator[N
 
 
 def mean_over_spans(words: Tensor, spans: Tensor) -> Tensor:
-    """Mean of the word-pieces of each span.
+    """Average the word-pieces of each span.
 
     Args:
         words: [B, T, H].
@@ -240,7 +261,7 @@ def mean_over_spans(words: Tensor, spans: Tensor) -> Tensor:
 
 
 def decode_boxes(output: Output, batch: Batch, refine: bool) -> tuple[Tensor, Tensor]:
-    """Each mention's box: of the region that it attends to most, refined by the box head.
+    """Find each mention's box: of the region that it attends to most, refined by the box head.
 
     Args:
         refine: whether the box head was trained; else the region's box is taken as it is.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -30,22 +31,25 @@ class Fusion(nn.Module):
         attention_dropout: float,
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            FusionLayer(
-                hidden_size,
-                heads,
-                cross_attention_heads,
-                feedforward_size,
-                dropout,
-                attention_dropout,
-            )
-            for _ in range(layers)
+        self.layers = cast(
+            Sequence[FusionLayer],  # a ModuleList does not say of what it is one
+            nn.ModuleList(
+                FusionLayer(
+                    hidden_size,
+                    heads,
+                    cross_attention_heads,
+                    feedforward_size,
+                    dropout,
+                    attention_dropout,
+                )
+                for _ in range(layers)
+            ),
         )
 
     def forward(
         self, mentions: Tensor, mention_mask: Tensor, regions: Tensor, region_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Fuse.
+        """Fuse mentions with each other and with the regions of their image.
 
         Args:
             mentions: [B, M, H].
@@ -104,31 +108,38 @@ class FusionLayer(nn.Module):
             # and their regions together.
             self.cross_attention.start_as_similarity()
         # What starts at random adds nothing at first: a mention starts as the text has it.
-        for added in (self.self_attention.out, self.cross_attention.out, self.feedforward[-1]):
+        for added in (self.self_attention.out, self.cross_attention.out, self.feedforward.out):
             nn.init.zeros_(added.weight)
             nn.init.zeros_(added.bias)
 
     def among_mentions(self, mentions: Tensor, mention_mask: Tensor) -> Tensor:
-        """[B, M, H] with a mask [B, M] to [B, M, H]."""
+        """Attend among the mentions: [B, M, H] with a mask [B, M] to [B, M, H]."""
         attended = self.self_attention(mentions, mentions, mention_mask)
         return self.after_self_attention(mentions, attended)
 
     def add(self, mentions: Tensor, attended: Tensor) -> Tensor:
-        """Mentions and what the cross-attention says of them, both [B, M, H], to [B, M, H]."""
+        """Add what the cross-attention says of mentions to them: both [B, M, H], to [B, M, H]."""
         mentions = self.after_cross_attention(mentions, attended)
         return self.after_feedforward(mentions, self.feedforward(mentions))
 
-    def start_from(self, source: nn.Module) -> bool:
-        """Copy the weights of a layer of BERT's form; False where form or size differ."""
+    def start_from(self, source: Any) -> bool:
+        """Copy the weights of an encoder's layer.
+
+        Args:
+            source: a module of any form; those of BERT's can be copied.
+
+        Returns:
+            Whether they could be: False where form or size differ.
+        """
         try:
-            pairs = [
+            pairs: list[tuple[nn.Linear | nn.LayerNorm, Any]] = [
                 (self.self_attention.query, source.attention.self.query),
                 (self.self_attention.key, source.attention.self.key),
                 (self.self_attention.value, source.attention.self.value),
                 (self.self_attention.out, source.attention.output.dense),
                 (self.after_self_attention.norm, source.attention.output.LayerNorm),
-                (self.feedforward[0], source.intermediate.dense),
-                (self.feedforward[2], source.output.dense),
+                (self.feedforward.inner, source.intermediate.dense),
+                (self.feedforward.out, source.output.dense),
                 (self.after_feedforward.norm, source.output.LayerNorm),
             ]
         except AttributeError:

@@ -1,4 +1,4 @@
-"""Which stretches of a text are mentions: scores of all that are not too long."""
+"""The head that scores every span of a text as a mention, up to a width."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIZE = 128
 
 
 class MentionDetector(nn.Module):
-    """Scores a stretch by its first word-piece, its last one, what stands between, and its width.
+    """Scores a span by its first word-piece, its last one, what stands between, and its width.
 
     s(i, j) = a(i)^T U b(j) + u^T a(i) + v^T b(j) + f(i, j) + c(j - i): the biaffine score of Dozat
     and Manning (2017), where a and b are small MLPs; f, an MLP that reads the mean of the
@@ -33,7 +33,7 @@ class MentionDetector(nn.Module):
         self.pair = nn.Linear(_SIZE, _SIZE, bias=False)
         self.start_score = nn.Linear(_SIZE, 1, bias=False)
         self.end_score = nn.Linear(_SIZE, 1, bias=False)
-        # The first layer of f, in parts: each is computed once for a word-piece, not for a stretch.
+        # The first layer of f, in parts: each is computed once for a word-piece, not for a span.
         self.inner_start = nn.Linear(hidden_size, _SIZE)
         self.inner_end = nn.Linear(hidden_size, _SIZE, bias=False)
         self.inner_mean = nn.Linear(hidden_size, _SIZE, bias=False)
@@ -44,7 +44,7 @@ class MentionDetector(nn.Module):
         nn.init.zeros_(self.pair.weight)
 
     def forward(self, words: Tensor, may_start: Tensor, may_end: Tensor) -> Tensor:
-        """Score all stretches.
+        """Score all spans.
 
         What is computed and kept grows with T and W, never with the square of T.
 
@@ -54,14 +54,14 @@ class MentionDetector(nn.Module):
             may_end: [B, T] bool, whether one may end with it.
 
         Returns:
-            [B, T, W], the logits of the stretches from each word-piece on, of one word-piece, two
+            [B, T, W], the logits of the spans from each word-piece on, of one word-piece, two
             and so on; `IMPOSSIBLE` where there can be no mention.
         """
         starts, ends = self.start(words), self.end(words)
         paired = self.pair(starts)
         of_starts, of_ends = self.start_score(starts)[..., 0], self.end_score(ends)[..., 0]
         inner_starts, inner_ends = self.inner_start(words), self.inner_end(words)
-        # The sum of a stretch is the difference of two of these.
+        # The sum of a span is the difference of two of these.
         sums = F.pad(self.inner_mean(words).float().cumsum(dim=1), (0, 0, 1, 0))
         length = words.shape[1]
         columns = []

@@ -10,7 +10,7 @@ from models.attention import Attention, FeedForward, Residual
 
 
 class RegionEncoder(nn.Module):
-    """Region vectors of equal size as the words'.
+    """Encodes regions as vectors of the words' size.
 
     The vector of a region is the LayerNorm of the sum of three projections, each with a LayerNorm
     of its own: of its detector feature, of the encoding of its label, and of its place; then
@@ -93,6 +93,6 @@ class RegionLayer(nn.Module):
         self.after_feedforward = Residual(hidden_size, dropout)
 
     def forward(self, vectors: Tensor, region_mask: Tensor) -> Tensor:
-        """[B, R, H] with a mask [B, R] to [B, R, H]."""
+        """Let regions see each other: [B, R, H] with a mask [B, R] to [B, R, H]."""
         vectors = self.after_attention(vectors, self.attention(vectors, vectors, region_mask))
         return self.after_feedforward(vectors, self.feedforward(vectors))

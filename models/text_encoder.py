@@ -6,11 +6,18 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PretrainedConfig
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers.utils import logging
 
 from models.windows import Texts, cut_into_windows
@@ -60,18 +67,19 @@ class TextEncoder(nn.Module):
         body: the encoder that transformers builds of it.
     """
 
-    def __init__(self, config: PretrainedConfig, body: nn.Module) -> None:
+    def __init__(self, config: PretrainedConfig, body: PreTrainedModel) -> None:
         super().__init__()
         self.config = config
         # The pooler reads the first word-piece for whole-text tasks; nothing here does.
         if getattr(body, "pooler", None) is not None:
-            body.pooler = None
+            body.pooler = None  # type: ignore[assignment]  # a module may be taken away
         self.body = body
         self.limit = longest_input(config)
         self.masked_words = MaskedWordHead(config.hidden_size, config.vocab_size)
 
     @property
     def hidden_size(self) -> int:
+        """H, how many numbers the vector of a word-piece has."""
         return self.config.hidden_size
 
     def forward(self, *texts: Texts) -> list[Tensor]:
@@ -120,7 +128,7 @@ class TextEncoder(nn.Module):
         return torch.cat(encoded)[order.argsort()]
 
     def masked_word_logits(self, vectors: Tensor) -> Tensor:
-        """Scores of every word of the vocabulary, [K, H] to [K, V]."""
+        """Score every word of the vocabulary: [K, H] to [K, V]."""
         return self.masked_words(vectors, self.body.get_input_embeddings().weight)
 
 
@@ -140,7 +148,7 @@ class WordVectorLayer(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, pieces: Tensor, word_vectors: Tensor) -> Tensor:
-        """[N, T, H] and word vectors [N, T, D] to [N, T, H]."""
+        """Join [N, T, H] and word vectors [N, T, D] to [N, T, H]."""
         return self.linear(torch.cat([pieces, word_vectors], dim=-1))
 
 
@@ -155,11 +163,11 @@ class MaskedWordHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
 
     def forward(self, vectors: Tensor, embeddings: Tensor) -> Tensor:
-        """[K, H] and embeddings [V, H] to [K, V]."""
+        """Score vectors [K, H] against embeddings [V, H]: [K, V]."""
         return self.norm(self.activation(self.dense(vectors))) @ embeddings.T + self.bias
 
 
-def pretrained_text_encoder(
+def text_encoder_from_pretrained(
     name: str, text_layers: int, further_layers: int, dropout: float, attention_dropout: float
 ) -> tuple[TextEncoder, nn.ModuleList]:
     """Load an encoder by name.
@@ -208,7 +216,7 @@ def pretrained_text_encoder(
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """No warnings of transformers: that layers and heads are left out is what was asked for."""
+    """Inside, transformers does not warn: that layers and heads are left out is meant."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -217,8 +225,12 @@ def _quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def text_encoder_from_config(values: Mapping[str, object]) -> TextEncoder:
-    """An encoder of the shape that a checkpoint's `encoder_config` tells, with random weights."""
+def text_encoder_from_config(values: Mapping[str, Any]) -> TextEncoder:
+    """Build an encoder with random weights.
+
+    Args:
+        values: transformers' configuration of it, as `encoder_config_of` gives it.
+    """
     values = dict(values)
     config = AutoConfig.for_model(values.pop("model_type"), **values)
     # In single precision, whatever the encoder's own files are in: so are the weights trained.

@@ -39,7 +39,10 @@ class Windows:
     mask: Tensor
 
     def join(self, vectors: Tensor) -> Tensor:
-        """Vectors of the windows [W, t, H] to those of the texts [N, T, H]; zeros for padding."""
+        """Gather the vectors of texts [N, T, H] from those of windows [W, t, H].
+
+        Padding gets zeros.
+        """
         return vectors.flatten(0, 1)[self.places] * self.mask[..., None]
 
 
@@ -50,7 +53,8 @@ def cut_into_windows(texts: Texts, limit: int) -> Windows:
     first word-piece and ends with its last, the special ones; what stands between overlaps the next
     window's by half. A word-piece is taken from the window that has it nearest to the middle.
     """
-    kept, sources = [], []
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    sources: list[tuple[int, np.ndarray]] = []
     for row, length in enumerate(texts.lengths):
         windows = _windows(length, limit)
         sources.extend((row, window) for window in windows)
@@ -79,7 +83,7 @@ def cut_into_windows(texts: Texts, limit: int) -> Windows:
 
 
 def _windows(length: int, limit: int) -> list[np.ndarray]:
-    """The word-pieces of each window of a text."""
+    """Return the word-pieces of each window of a text."""
     if length <= limit:
         return [np.arange(length)]
     room, between = limit - 2, length - 2
@@ -88,8 +92,10 @@ def _windows(length: int, limit: int) -> list[np.ndarray]:
 
 
 def _most_central(windows: list[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each word-piece of a text the window that has it nearest to its middle, and its column
-    there.
+    """Find for each word-piece of a text the window that has it nearest to its middle.
+
+    Returns:
+        [length] int64, the windows, and the word-pieces' columns in them.
     """
     columns = np.full((len(windows), length), -1)
     for number, window in enumerate(windows):

@@ -25,7 +25,7 @@ from benchmarks.shapes import (
 )
 from data.encoding.example import Masking
 from models.coreference_model import CoreferenceModel
-from models.factory import build_from_checkpoint
+from models.factory import build_from_config
 from training.objective import (
     Objective,
     count_terms,
@@ -53,7 +53,7 @@ def model() -> CoreferenceModel:
         "num_hidden_layers": 1,
     }
     torch.manual_seed(0)
-    return build_from_checkpoint(CONFIG, small)
+    return build_from_config(CONFIG, small)
 
 
 def test_data_have_the_published_shapes(data: GeneratedData) -> None:

@@ -202,9 +202,9 @@ def test_nothing_else_changes_where_mentions_are_found() -> None:
     state = model.state_dict()
     # Built after all else, the detector leaves the others their random numbers.
     torch.manual_seed(1)
-    first = tiny.build_pretrained(tiny.tiny_config())[0].state_dict()
+    first = tiny.build_from_pretrained(tiny.tiny_config())[0].state_dict()
     torch.manual_seed(1)
-    second = tiny.build_pretrained(tiny.tiny_config(mention_detection=True))[0].state_dict()
+    second = tiny.build_from_pretrained(tiny.tiny_config(mention_detection=True))[0].state_dict()
     assert all(torch.equal(second[name], weight) for name, weight in first.items())
     without.load_state_dict({name: state[name] for name in without.state_dict()})
     detecting = dataclasses.replace(

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from models.attention import Attention, Float32Attention
 from models.coreference_model import CoreferenceModel, Output, decode_boxes, mean_over_spans
 from models.factory import (
-    build_from_checkpoint,
-    build_pretrained,
+    build_from_config,
+    build_from_pretrained,
     encoder_config_of,
 )
 from models.text_encoder import GROUP_COST, group_by_length
@@ -120,7 +120,7 @@ def test_word_vectors_add_nothing_at_first() -> None:
     for values, vectors in (({}, None), (WITH_WORD_VECTORS, tiny.word_vectors())):
         torch.manual_seed(3)
         config = tiny.tiny_config(coreference_head="antecedent", **values)
-        model, _ = build_pretrained(config)
+        model, _ = build_from_pretrained(config)
         outputs.append(run(model.eval(), tiny.batch(tiny.examples(masked=True, vectors=vectors))))
     first, second = map(vars, outputs)
     for name, value in first.items():
@@ -128,7 +128,7 @@ def test_word_vectors_add_nothing_at_first() -> None:
 
 
 def test_word_vectors_are_learned_from_at_once() -> None:
-    model, _ = build_pretrained(tiny.tiny_config(**WITH_WORD_VECTORS))
+    model, _ = build_from_pretrained(tiny.tiny_config(**WITH_WORD_VECTORS))
     batch = tiny.batch(tiny.examples(vectors=tiny.word_vectors()))
     model.eval()(batch).mention_similarity.sum().backward()
     gradient = model.word_vector_layer.linear.weight.grad
@@ -250,7 +250,7 @@ def test_attention_weights_of_the_last_head_are_those_it_attends_with() -> None:
 
 
 def test_a_single_head_starts_as_the_similarity_of_mentions_and_regions() -> None:
-    model, _ = build_pretrained(tiny.tiny_config(cross_attention_heads=1))
+    model, _ = build_from_pretrained(tiny.tiny_config(cross_attention_heads=1))
     attention = model.fusion.layers[-1].cross_attention
     hidden = attention.query.in_features
     mentions, regions = torch.randn(1, 3, hidden), torch.randn(1, 4, hidden)
@@ -261,8 +261,8 @@ def test_a_single_head_starts_as_the_similarity_of_mentions_and_regions() -> Non
 
 
 def test_fusion_starts_from_the_layers_after_the_text_layers() -> None:
-    model, started = build_pretrained(tiny.tiny_config(text_layers=2, fusion_layers=2))
-    whole, _ = build_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=1))
+    model, started = build_from_pretrained(tiny.tiny_config(text_layers=2, fusion_layers=2))
+    whole, _ = build_from_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=1))
     assert started == 2
     assert len(model.text_encoder.body.encoder.layer) == 2
     for ours, theirs in zip(
@@ -273,12 +273,12 @@ def test_fusion_starts_from_the_layers_after_the_text_layers() -> None:
 
 
 def test_fusion_layers_beyond_the_encoder_are_random_and_said() -> None:
-    _, started = build_pretrained(tiny.tiny_config(text_layers=4, fusion_layers=2))
+    _, started = build_from_pretrained(tiny.tiny_config(text_layers=4, fusion_layers=2))
     assert started == 1
 
 
 def test_what_is_random_in_the_fusion_adds_nothing_at_first() -> None:
-    model, started = build_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=2))
+    model, started = build_from_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=2))
     assert started == 0
     batch = tiny.batch(tiny.examples())
     with torch.inference_mode():
@@ -291,7 +291,7 @@ def test_the_masked_word_head_starts_from_the_encoders_own() -> None:
     from transformers import BertForMaskedLM
 
     whole = BertForMaskedLM.from_pretrained(tiny.encoder_folder())
-    head = build_pretrained(tiny.tiny_config())[0].text_encoder.masked_words
+    head = build_from_pretrained(tiny.tiny_config())[0].text_encoder.masked_words
     torch.testing.assert_close(head.dense.weight, whole.cls.predictions.transform.dense.weight)
 
 
@@ -299,7 +299,7 @@ def test_text_encoding_is_the_encoders_own() -> None:
     """With all layers kept, the text goes through as transformers runs it."""
     from transformers import BertModel
 
-    model, _ = build_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=1))
+    model, _ = build_from_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=1))
     batch = tiny.batch(tiny.examples())
     whole = BertModel.from_pretrained(tiny.encoder_folder()).eval()
     with torch.inference_mode():
@@ -394,7 +394,7 @@ def test_a_long_text_is_encoded_as_its_windows_are(model: CoreferenceModel) -> N
 
 
 def test_a_model_is_rebuilt_from_its_configurations_alone(model: CoreferenceModel) -> None:
-    rebuilt = build_from_checkpoint(tiny.tiny_config(), encoder_config_of(model)).eval()
+    rebuilt = build_from_config(tiny.tiny_config(), encoder_config_of(model)).eval()
     rebuilt.load_state_dict(model.state_dict())
     batch = tiny.batch(tiny.examples(masked=True))
     first, second = run(model, batch), run(rebuilt, batch)
@@ -406,7 +406,7 @@ def test_a_model_with_word_vectors_is_rebuilt_from_its_configurations_alone(
     model_with_word_vectors: CoreferenceModel,
 ) -> None:
     config = tiny.tiny_config(**WITH_WORD_VECTORS)
-    rebuilt = build_from_checkpoint(config, encoder_config_of(model_with_word_vectors)).eval()
+    rebuilt = build_from_config(config, encoder_config_of(model_with_word_vectors)).eval()
     rebuilt.load_state_dict(model_with_word_vectors.state_dict())
     batch = tiny.batch(tiny.examples(vectors=tiny.word_vectors()))
     first, second = run(model_with_word_vectors, batch), run(rebuilt, batch)
@@ -422,7 +422,7 @@ def test_a_model_with_word_vectors_is_rebuilt_from_its_configurations_alone(
 )
 def test_an_encoder_that_cannot_be_had_is_never_replaced(values: dict, said: str) -> None:
     with pytest.raises(EncoderNotFound, match=said):
-        build_pretrained(tiny.tiny_config(**values))
+        build_from_pretrained(tiny.tiny_config(**values))
 
 
 def test_lower_precision_gives_nearly_the_same_in_float32() -> None:

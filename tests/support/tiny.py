@@ -31,7 +31,7 @@ from data.narration import NO_REGION, Mention, Narration, Regions
 from inference.inputs import ImagesToRegions
 from inference.resolver import Resolver
 from models.coreference_model import CoreferenceModel
-from models.factory import build_pretrained, encoder_config_of
+from models.factory import build_from_pretrained, encoder_config_of
 from utils.batch import Batch
 from utils.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from utils.config import Config
@@ -96,7 +96,7 @@ def tiny_model(**values: Any) -> CoreferenceModel:
     # Before the seed: the first one makes the encoder, which draws random numbers.
     config = tiny_config(**values)
     torch.manual_seed(1)
-    model, _ = build_pretrained(config)
+    model, _ = build_from_pretrained(config)
     for name, parameter in model.named_parameters():
         # What starts at zero or one would hide mistakes in what is multiplied with it.
         if "norm" in name.lower() or name.endswith("bias") or not parameter.any():
