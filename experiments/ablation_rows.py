@@ -145,7 +145,7 @@ ROWS: Mapping[str, tuple[Row, ...]] = {
 
 
 def choose_rows(dataset: str, names: Sequence[str] | None) -> list[Row]:
-    """The rows of a data set that are named, in the table's order; all where none is.
+    """Choose the rows of a data set by their names, in the table's order; all without a name.
 
     Raises:
         InputError: the data set has no row of a name.

@@ -18,8 +18,7 @@ import json
 import shutil
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ import test_coref
 from data.narration import Narration
 from data.readers import read_narrations
 from evaluation.gold_and_system import gold_chains
+from experiments.runner import REPOSITORY, call_logged, mean_and_std
 from metrics.baselines import RULES
 from metrics.chains import Chains, chains_from_labels
 from metrics.coreference_scores import score_chains
@@ -41,7 +41,7 @@ from utils.files import write_text
 from utils.options import command_parser, whole_number_from
 from utils.text.languages import CHINESE
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "tiktalk.json"
+CONFIG = REPOSITORY / "configs" / "tiktalk.json"
 MENTIONS = ("gold", "predicted")
 METRICS = ("muc", "b3", "ceafe", "conll", "lea")
 PARTS = tuple(itertools.product(MENTIONS, ("val", "test")))
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Of its files."""
+        """The name of its files."""
         return f"{self.head}-labels{self.share:g}-seed{self.seed}"
 
 
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def option_parser() -> argparse.ArgumentParser:
-    """The options of the command."""
+    """Make the parser of the command's options."""
     parser = command_parser("TikTalkCoref's benchmark.", prog="tiktalk.py")
     parser.add_argument(
         "--data-root",
@@ -123,16 +123,17 @@ def option_parser() -> argparse.ArgumentParser:
 
 
 def characters(data_root: Path, out: Path) -> str:
-    """The encoder of characters, trained where it is not there."""
+    """Return the encoder of characters; train it where it is not there."""
     folder = out / "characters"
     if not folder.exists():
         source = ("--dataset", "tiktalk", "--data-root", str(data_root / "all"))
-        logged(out / "characters.log", pretrain_encoder.main, [*source, "--out", str(folder)])
+        arguments = [*source, "--out", str(folder)]
+        call_logged(pretrain_encoder.main, arguments, out / "characters.log")
     return str(folder)
 
 
 def finish(run: Run, settings: Settings) -> dict[str, Any]:
-    """What a run found; it is done where that is not known yet."""
+    """Return what a run found; do it where that is not known yet."""
     path = settings.out / f"{run.name}.json"
     if not path.exists():
         write_text(path, json.dumps(train_and_score(run, settings), indent=2) + "\n")
@@ -146,12 +147,13 @@ def finish(run: Run, settings: Settings) -> dict[str, Any]:
 def train_and_score(run: Run, settings: Settings) -> dict[str, Any]:
     """Train; of each kind of mentions, score the epoch that is best with them on `val`."""
     folder, log = settings.out / run.name, settings.out / f"{run.name}.log"
-    logged(log, training.main, [
+    arguments = [
         *("--use-ssl", "--use-ema", "--model_config", str(CONFIG)),
         *("--data-root", str(settings.data_root / "all"), "--text-encoder", settings.text_encoder),
         *("--coref-head", run.head, "--label-fraction", str(run.share), "--seed", str(run.seed)),
         *("--save_name", str(folder), *settings.options),
-    ])  # fmt: skip
+    ]
+    call_logged(training.main, arguments, log)
     found: dict[str, Any] = {}
     for mentions in MENTIONS:
         on_val = {
@@ -168,13 +170,14 @@ def train_and_score(run: Run, settings: Settings) -> dict[str, Any]:
 def score(
     checkpoint: Path, data_root: Path, split: str, mentions: str, log: Path
 ) -> dict[str, float]:
-    """F1 of each metric in percent, of the mentions where they are found, and of each rule."""
+    """Score F1 in percent: of each metric, of the mentions where they are found, of each rule."""
     path = checkpoint.parent / f"{checkpoint.stem}-{data_root.name}-{split}-{mentions}.json"
-    logged(log, test_coref.main, [
+    arguments = [
         *("--save_name", str(checkpoint), "--data-root", str(data_root), "--split", split),
         *("--mentions", mentions, "--json", str(path)),
         *("--output", str(checkpoint.parent / data_root.name)),
-    ])  # fmt: skip
+    ]
+    call_logged(test_coref.main, arguments, log)
     content = json.loads(path.read_text(encoding="utf-8"))
     scores = percent(content["pooled"])
     scores.update({f"rule: {name}": value for name, value in content["rules"].items()})
@@ -184,19 +187,12 @@ def score(
 
 
 def percent(pooled: Mapping[str, Any]) -> dict[str, float]:
-    """F1 of each metric, of what `MetricScores.to_json` gives."""
+    """Return F1 of each metric, of what `MetricScores.to_json` gives."""
     return {name: pooled[name] if name == "conll" else pooled[name]["f1"] for name in METRICS}
 
 
-def logged(log: Path, command: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
-    """Run a command of ours, its output at the end of a log."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        command(arguments)
-
-
 def baselines(narrations: Sequence[Narration]) -> Iterator[tuple[str, Scores]]:
-    """What is reached on gold mentions without a model, and what dropping singletons leaves."""
+    """Score what rules reach on gold mentions, and what dropping singletons leaves."""
     gold = gold_chains(narrations)
     phrases = {n.id: [mention.phrase for mention in n.mentions] for n in narrations}
 
@@ -217,7 +213,7 @@ def table(
     curve: Mapping[float, Sequence[Mapping[str, Any]]],
     best: str,
 ) -> Iterator[str]:
-    """The tables as lines of Markdown.
+    """Format the tables as lines of Markdown.
 
     Args:
         whole: what the seeds of each head found, with all labels.
@@ -231,32 +227,25 @@ def table(
     for mentions in MENTIONS:
         for head, results in whole.items():
             test = [result[mentions]["test"] for result in results]
-            cells = [spread(scores[metric] for scores in test) for metric in METRICS]
-            cells.append("" if mentions == "gold" else spread(s["mentions"] for s in test))
-            cells.append(spread(result[mentions]["val"]["conll"] for result in results))
+            cells = [mean_and_std(scores[metric] for scores in test) for metric in METRICS]
+            cells.append("" if mentions == "gold" else mean_and_std(s["mentions"] for s in test))
+            cells.append(mean_and_std(result[mentions]["val"]["conll"] for result in results))
             yield f"| {head}, {mentions} mentions | {' | '.join(cells)} |"
             if mentions != "gold":
                 for name in (name for name in test[0] if name.startswith("rule: ")):
-                    rule = spread(scores[name] for scores in test)
+                    rule = mean_and_std(scores[name] for scores in test)
                     yield f"| {name}, on the mentions of {head} | | | | {rule} | | | |"
     yield ""
     yield f"| {best}, share of the labels | {' | '.join(f'{m} mentions, {p}' for m, p in PARTS)} |"
     yield "|---|" + "---:|" * len(PARTS)
     for share, results in sorted(curve.items()):
-        cells = [spread(result[m][part]["conll"] for result in results) for m, part in PARTS]
+        cells = [mean_and_std(result[m][part]["conll"] for result in results) for m, part in PARTS]
         yield f"| {share:g} | {' | '.join(cells)} |"
 
 
 def mean_on_val(results: Sequence[Mapping[str, Any]]) -> float:
-    """What a head is chosen by: the average on `val`, over seeds and kinds of mentions."""
+    """Return what a head is chosen by: the average on `val`, over seeds and kinds of mentions."""
     return statistics.mean(result[m]["val"]["conll"] for result in results for m in MENTIONS)
-
-
-def spread(values: Iterable[float]) -> str:
-    """Mean and standard deviation over the seeds."""
-    known = list(values)
-    mean = f"{statistics.mean(known):.1f}"
-    return mean if len(known) == 1 else f"{mean} ± {statistics.stdev(known):.1f}"
 
 
 if __name__ == "__main__":

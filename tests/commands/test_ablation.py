@@ -13,20 +13,12 @@ import pytest
 
 from data.readers import read_narrations
 from experiments import ablation
-from experiments.ablation_page import (
-    Result,
-    chosen_rate,
-    draw,
-    format_section,
-    read_results,
-    spread,
-    summarize,
-)
-from experiments.ablation_rows import (
-    CUMULATIVE,
-    ROWS,
-    choose_rows,
-)
+from experiments.ablation_data import NO_LABEL, patience, remove_region_labels
+from experiments.ablation_page import draw, format_section
+from experiments.ablation_results import Result, chosen_rate, read_results, summarize
+from experiments.ablation_rows import CUMULATIVE, ROWS, choose_rows
+from experiments.ablation_settings import Settings, option_parser, settings_of
+from experiments.runner import mean_and_std, run_logged
 from tests.support import cin_files
 from utils.errors import InputError
 
@@ -34,14 +26,12 @@ RATES = (1e-4, 3e-4)
 COREFERENCE = {"documents": 100, "rules": {"singletons": 46.0, "same head word": 64.0}}
 
 
-def settings(folder: Path, *options: str) -> ablation.Settings:
+def settings(folder: Path, *options: str) -> Settings:
     command = ["--out", str(folder), "--lrs", *map(str, RATES), *options]
-    return ablation.settings_of(ablation.option_parser().parse_args(command))
+    return settings_of(option_parser().parse_args(command))
 
 
-def result(
-    run: ablation.Run, of: ablation.Settings, conll: float = 50.0, held_out: float = 60.0
-) -> Result:
+def result(run: ablation.Run, of: Settings, conll: float = 50.0, held_out: float = 60.0) -> Result:
     config = ablation.config_of(run, of)
     return Result(
         row=run.row.name,
@@ -110,7 +100,7 @@ def test_the_commands_of_a_run(tmp_path: Path) -> None:
 
 
 def test_a_pipeline_of_few_labels_waits_longer() -> None:
-    assert [ablation.patience(labels) for labels in (6, 24, 120)] == [40, 10, 3]
+    assert [patience(labels) for labels in (6, 24, 120)] == [40, 10, 3]
 
 
 def test_an_unknown_row_is_refused() -> None:
@@ -129,7 +119,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the runs that were done; each does better the higher its rate."""
     names: list[str] = []
 
-    def train_and_score(run: ablation.Run, of: ablation.Settings) -> Result:
+    def train_and_score(run: ablation.Run, of: Settings) -> Result:
         names.append(run.name)
         found = result(run, of, conll=50.0 + run.seed, held_out=1e5 * run.rate)
         found.write(of.results / f"{run.name}.json")
@@ -195,8 +185,8 @@ def test_the_best_rate_is_that_of_the_first_seed(tmp_path: Path) -> None:
 
 
 def test_means_and_deviations(tmp_path: Path) -> None:
-    assert spread([1.0, 2.0, 6.0]) == "3.0 ± 2.6"
-    assert spread([5.0]) == "5.0" and spread([]) == "-"
+    assert mean_and_std([1.0, 2.0, 6.0]) == "3.0 ± 2.6"
+    assert mean_and_std([5.0]) == "5.0" and mean_and_std([]) == "-"
     of = settings(tmp_path)
     # A seed at a rate that was not chosen does not count.
     runs = [(0, 1e-4, 10.0, 70), (0, 3e-4, 20.0, 80), (1, 3e-4, 40.0, 10), (1, 1e-4, 99.0, 99)]
@@ -232,9 +222,9 @@ def test_runs_that_do_not_compare_make_no_table(tmp_path: Path) -> None:
 def test_a_failing_command_ends_with_its_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "run.log"
     program = "import sys; print('begun'); print('1\\r2\\rbroken.json: no such file'); sys.exit(3)"
-    ablation.run_logged([sys.executable, "-c", "print('before')"], log)
+    run_logged([sys.executable, "-c", "print('before')"], log)
     with pytest.raises(InputError, match="exit status 3 .*run.log ends:\nbefore") as raised:
-        ablation.run_logged([sys.executable, "-c", program], log)
+        run_logged([sys.executable, "-c", program], log)
     assert str(raised.value).endswith("begun\n1\n2\nbroken.json: no such file")
 
 
@@ -244,10 +234,10 @@ def test_regions_without_labels_keep_all_else(tmp_path: Path) -> None:
     cin_files.write_cin_folder(tmp_path, regions=regions)
     folder = tmp_path / "faster_rcnn_image_features"
     before = json.loads((folder / "val_detection_dict.json").read_text())["101"]
-    ablation.remove_region_labels(folder)
+    remove_region_labels(folder)
     after = json.loads((folder / "val_detection_dict.json").read_text())["101"]
     assert after["bboxes"] == before["bboxes"] and "attrs" not in after
-    assert after["classes"] == [ablation.NO_LABEL] * len(before["classes"])
+    assert after["classes"] == [NO_LABEL] * len(before["classes"])
     assert read_narrations("cin", tmp_path, "val").narrations
 
 
