@@ -123,7 +123,8 @@ def _unpickle_ids(path: Path, content: bytes) -> Any:
             if opcode.name not in _ID_PICKLE_OPCODES:
                 raise pickle.UnpicklingError(f"it holds {opcode.name}")
             # The unpickler makes room for as many notes as the highest number says.
-            if opcode.name.endswith("PUT") and int(argument) > len(content):
+            is_note = opcode.name.endswith("PUT")
+            if is_note and isinstance(argument, int) and argument > len(content):
                 raise pickle.UnpicklingError(f"it counts notes up to {argument}")
         return _IdUnpickler(io.BytesIO(content)).load()
     except Exception as error:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from data.narration import Mention, Narration
 from utils.errors import InputError
 from utils.printable import quote
 from utils.text.spans import Span
-
-if TYPE_CHECKING:
-    pass
 
 
 def gold_spans(narration: Narration) -> list[Span]:

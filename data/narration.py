@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-Box = tuple[float, float, float, float]
+RelativeBox = tuple[float, float, float, float]  # (x1, y1, x2, y2), 0 to 1
 
 NO_REGION = -1
 
@@ -38,7 +38,7 @@ class Mention:
     end: int
     phrase: str
     chain: str | None = None
-    boxes_xyxy: tuple[Box, ...] = ()
+    boxes_xyxy: tuple[RelativeBox, ...] = ()
     kind: str | None = None
     region: int | None = None
 
@@ -54,7 +54,7 @@ class Region:
         feature: the detector's description of it, [feature size].
     """
 
-    box_xyxy: Box
+    box_xyxy: RelativeBox
     label: str
     attribute: str
     feature: np.ndarray

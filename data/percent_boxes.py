@@ -6,13 +6,13 @@ import itertools
 import math
 from typing import Any
 
-from data.narration import Box
+from data.narration import RelativeBox
 
 # How far a box may reach over the image before it is wrong rather than rounded, in percent.
 BOX_TOLERANCE = 0.5
 
 
-def relative_box(box: Any) -> Box | None:
+def relative_box(box: Any) -> RelativeBox | None:
     """(x1, y1, x2, y2), relative and clipped to the image, of (x, y, width, height) in percent;
     None where it is no box in the image.
     """
@@ -28,7 +28,7 @@ def relative_box(box: Any) -> Box | None:
     return (x1, y1, x2, y2) if inside and x1 < x2 and y1 < y2 else None
 
 
-def percent_box(box_xyxy: Box) -> list[float]:
+def percent_box(box_xyxy: RelativeBox) -> list[float]:
     """(x, y, width, height) in percent of (x1, y1, x2, y2), relative to the image.
 
     `relative_box` gives the same corners again, to the last bit where any numbers in percent do.

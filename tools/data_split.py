@@ -31,7 +31,7 @@ from data.readers.tiktalk.dialogues import (
     text_file,
 )
 from data.readers.tiktalk.heads import (
-    Video,
+    AnnotatedVideo,
     check_labels,
     parse_video,
     visual_file,
@@ -69,7 +69,7 @@ class Annotated:
     """
 
     dialogue: Dialogue
-    video: Video
+    video: AnnotatedVideo
     texts: Mapping[str, Any]
     boxes: Mapping[str, Any]
 

@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from data.narration import NO_REGION
 from models.alignment_head import chain_means
 from models.antecedent_head import earlier
 from models.coreference_model import Output
-from training.pseudo_labels import NO_REGION, PseudoLabels
+from training.pseudo_labels import PseudoLabels
 from utils.batch import Batch
 from utils.boxes import encode_deltas, pairwise_iou
 from utils.distributed.ranks import gather_padded, rank

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from data.narration import NO_REGION
 from models.coreference_model import Output
 from utils.batch import Batch
-
-NO_REGION = -1
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from data.files import BadRecord, DataError, bad_record, is_text, read_id
-from data.narration import Box, Mention, Narration
+from data.narration import Mention, Narration, RelativeBox
 from data.percent_boxes import relative_box
 from data.readers.report import ReadReport, Record
 from data.regions.detections import LARGEST_COORDINATE
@@ -25,7 +25,7 @@ _PIXELS = "a positive number of pixels"
 class _Rectangle:
     """A box in the image, its chain, and where there are relations the mentions it is tied to."""
 
-    box_xyxy: Box
+    box_xyxy: RelativeBox
     chain: str
     mentions: frozenset[str]
 
@@ -289,7 +289,7 @@ def _with_boxes(name: str, mention: Mention, rectangles: Sequence[_Rectangle]) -
     return replace(mention, boxes_xyxy=tuple(boxes))
 
 
-def _image_size(data: Record, in_image: Iterator[Record]) -> tuple[int, int] | None:
+def _image_size(data: Record, in_image: Iterable[Record]) -> tuple[int, int] | None:
     """(width, height) in pixels: what the task says, else what its boxes say; None where neither
     does.
     """
@@ -307,5 +307,5 @@ def _image_size(data: Record, in_image: Iterator[Record]) -> tuple[int, int] | N
     return None
 
 
-def _is_pixels(value: object) -> bool:
+def _is_pixels(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 < value < LARGEST_COORDINATE

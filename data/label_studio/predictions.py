@@ -11,7 +11,7 @@ from typing import Any
 
 from data.files import BadRecord, is_text, read_id
 from data.mention_spans import checked_spans
-from data.narration import Box, Mention, Narration
+from data.narration import Mention, Narration, RelativeBox
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from data.regions.detections import LARGEST_COORDINATE
@@ -105,7 +105,7 @@ def _mentions(record: Record, text: str) -> tuple[Mention, ...]:
     )
 
 
-def _boxes(record: Record, box: Any) -> tuple[Box, ...]:
+def _boxes(record: Record, box: Any) -> tuple[RelativeBox, ...]:
     """The box of a chain; none where it has none, or one so small that rounding has emptied it."""
     if box is None:
         return ()
@@ -116,5 +116,5 @@ def _boxes(record: Record, box: Any) -> tuple[Box, ...]:
     return ((x1, y1, x2, y2),) if x1 < x2 and y1 < y2 else ()
 
 
-def _is_relative(side: object) -> bool:
+def _is_relative(side: Any) -> bool:
     return type(side) in (int, float) and 0 <= side <= 1

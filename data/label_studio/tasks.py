@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from data.narration import Box, Narration
+from data.narration import Narration, RelativeBox
 from data.percent_boxes import percent_box
 from utils.errors import InputError
 
@@ -59,7 +59,7 @@ def labelling_config(*, imaged: bool) -> str:
     """The labelling configuration of the tasks, as XML.
 
     Args:
-        pictured: whether the tasks have images.
+        imaged: whether the tasks have images.
     """
     parts = _IMAGE + _TEXT if imaged else _TEXT
     return f'<View style="display: flex; gap: 1em">\n{parts}</View>\n'
@@ -69,7 +69,7 @@ def task_of(narration: Narration, address_of_images: str, model_version: str) ->
     """A narration as a task, what is known of its mentions as a prediction to correct.
 
     Args:
-        address_of_pictures: what comes before the name of an image's file in its address.
+        address_of_images: what comes before the name of an image's file in its address.
         model_version: what made the prediction.
     """
     chains = _chain_names(narration)
@@ -134,7 +134,7 @@ def _text_region(index: int, narration: Narration, chain: str) -> dict[str, Any]
 
 def _image_regions(narration: Narration, chains: Sequence[str]) -> list[dict[str, Any]]:
     """The boxes of every chain, and relations where its mentions have not all the same boxes."""
-    sharing: dict[str, dict[tuple[Box, ...], list[int]]] = {}
+    sharing: dict[str, dict[tuple[RelativeBox, ...], list[int]]] = {}
     for index, (mention, chain) in enumerate(zip(narration.mentions, chains, strict=True)):
         sharing.setdefault(chain, {}).setdefault(mention.boxes_xyxy, []).append(index)
     regions: list[dict[str, Any]] = []
@@ -149,7 +149,9 @@ def _image_regions(narration: Narration, chains: Sequence[str]) -> list[dict[str
     return regions + relations
 
 
-def _rectangle(name: str, box_xyxy: Box, chain: str, narration: Narration) -> dict[str, Any]:
+def _rectangle(
+    name: str, box_xyxy: RelativeBox, chain: str, narration: Narration
+) -> dict[str, Any]:
     if narration.image_size is None:
         raise InputError(f"{narration.id}: found boxes and no size of the picture, expected both")
     width, height = narration.image_size

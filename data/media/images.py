@@ -61,16 +61,17 @@ def listed_images(
         BadRecord: an id has no image, and such are not skipped.
     """
     content = read_json(path, DataError)
-    ids = list(map(read_id, content)) if isinstance(content, list) else [None]
-    if None in ids:
+    listed_ids = list(map(read_id, content)) if isinstance(content, list) else [None]
+    if None in listed_ids:
         raise DataError(f"{path} holds {quote(content)}, expected a list of image ids")
+    ids = {image_id for image_id in listed_ids if image_id is not None}
     by_id = {image.image_id: image for image in images}
-    for image_id in sorted(set(ids) - set(by_id)):
+    for image_id in sorted(ids - set(by_id)):
         problem = bad_record(path, image_id, "no picture of this name", "one")
         if skip is None:
             raise problem
         skip(problem)
-    listed = [by_id[image_id] for image_id in sorted(set(ids) & set(by_id))]
+    listed = [by_id[image_id] for image_id in sorted(ids & set(by_id))]
     if not listed:
         raise DataError(f"{path} lists no picture that is there")
     return listed

@@ -10,7 +10,7 @@ spaCy is imported where it is needed, so that all else works without it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data.mention_spans import gold_spans, trimmed
 from data.narration import Narration
@@ -97,7 +97,9 @@ def span_group(pipeline: Language) -> str | None:
     """The group that the pipeline's last span categorizer writes to; None where it has none."""
     for name in reversed(pipeline.pipe_names):
         if pipeline.get_pipe_meta(name).factory in _SPAN_CATEGORIZERS:
-            return str(pipeline.get_pipe(name).key)
+            # spaCy types a component as nothing but a callable.
+            component: Any = pipeline.get_pipe(name)
+            return str(component.key)
     return None
 
 

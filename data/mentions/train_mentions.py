@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median_low
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
@@ -29,6 +29,8 @@ from utils.text.spans import Span
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.training import Example
+
+Item = TypeVar("Item")
 
 TOK2VEC = "tok2vec"
 _GROUP = "mentions"
@@ -106,13 +108,13 @@ def train_mention_pipeline(
     pipeline, longest = _untrained(both_forms, encoder)
     examples = [tuple(_example(pipeline, form) for form in forms) for forms in both_forms]
     # Scores of all but hopeless candidates are needed to choose a threshold.
-    pipeline.get_pipe("spancat").cfg["threshold"] = _THRESHOLDS[0]
+    _set_threshold(pipeline, _THRESHOLDS[0])
     optimizer = _initialize(pipeline, encoder, examples, epochs)
     tuning_forms = [form for written in tuning for form in (written, as_caption(written))]
     rng = random.Random(seed)
     best = _fit(pipeline, optimizer, examples, tuning_forms, epochs, patience, rng)
     pipeline.from_bytes(best.weights)
-    pipeline.get_pipe("spancat").cfg["threshold"] = best.threshold
+    _set_threshold(pipeline, best.threshold)
     pipeline.meta["name"] = "mentions"
     return TrainedPipeline(
         pipeline=pipeline,
@@ -152,6 +154,12 @@ def unaligned_mentions(pipeline: Language, narration: Narration) -> int:
     """How many gold mentions do not begin and end with the pipeline's tokens."""
     document = pipeline.make_doc(narration.text)
     return sum(document.char_span(*span) is None for span in gold_spans(narration))
+
+
+def _set_threshold(pipeline: Language, threshold: float) -> None:
+    # spaCy types a component as nothing but a callable.
+    categorizer: Any = pipeline.get_pipe("spancat")
+    categorizer.cfg["threshold"] = threshold
 
 
 def _example(pipeline: Language, narration: Narration) -> Example:
@@ -258,15 +266,26 @@ def _initialize(
         ) from error
     steps = _updates(len(examples), epochs)
     schedule = warmup_linear(_TRANSFORMER_RATE, steps // 10, steps)
-    return Adam(schedule, L2=0.01, use_averages=False)
+    # A step takes its rate from any iterable of rates.
+    return Adam(schedule, L2=0.01, use_averages=False)  # type: ignore[arg-type]
 
 
 def _updates(narrations: int, epochs: int) -> int:
     """How many batches `_fit` makes of so many narrations, if it does not stop before."""
-    from spacy.util import compounding, minibatch
+    from spacy.util import compounding
 
     sizes = compounding(*_BATCHES)
-    return sum(1 for _ in range(epochs) for _ in minibatch(range(narrations), sizes))
+    batches = (_minibatches(range(narrations), sizes) for _ in range(epochs))
+    return sum(1 for of_epoch in batches for _ in of_epoch)
+
+
+def _minibatches(items: Iterable[Item], sizes: Iterable[float]) -> Iterator[list[Item]]:
+    """The items in batches of the next sizes, which are rounded down."""
+    from spacy.util import minibatch
+
+    # spaCy has no types here.
+    batches: Iterator[list[Item]] = minibatch(items, sizes)  # type: ignore[no-untyped-call]
+    return batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +314,7 @@ def _fit(
         examples: the forms of each narration.
         rng: draws the forms and the order.
     """
-    from spacy.util import compounding, minibatch
+    from spacy.util import compounding
 
     best = _Best(epoch=0, f1=-1.0, threshold=0.5, weights=b"")
     sizes = compounding(*_BATCHES)
@@ -303,7 +322,7 @@ def _fit(
         drawn = [rng.choice(forms) for forms in examples]
         rng.shuffle(drawn)
         with tqdm(total=len(drawn), desc=f"epoch {epoch}", leave=False) as bar:
-            for batch in minibatch(drawn, sizes):
+            for batch in _minibatches(drawn, sizes):
                 pipeline.update(batch, sgd=optimizer, drop=_DROPOUT)
                 optimizer.step_schedules()
                 bar.update(len(batch))
@@ -321,14 +340,14 @@ def _fit(
 def _tune(pipeline: Language, narrations: Sequence[Narration]) -> tuple[float, SpanScores]:
     """The threshold with the best F1, the middle one of several, and its scores."""
     gold = list(map(gold_spans, narrations))
-    found: list[dict[Span, float]] = []
+    scored: list[dict[Span, float]] = []
     for document in pipeline.pipe(narration.text for narration in narrations):
         group = document.spans[_GROUP]
         spans = [(span.start_char, span.end_char) for span in group]
-        found.append(dict(zip(spans, group.attrs["scores"].tolist(), strict=True)))
+        scored.append(dict(zip(spans, group.attrs["scores"].tolist(), strict=True)))
     scores = {
         threshold: score_spans(
-            [[span for span, score in of_one.items() if score >= threshold] for of_one in found],
+            [[span for span, score in spans.items() if score >= threshold] for spans in scored],
             gold,
         )
         for threshold in _THRESHOLDS

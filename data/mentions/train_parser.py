@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from data.mentions.tok2vec import add_tok2vec
 from data.mentions.treebank import (
-    Sentence,
+    ParsedSentence,
     find_part,
     read_treebank,
 )
@@ -82,7 +82,8 @@ def train_parser(folder: Path, *, epochs: int, seed: int) -> TrainedParser:
         drawn = [_example(pipeline, s, lower=rng.random() < _LOWER_CASED) for s in sentences]
         rng.shuffle(drawn)
         with tqdm(total=len(drawn), desc=f"epoch {epoch} of {epochs}", leave=False) as bar:
-            for batch in minibatch_by_words(drawn, sizes):
+            # Any iterable of sizes will do.
+            for batch in minibatch_by_words(drawn, sizes):  # type: ignore[arg-type]
                 pipeline.update(batch, sgd=optimizer, drop=_DROPOUT)
                 bar.update(len(batch))
     scores = pipeline.evaluate([_example(pipeline, sentence) for sentence in dev_sentences])
@@ -106,7 +107,7 @@ def _add_components(pipeline: Language) -> None:
     pipeline.add_pipe("parser", config={"model": parser_model})
 
 
-def _example(pipeline: Language, sentence: Sentence, *, lower: bool = False) -> Example:
+def _example(pipeline: Language, sentence: ParsedSentence, *, lower: bool = False) -> Example:
     from spacy.tokens import Doc
     from spacy.training import Example
 

@@ -64,7 +64,7 @@ class Token:
     space_after: bool
 
 
-Sentence = tuple[Token, ...]
+ParsedSentence = tuple[Token, ...]
 
 
 def find_part(folder: Path, part: str) -> Path:
@@ -84,7 +84,7 @@ def find_part(folder: Path, part: str) -> Path:
     return found[0]
 
 
-def read_treebank(path: Path) -> Iterator[Sentence]:
+def read_treebank(path: Path) -> Iterator[ParsedSentence]:
     """The sentences of a CoNLL-U file, which may be packed by xz, in the scheme of spaCy.
 
     Contracted words stand in their parts, as the treebank has them.
@@ -106,7 +106,7 @@ def read_treebank(path: Path) -> Iterator[Sentence]:
             yield to_spacy_scheme(_parse(path, f"sentence {number}", lines))
 
 
-def to_spacy_scheme(sentence: Sentence) -> Sentence:
+def to_spacy_scheme(sentence: ParsedSentence) -> ParsedSentence:
     """A sentence with the labels and heads that spaCy's noun chunks of English expect."""
     tokens = list(sentence)
     for index in range(len(tokens)):
@@ -189,9 +189,9 @@ def _take_place(tokens: list[Token], index: int, child: int) -> None:
     tokens[child] = replace(tokens[child], head=head, label=tokens[index].label)
 
 
-def _parse(path: Path, name: str, lines: list[str]) -> Sentence:
+def _parse(path: Path, name: str, lines: list[str]) -> ParsedSentence:
     """The tokens of a sentence; lines of empty nodes and of contracted words' wholes are not."""
-    tokens = []
+    tokens: list[Token] = []
     numbers = {str(number) for number in range(1, len(lines) + 1)}
     spaceless_ends: dict[int, bool] = {}  # by the number of a contracted word's last part
     inside: set[int] = set()  # numbers of parts that another part follows without a space

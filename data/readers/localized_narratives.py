@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -195,12 +195,12 @@ def _point(record: Record, segment: int, point: Any) -> tuple[float, float, floa
     return x, y, t
 
 
-def _is_time(value: Any) -> bool:
+def _is_time(value: Any) -> TypeGuard[float]:
     # NaN is not below anything.
     return type(value) in (int, float) and abs(value) < _LONGEST
 
 
-def _is_place(value: Any) -> bool:
+def _is_place(value: Any) -> TypeGuard[float]:
     return type(value) in (int, float) and 0.5 - FARTHEST <= value <= 0.5 + FARTHEST
 
 

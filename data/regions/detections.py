@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def _parse_boxes(boxes: Any) -> np.ndarray | None:
     return array.astype(np.float32)
 
 
-def _are_words(values: Any, count: int) -> bool:
+def _are_words(values: Any, count: int) -> TypeGuard[list[str]]:
     return type(values) is list and len(values) == count and all(map(is_text, values))
 
 

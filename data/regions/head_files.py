@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from data.files import DataError, bad_record, read_id
 from data.regions.detections import LARGEST_COORDINATE
@@ -20,21 +20,13 @@ from data.regions.index import find_region_files
 from utils.json_files import read_json
 from utils.printable import quote
 
-if TYPE_CHECKING:
-    # What reads heads needs nothing that reads videos.
-    pass
-
-
 LABEL = "head"
-
 CROPS = "crops"
 
-Box = tuple[float, float, float, float]
+PixelBox = tuple[float, float, float, float]  # (x1, y1, x2, y2)
 
-Track = tuple[tuple[int, Box], ...]
-
-
-"""Where one head is: the number of each frame, and its box (x1, y1, x2, y2) there in pixels."""
+# Where one head is: the number of each frame, and its box there.
+Track = tuple[tuple[int, PixelBox], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +95,17 @@ def _parse(path: Path, video_id: str, fields: Any) -> VideoHeads:
         HeadRegion(
             frame,
             crop,
-            tuple(tuple((each[0], tuple(map(float, each[1:]))) for each in t) for t in of_head),
+            tuple(map(_parse_track, of_head)),
         )
         for frame, crop, of_head in zip(frames, crops, tracks, strict=True)
     )
     return VideoHeads((size[0], size[1]), tuple(looked_at), tuple(heads))
+
+
+def _parse_track(places: list[list[Any]]) -> Track:
+    return tuple(
+        (frame, (float(x1), float(y1), float(x2), float(y2))) for frame, x1, y1, x2, y2 in places
+    )
 
 
 def _is_number(value: Any) -> bool:

@@ -45,7 +45,7 @@ class RegionFiles(NamedTuple):
     """The files of a split's regions, or of one shard."""
 
     features: Path
-    index: Path
+    image_index: Path
     detections: Path
 
 
@@ -171,7 +171,7 @@ class RegionIndex:
         if not isinstance(words, list) or not all(map(is_text, words)):
             raise DataError(f"{folder / _WORDS} holds {quote(words)}, expected a list of words")
         index = cls(**arrays, words=tuple(words), folder=folder)
-        index._check_shapes()
+        index._check_shapes(folder)
         return index
 
     def check(self, place: int, files: int) -> None:
@@ -196,7 +196,7 @@ class RegionIndex:
         if not right:
             raise DataError(f"{self.folder}: picture {place} is not what was written")
 
-    def _check_shapes(self) -> None:
+    def _check_shapes(self, folder: Path) -> None:
         """Refuse arrays that do not fit together, and an order of images that there are not."""
         images, rows = len(self.image_ids), len(self.boxes_xyxy)
         expected = {
@@ -214,14 +214,14 @@ class RegionIndex:
             array = getattr(self, name)
             if (array.dtype.kind, array.shape) != (kind, shape):
                 raise DataError(
-                    f"{self.folder / name}.npy is {array.dtype}, {array.shape}, expected {shape} "
+                    f"{folder / name}.npy is {array.dtype}, {array.shape}, expected {shape} "
                     f"of the kind {kind}"
                 )
         if images and not 0 <= self.order.min() <= self.order.max() < images:
-            raise DataError(f"{self.folder / 'order'}.npy is no order of {images} pictures")
+            raise DataError(f"{folder / 'order'}.npy is no order of {images} pictures")
 
 
-_ARRAYS = tuple(f.name for f in fields(RegionIndex) if f.type == "np.ndarray")
+_ARRAYS = tuple(f.name for f in fields(RegionIndex) if f.name not in ("words", "folder"))
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -233,12 +233,12 @@ class ReadIndex(NamedTuple):
     """What reading the files of a store found.
 
     Attributes:
-        index: of all its images.
+        regions: of all its images.
         feature_size: how many numbers describe a region.
         skipped: what is wrong with each image that is read as one without regions.
     """
 
-    index: RegionIndex
+    regions: RegionIndex
     feature_size: int
     skipped: list[str]
 
@@ -262,10 +262,12 @@ def read_region_index(
     file_numbers, first_rows, images = [], [], []
     feature_size = 0
     for number, of_shard in enumerate(files):
-        rows = read_image_rows(of_shard.index)
+        rows = read_image_rows(of_shard.image_index)
         for image_id in rows:
             if image_id in places:
-                raise DataError(f"{of_shard.index} holds {image_id}, which an earlier shard has")
+                raise DataError(
+                    f"{of_shard.image_index} holds {image_id}, which an earlier shard has"
+                )
             places[image_id] = len(places)
         spans, misplaced, size = _row_spans(of_shard, rows)
         if number and size != feature_size:
@@ -338,7 +340,7 @@ def _row_spans(
     for place, (image_id, row) in enumerate(rows.items()):
         if not 0 <= row < len(of_rows):
             wrong[image_id] = BadRecord(
-                f"{files.index}: {image_id} has row {quote(row)}, but pos_bboxes of "
+                f"{files.image_index}: {image_id} has row {quote(row)}, but pos_bboxes of "
                 f"{files.features} has {len(of_rows)} rows"
             )
             continue
@@ -362,7 +364,7 @@ def _checked(
     """The detections of an image, known to be as many as its features, and inside it."""
     bad = functools.partial(bad_record, files.detections, image_id)
     if image is None:
-        raise bad("nothing", f"its regions: it is in {files.index}")
+        raise bad("nothing", f"its regions: it is in {files.image_index}")
     if isinstance(image, Wrong):
         raise bad(image.found, image.expected)
     boxes = image.boxes_xyxy

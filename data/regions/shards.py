@@ -28,7 +28,7 @@ from utils.printable import quote
 IMAGES_PER_SHARD = 1000
 
 
-class Source(Protocol):
+class RegionSource(Protocol):
     """What regions are found in: an image, or a video, whose heads are those of one image."""
 
     @property
@@ -36,7 +36,7 @@ class Source(Protocol):
         """Names it in the region files."""
 
 
-AnySource = TypeVar("AnySource", bound=Source)
+AnySource = TypeVar("AnySource", bound=RegionSource)
 
 
 class Shard(NamedTuple, Generic[AnySource]):

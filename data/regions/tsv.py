@@ -118,13 +118,13 @@ def _parse(
     features = numbers("features", "<f4")
     if not (features.size and np.isfinite(features).all()):
         raise bad_record(path, record, "features that are not all finite", "finite numbers")
-    return ImageRegions(
-        image_id,
-        boxes,
-        words("objects_id", objects) if has_labels else [_UNNAMED] * int(count),
-        words("attrs_id", attributes) if has_labels and attributes is not None else None,
-        features,
-    )
+    labels = [_UNNAMED] * int(count)
+    names = None
+    if has_labels and objects is not None:
+        labels = words("objects_id", objects)
+    if has_labels and attributes is not None:
+        names = words("attrs_id", attributes)
+    return ImageRegions(image_id, boxes, labels, names, features)
 
 
 def _numbers(path: Path, record: str, name: str, text: str, count: int, kind: str) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from data.files import bad_record
 from data.media.videos import Frame, Video, every_nth, frames_of
 from data.readers.tiktalk.heads import HeadBox
-from data.regions.head_files import Box, Track
+from data.regions.head_files import PixelBox, Track
 from features.heads.descriptors import HeadDescriptor, crop_box
 from features.heads.detection import HeadDetections
 from features.heads.tracking import Heads, join_tracklets, link_tracklets
@@ -195,7 +195,7 @@ class RandomHeadFinder:
         return DescribedVideo((width, height), tuple(looked_at), heads, _RANDOM_SIZE)
 
 
-def _plain(box_xyxy: Sequence[float] | np.ndarray) -> Box:
+def _plain(box_xyxy: Sequence[float] | np.ndarray) -> PixelBox:
     """Return a box as plain numbers."""
     x1, y1, x2, y2 = map(float, box_xyxy)
     return x1, y1, x2, y2

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from data.files import BadRecord
-from data.regions.head_files import CROPS, LABEL, Box, Track
+from data.regions.head_files import CROPS, LABEL, PixelBox, Track
 from data.regions.shards import Shard
 from data.regions.writer import ImageRegions, write_region_store
 from utils.files import replaced_when_whole
@@ -124,5 +124,5 @@ def _regions_of(folder: Path, video_id: str, video: DescribedVideo) -> ImageRegi
     )
 
 
-def _rounded(box: Box) -> list[float]:
+def _rounded(box: PixelBox) -> list[float]:
     return [round(value, 1) for value in box]

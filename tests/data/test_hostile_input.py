@@ -364,4 +364,5 @@ def test_boxes_of_any_numbers_are_scored(boxes: list[list[float]]) -> None:
     box = array[0] if len(array) else None
     scores = score_grounding([GroundedMention("it", array, box, array)])
     for share in (scores.any_box.overall, scores.union.overall, scores.oracle, scores.random):
-        assert share is None if not boxes else 0 <= share <= 1
+        assert (share is None) == (not boxes)
+        assert share is None or 0 <= share <= 1

@@ -20,7 +20,7 @@ import main as training
 from data.files import BadRecord, DataError
 from data.label_studio.annotations import read_annotations
 from data.label_studio.tasks import has_images, labelling_config, task_of
-from data.narration import Box, Mention, Narration
+from data.narration import Mention, Narration, RelativeBox
 from data.percent_boxes import percent_box, relative_box
 from data.readers import read_narrations
 from data.readers.report import ReadReport
@@ -40,7 +40,7 @@ MAN, DOG = (0.1, 0.2, 0.4, 0.6), (0.5, 0.5, 0.75, 0.75)
 TEXT = "A man 👨 holds a dog 🐕.\nHe pets it."
 
 
-def mention(phrase: str, chain: str | None, *boxes: Box) -> Mention:
+def mention(phrase: str, chain: str | None, *boxes: RelativeBox) -> Mention:
     start = TEXT.index(phrase)
     return Mention(start, start + len(phrase), phrase, chain, boxes)
 
@@ -87,7 +87,8 @@ texts = st.text(st.sampled_from('aé \n\r\t\\n<&"👩\u200d🚒𝄞漢'), min_si
     str.strip
 )
 sides = st.floats(0, 100) | st.integers(0, 100) | st.floats(0, 100).map(lambda x: round(x, 2))
-relative_boxes = (
+# `filter` does not narrow the type of what it lets through.
+relative_boxes: st.SearchStrategy[Any] = (
     st.lists(sides, min_size=4, max_size=4)
     .map(lambda box: relative_box([box[0], box[1], box[2] - box[0], box[3] - box[1]]))
     .filter(lambda box: box is not None)
@@ -132,7 +133,7 @@ def test_what_is_accepted_comes_back_as_it_was(
 
 @settings(deadline=None)
 @given(relative_boxes)
-def test_a_box_in_percent_is_the_same_box(box: Box) -> None:
+def test_a_box_in_percent_is_the_same_box(box: RelativeBox) -> None:
     assert relative_box(percent_box(box)) == box
 
 
@@ -507,7 +508,7 @@ def test_label_studio_takes_what_is_exported(
     broken = copy.deepcopy(task_of(narrations[0], ADDRESS, "model"))
     broken["predictions"][0]["result"][0]["from_name"] = "another"
     (tmp_path / "broken.json").write_text(json.dumps([broken]))
-    check = [label_studio_python, REPOSITORY / "tests" / "label_studio_check.py"]
+    check = [label_studio_python, REPOSITORY / "tests" / "support" / "label_studio_check.py"]
 
     def refused(name: str) -> list[str]:
         done = subprocess.run(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import spacy
@@ -35,7 +36,7 @@ from data.mentions.train_mentions import (
     unaligned_mentions,
 )
 from data.mentions.treebank import (
-    Sentence,
+    ParsedSentence,
     Token,
     find_part,
     read_treebank,
@@ -90,7 +91,7 @@ def untrained_categorizer(threshold: float, longest: int = 3) -> Language:
         "max_size": longest,
     }
     config = {"spans_key": "found", "threshold": threshold, "suggester": suggester}
-    categorizer = pipeline.add_pipe("spancat", config=config)
+    categorizer: Any = pipeline.add_pipe("spancat", config=config)
     categorizer.add_label("mention")
     spacy.util.fix_random_seed(0)
     pipeline.initialize()
@@ -374,7 +375,8 @@ def test_a_transformer_can_be_the_encoder(tmp_path: Path) -> None:
     short = [narration(f"the man and it {n}", "the man", "it", id=str(n)) for n in range(12)]
     trained = train_mention_pipeline(short, encoder=tiny.encoder_folder(), epochs=1)
     assert trained.pipeline.pipe_names == ["transformer", "spancat"]
-    trained.pipeline.get_pipe("spancat").cfg["threshold"] = 0.0
+    categorizer: Any = trained.pipeline.get_pipe("spancat")
+    categorizer.cfg["threshold"] = 0.0
     trained.pipeline.to_disk(tmp_path / "pipeline")
     loaded = load_pipeline(str(tmp_path / "pipeline"))
     assert phrases(["the man"], loaded) == [["the man", "the", "man"]]
@@ -483,7 +485,7 @@ SENTENCES = {
 }  # fmt: skip
 
 
-def chunks_of(sentence: Sentence) -> list[str]:
+def chunks_of(sentence: ParsedSentence) -> list[str]:
     document = Doc(
         spacy.blank("en").vocab,
         words=[token.text for token in sentence],

@@ -80,6 +80,7 @@ def test_the_released_features_come_bit_for_bit(real_data: Path, tmp_path: Path)
             rows = slice(*store.index.offsets[store.index.place_of(image_id) :][:2])
             assert store.index.boxes_xyxy[rows].tobytes() == given.boxes_xyxy.tobytes()
             assert regions.labels == tuple(given.classes)
+            assert given.attributes is not None
             assert regions.attributes == tuple(given.attributes)
 
 

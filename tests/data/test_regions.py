@@ -11,6 +11,7 @@ import pickle
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -141,7 +142,8 @@ def put_sums(
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_read_what_their_parent_reads(tmp_path: Path, method: str) -> None:
-    context = multiprocessing.get_context(method)
+    # The type of a context that is chosen by its name has no processes.
+    context: Any = multiprocessing.get_context(method)
     image_ids = ["102", "101", "102"]
     with RegionStore.read_files([written(tmp_path)]) as store:
         # The parent has the file open by now, and goes on reading beside its workers.

@@ -49,7 +49,7 @@ def narrations() -> list[Narration]:
 def source(folder: Path) -> SplitData:
     """Those narrations with regions for two of them."""
     files = region_files(folder / "faster_rcnn_image_features", "val")
-    if not files.index.exists():
+    if not files.image_index.exists():
         write_regions(folder, "val", IMAGES)
     return SplitData(narrations(), RegionStore.read_files([files]), traced=1)
 

@@ -75,11 +75,11 @@ def test_every_mention_slices_to_its_phrase_in_text_order(tmp_path: Path) -> Non
 
 def test_boxes_in_percent_become_relative_corners(tmp_path: Path) -> None:
     mentions = by_id(read(write_cin_folder(tmp_path), "val"))["102"].mentions
-    assert mentions[0].boxes_xyxy == (pytest.approx((0.2, 0.0, 0.3, 0.1)),)
-    assert mentions[2].boxes_xyxy == (
-        pytest.approx((0.5, 0.0, 0.7, 1.0)),
-        pytest.approx((0.75, 0.0, 1.0, 1.0)),
-    )
+    (box,) = mentions[0].boxes_xyxy
+    assert box == pytest.approx((0.2, 0.0, 0.3, 0.1))
+    left, right = mentions[2].boxes_xyxy
+    assert left == pytest.approx((0.5, 0.0, 0.7, 1.0))
+    assert right == pytest.approx((0.75, 0.0, 1.0, 1.0))
 
 
 def test_a_mention_without_a_box_has_none_and_is_counted(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from utils.text.conll import (
 TEXT = "A man's dog barks: he, I'd say, is hungry."
 
 
-def narration(*phrases: str, text: str = TEXT, **fields: object) -> Narration:
+def narration(*phrases: str, text: str = TEXT, **fields: Any) -> Narration:
     """A text with a mention for each phrase, each in its own chain."""
     starts = [text.index(phrase) for phrase in phrases]
     mentions = [Mention(s, s + len(p), p, p) for s, p in zip(starts, phrases, strict=True)]

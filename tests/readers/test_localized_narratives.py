@@ -204,8 +204,8 @@ def test_the_written_files_hold_what_the_narratives_do(tmp_path: Path, capsys) -
         assert one.trace_path == source and other.trace_path != source
         np.testing.assert_array_equal(read_trace(one), read_trace(other))
         mentions = [with_spans(n, [(0, len(n.text))]) for n in (one, other)]
-        boxes = [mention_traces(n, read_trace(n), [0]).boxes_xyxy for n in mentions]
-        np.testing.assert_array_equal(*boxes)
+        given, written = (mention_traces(n, read_trace(n), [0]).boxes_xyxy for n in mentions)
+        np.testing.assert_array_equal(given, written)
     assert source in dataset_reader("cin").unlabelled_files(straight)
     assert converted / "flk30k_LN.json" in dataset_reader("cin").unlabelled_files(converted)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from data.narration import NO_REGION
 from models.coreference_model import Output
 from tests.support import tiny
 from training import losses
@@ -16,7 +17,6 @@ from training.objective import Objective, count_terms, make_micro_batch
 from training.optimization import PseudoSchedule
 from training.pseudo_label_quality import measure_pseudo_labels
 from training.pseudo_labels import (
-    NO_REGION,
     PseudoLabels,
     make_pseudo_labels,
     propagate,

@@ -19,7 +19,7 @@ from data.files import (
     is_text,
     read_id,
 )
-from data.narration import Box, Mention, Narration
+from data.narration import Mention, Narration, RelativeBox
 from data.percent_boxes import relative_box
 from data.readers.cin.files import SplitMedia, annotation_folder
 from data.readers.report import ReadReport, Record, same_words
@@ -233,7 +233,7 @@ def _chain(record: Record, index: int, chain: Any) -> str:
     raise record.bad(f"cluster {index} {quote(chain)}", "a number or text that names a chain")
 
 
-def _boxes(record: Record, index: int, boxes: Any) -> tuple[Box, ...]:
+def _boxes(record: Record, index: int, boxes: Any) -> tuple[RelativeBox, ...]:
     """A mention's boxes, relative to the image."""
     if not isinstance(boxes, list):
         raise record.bad(f"target_bboxes {index} {quote(boxes)}", "a list of boxes")

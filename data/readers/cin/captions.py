@@ -28,7 +28,7 @@ def read_captions(
         DataError: a file is missing or broken.
         BadRecord: a record or an image is wrong, and the report does not skip such.
     """
-    index = region_files(region_folder(data_root), split).index
+    index = region_files(region_folder(data_root), split).image_index
     if not media.with_regions and not index.exists():
         raise DataError(f"{index} is missing; it lists the unlabelled pictures")
     if paths := narratives_in_place_of_captions(data_root):

@@ -58,7 +58,7 @@ class SplitMedia:
             DataError: an index of regions is broken, or they are there in two ways.
         """
         files = names_of_region_files(region_folder(data_root), split)
-        indices = [of_shard.index for of_shard in files if of_shard.index.exists()]
+        indices = [of_shard.image_index for of_shard in files if of_shard.image_index.exists()]
         traces = _files_by_id(trace_folder(data_root), ".npy")
         return cls(
             with_regions={key: None for index in indices for key in read_image_rows(index)},

@@ -54,7 +54,7 @@ class HeadBox:
 
 
 @dataclass(frozen=True, slots=True)
-class Video:
+class AnnotatedVideo:
     """One line of a file of head boxes: the video's title, and the boxes by its frames."""
 
     id: str
@@ -120,7 +120,7 @@ def read_titles(data_root: Path, split: str, report: ReadReport) -> Iterator[str
         yield video.title
 
 
-def parse_video(record: Record, seen: Collection[str]) -> Video:
+def parse_video(record: Record, seen: Collection[str]) -> AnnotatedVideo:
     """The video of one line.
 
     Args:
@@ -139,10 +139,12 @@ def parse_video(record: Record, seen: Collection[str]) -> Video:
     for label in labels:
         if labels.count(label) > 1:
             raise record.bad(f"several boxes of {quote(label)}", "one of each label")
-    return Video(record.fields["doc_key"], title, heads)
+    return AnnotatedVideo(record.fields["doc_key"], title, heads)
 
 
-def check_labels(record: Record, video: Video, labels: Mapping[str, tuple[str, ...]]) -> None:
+def check_labels(
+    record: Record, video: AnnotatedVideo, labels: Mapping[str, tuple[str, ...]]
+) -> None:
     """Check that the boxes of a video belong to chains.
 
     Args:

@@ -79,17 +79,17 @@ def with_heads(
         boxes: its annotated heads.
         regions: what `match_heads` gives for them.
     """
-    celebrities = {box.label: box.celebrity for box in boxes}
+    of_chain: dict[str | None, HeadBox] = {box.label: box for box in boxes}
     people: list[str | None] = [None] * len(video.heads)
     for label, region in regions.items():
-        people[region] = celebrities[label]
+        people[region] = of_chain[label].celebrity
 
     def marked(mention: Mention) -> Mention:
-        has_head = mention.chain in celebrities
+        box = of_chain.get(mention.chain)
         return replace(
             mention,
-            kind=_kind(mention.phrase, celebrities.get(mention.chain)),
-            region=regions.get(mention.chain) if has_head else NO_REGION,
+            kind=_kind(mention.phrase, None if box is None else box.celebrity),
+            region=NO_REGION if box is None else regions.get(box.label),
         )
 
     return replace(
