@@ -75,7 +75,7 @@ def _page_text(
     system: Sequence[HeadedChain],
     report: ReadReport,
 ) -> PageText:
-    """A dialogue with the frames that its heads are described in, each of them once."""
+    """Return a dialogue with the frames that its heads are cut from, each of them once."""
     narration, boxes = resolution.narration, resolution.regions_xyxy.tolist()
     by_number = {frame.number: frame for frame in frames}
     numbers = sorted(by_number)
@@ -100,7 +100,7 @@ def _page_text(
 
 
 def _image(frame: RegionFrame, narration: Narration, report: ReadReport) -> PageImage:
-    """A frame, an empty one of its proportions where its image is not at hand."""
+    """Return a frame, an empty one of its proportions where its image is not at hand."""
     caption = f"frame {frame.number}"
     if frame.path is not None:
         try:
@@ -114,17 +114,17 @@ def _image(frame: RegionFrame, narration: Narration, report: ReadReport) -> Page
 
 
 def _wrong_heads(
-    shown: PageText,
+    page_text: PageText,
     gold: Sequence[HeadedChain],
     system: Sequence[HeadedChain],
     language: Language,
 ) -> Iterator[Error]:
-    """The gold mentions that have another head than what was predicted, or have one where the other
-    side has none.
+    """Yield an error for each gold mention whose head is not that of the system, or that has a head
+    on one side only.
     """
-    predicted = {span: chain.head for chain in system for span in chain.mentions}
+    system_head = {span: chain.head for chain in system for span in chain.mentions}
     for chain in gold:
         for span in sorted(chain.mentions):
-            if predicted.get(span) != chain.head:
-                kind = "pronouns" if language.kind_of(shown.text[slice(*span)]) else "nouns"
-                yield Error(shown.title, WRONG_BOXES, kind, (span,))
+            if system_head.get(span) != chain.head:
+                kind = "pronouns" if language.kind_of(page_text.text[slice(*span)]) else "nouns"
+                yield Error(page_text.title, WRONG_BOXES, kind, (span,))

@@ -216,7 +216,7 @@ def resolved_text(title: str, resolution: Resolution, image: Image.Image | None)
 
 
 def boxes_by_span(resolution: Resolution) -> dict[Span, Sequence[PageBox]]:
-    """The box of each mention that the model saw, by its characters."""
+    """Return the predicted boxes of the mentions that the model read, by span."""
     if resolution.boxes_xyxy is None or resolution.box_scores is None:
         return {}
     boxes = zip(resolution.boxes_xyxy.tolist(), resolution.box_scores.tolist(), strict=True)
@@ -228,7 +228,7 @@ def boxes_by_span(resolution: Resolution) -> dict[Span, Sequence[PageBox]]:
 
 
 def _images(narration: Narration, report: ReadReport) -> tuple[PageImage, ...]:
-    """The narration's image, or the frame of one that is not at hand."""
+    """Return the image of a narration; an empty frame of its size where it is not at hand."""
     if narration.image_path is not None:
         try:
             # As it is stored, as the boxes of data sets are.
@@ -240,7 +240,7 @@ def _images(narration: Narration, report: ReadReport) -> tuple[PageImage, ...]:
 
 
 def speaker_turns(narration: Narration) -> list[SpeakerTurn]:
-    """Where the speaker changes; nothing where speakers are not known."""
+    """Return where the speaker of a narration changes; nothing where speakers are not known."""
     turns: list[SpeakerTurn] = []
     for sentence in narration.sentences:
         is_new = not turns or turns[-1].speaker != sentence.speaker
