@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from utils.printable import escape_unprintable
+from utils.text.span_scores import MatchScores
 from utils.text.spans import Span
 
 RANKS = (1, 2, 3)
@@ -159,35 +160,6 @@ class HeadedChain:
 
 
 @dataclass(frozen=True, slots=True)
-class Prf:
-    """Precision, recall and F1, from 0 to 1, of so many right, gold and system chains."""
-
-    right: int
-    gold: int
-    system: int
-
-    @property
-    def precision(self) -> float:
-        """Share of the system's chains that are right; 0 where there are none."""
-        return self.right / self.system if self.system else 0.0
-
-    @property
-    def recall(self) -> float:
-        """Share of the gold chains that are found; 0 where there are none."""
-        return self.right / self.gold if self.gold else 0.0
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall; 0 where nothing is right."""
-        return 2 * self.right / (self.gold + self.system) if self.right else 0.0
-
-    def to_json(self) -> dict[str, float]:
-        """Return the counts, and precision, recall and F1 in percent."""
-        parts = {name: 100 * getattr(self, name) for name in ("precision", "recall", "f1")}
-        return {"right": self.right, "gold": self.gold, "system": self.system, **parts}
-
-
-@dataclass(frozen=True, slots=True)
 class JointScores:
     """How many chains are right, mentions and head together.
 
@@ -197,17 +169,28 @@ class JointScores:
         mentions_alone: of all chains, whatever their heads.
     """
 
-    overall: Prf
-    headed: Prf
-    mentions_alone: Prf
+    overall: MatchScores
+    headed: MatchScores
+    mentions_alone: MatchScores
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores in percent."""
         return {
-            "all": self.overall.to_json(),
-            "with a head": self.headed.to_json(),
-            "mentions alone": self.mentions_alone.to_json(),
+            "all": _match_to_json(self.overall),
+            "with a head": _match_to_json(self.headed),
+            "mentions alone": _match_to_json(self.mentions_alone),
         }
+
+
+def _match_to_json(scores: MatchScores) -> dict[str, float]:
+    return {
+        "right": scores.right,
+        "gold": scores.gold,
+        "system": scores.found,
+        "precision": 100 * scores.precision,
+        "recall": 100 * scores.recall,
+        "f1": 100 * scores.f1,
+    }
 
 
 # The chains of each document, by its id.
@@ -234,17 +217,17 @@ def score_joint(gold: Documents, system: Documents) -> JointScores:
         }
 
     return JointScores(
-        overall=_prf(gold, system),
-        headed=_prf(headed(gold), headed(system)),
-        mentions_alone=_prf(headless(gold), headless(system)),
+        overall=_match(gold, system),
+        headed=_match(headed(gold), headed(system)),
+        mentions_alone=_match(headless(gold), headless(system)),
     )
 
 
-def _prf(gold: Documents, system: Documents) -> Prf:
-    return Prf(
-        right=sum(len({*chains} & {*gold.get(name, ())}) for name, chains in system.items()),
+def _match(gold: Documents, system: Documents) -> MatchScores:
+    return MatchScores(
         gold=sum(map(len, gold.values())),
-        system=sum(map(len, system.values())),
+        found=sum(map(len, system.values())),
+        right=sum(len({*chains} & {*gold.get(name, ())}) for name, chains in system.items()),
     )
 
 
@@ -276,9 +259,10 @@ def format_joint(scores: JointScores) -> str:
     }
     head = "".join(f"{name:>11}" for name in ("right", "gold", "system", "precision", "recall"))
     lines = [f"{'':20}{head}{'F1':>11}"]
-    for name, prf in rows.items():
-        counts = "".join(f"{count:>11}" for count in (prf.right, prf.gold, prf.system))
-        parts = "".join(f"{100 * part:>11.2f}" for part in (prf.precision, prf.recall, prf.f1))
+    for name, match in rows.items():
+        counts = "".join(f"{count:>11}" for count in (match.right, match.gold, match.found))
+        shares = (match.precision, match.recall, match.f1)
+        parts = "".join(f"{100 * share:>11.2f}" for share in shares)
         lines.append(f"{name:20}{counts}{parts}")
     return "\n".join(lines)
 

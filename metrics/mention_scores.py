@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.text.span_scores import SpanScores, score_spans
+from utils.text.span_scores import MatchScores, score_spans
 from utils.text.spans import Span
 
 # The grid that the threshold of mentions is chosen from: probabilities.
@@ -33,11 +33,11 @@ class ScoredSpan:
 class MentionScoresByKind:
     """The scores of all mentions, of the pronouns, and of all others."""
 
-    overall: SpanScores
-    nouns: SpanScores
-    pronouns: SpanScores
+    overall: MatchScores
+    nouns: MatchScores
+    pronouns: MatchScores
 
-    def rows(self) -> dict[str, SpanScores]:
+    def rows(self) -> dict[str, MatchScores]:
         """Return the three scores by their titles."""
         return {"overall": self.overall, "nouns": self.nouns, "pronouns": self.pronouns}
 
@@ -57,7 +57,7 @@ class MentionScoresByKind:
 
 def choose_mention_threshold(
     scored: Sequence[Sequence[ScoredSpan]], gold: Sequence[Sequence[Span]]
-) -> tuple[float, SpanScores]:
+) -> tuple[float, MatchScores]:
     """Choose the threshold of `MENTION_THRESHOLDS` with the highest F1.
 
     Args:
@@ -103,7 +103,7 @@ def score_mentions(
     def is_pronoun(phrase: str) -> bool:
         return phrase.lower() in pronouns
 
-    def score(counts: Callable[[str], bool]) -> SpanScores:
+    def score(counts: Callable[[str], bool]) -> MatchScores:
         totals = np.zeros(3, dtype=int)
         for document, text in texts.items():
             of_gold, of_found = (
@@ -111,7 +111,7 @@ def score_mentions(
                 for spans in (gold, found)
             )
             totals += len(of_gold), len(of_found), len(of_gold & of_found)
-        return SpanScores(*totals.tolist())
+        return MatchScores(*totals.tolist())
 
     return MentionScoresByKind(
         overall=score(lambda phrase: True),

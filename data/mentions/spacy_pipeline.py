@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from data.mention_spans import gold_spans, trimmed
 from data.narration import Narration
 from utils.errors import InputError
-from utils.text.span_scores import SpanScores, score_spans
+from utils.text.span_scores import MatchScores, score_spans
 from utils.text.spans import Span
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def find_spans(
         yield _spans_of(document, group)
 
 
-def score_pipeline(pipeline: Language, narrations: Sequence[Narration]) -> SpanScores:
+def score_pipeline(pipeline: Language, narrations: Sequence[Narration]) -> MatchScores:
     """How well a pipeline finds the gold mentions of narrations."""
     found = find_spans(pipeline, (narration.text for narration in narrations))
     return score_spans(found, map(gold_spans, narrations))

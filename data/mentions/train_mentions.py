@@ -23,7 +23,7 @@ from data.mentions.tok2vec import add_tok2vec
 from data.narration import Narration
 from utils.errors import InputError
 from utils.pretrained import locate_encoder
-from utils.text.span_scores import SpanScores, score_spans
+from utils.text.span_scores import MatchScores, score_spans
 from utils.text.spans import Span
 
 if TYPE_CHECKING:
@@ -337,7 +337,7 @@ def _fit(
     return best
 
 
-def _tune(pipeline: Language, narrations: Sequence[Narration]) -> tuple[float, SpanScores]:
+def _tune(pipeline: Language, narrations: Sequence[Narration]) -> tuple[float, MatchScores]:
     """The threshold with the best F1, the middle one of several, and its scores."""
     gold = list(map(gold_spans, narrations))
     scored: list[dict[Span, float]] = []

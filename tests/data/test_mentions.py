@@ -46,7 +46,7 @@ from data.readers import read_narrations
 from prepare import main
 from tests.support import cin_files, tiny
 from utils.errors import InputError
-from utils.text.span_scores import SpanScores, score_spans
+from utils.text.span_scores import MatchScores, score_spans
 
 # Heads and labels of a parse, in spaCy's scheme, for the component below.
 PARSES = {
@@ -175,7 +175,7 @@ def test_only_exact_spans_count() -> None:
     assert scores.precision == pytest.approx(1 / 3)
     assert scores.recall == 0.5
     assert scores.f1 == pytest.approx(0.4)
-    assert SpanScores(0, 0, 0).f1 == 0
+    assert MatchScores(0, 0, 0).f1 == 0
 
 
 # The file

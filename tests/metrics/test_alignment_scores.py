@@ -122,7 +122,7 @@ def test_a_chain_is_right_with_its_mentions_and_its_head_alone() -> None:
     wrong_head = {"1": [HeadedChain(frozenset({A, B}), 1), HeadedChain(frozenset({C}), 0)]}
     scores = score_joint(gold, wrong_head)
     assert (scores.overall.f1, scores.mentions_alone.f1) == (0, 1)
-    assert (scores.headed.gold, scores.headed.system) == (1, 2)
+    assert (scores.headed.gold, scores.headed.found) == (1, 2)
     one_off = {"1": [HeadedChain(frozenset({A}), 0), HeadedChain(frozenset({C}), None)]}
     chains = score_joint(gold, one_off).overall
     assert (chains.right, chains.precision, chains.recall, chains.f1) == (1, 0.5, 0.5, 0.5)

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of the spans of mentions."""
+"""Precision, recall and F1 of what is found in texts, such as the spans of mentions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from utils.text.spans import Span
 
 
 @dataclass(frozen=True, slots=True)
-class SpanScores:
-    """How well found spans match gold mentions; a span counts where both ends are exact.
+class MatchScores:
+    """How well what was found, such as mentions or chains, matches what is gold.
 
     Attributes:
-        gold: gold mentions; several of one span count once.
-        found: found spans.
-        right: found spans that are gold.
+        gold: how many are gold.
+        found: how many were found.
+        right: how many of the found ones are gold.
     """
 
     gold: int
@@ -24,12 +24,12 @@ class SpanScores:
 
     @property
     def precision(self) -> float:
-        """Share of the found spans that are gold, from 0 to 1; 0 where none is found."""
+        """Share of the found ones that are gold, from 0 to 1; 0 where none is found."""
         return self.right / self.found if self.found else 0.0
 
     @property
     def recall(self) -> float:
-        """Share of the gold mentions that are found, from 0 to 1; 0 where there are none."""
+        """Share of the gold ones that are found, from 0 to 1; 0 where there are none."""
         return self.right / self.gold if self.gold else 0.0
 
     @property
@@ -44,8 +44,10 @@ class SpanScores:
         )
 
 
-def score_spans(found: Iterable[Iterable[Span]], gold: Iterable[Iterable[Span]]) -> SpanScores:
+def score_spans(found: Iterable[Iterable[Span]], gold: Iterable[Iterable[Span]]) -> MatchScores:
     """Score the spans that were found in texts against those of their gold mentions.
+
+    A span is right where both its ends are; several gold mentions of one span count once.
 
     Args:
         found: the spans of each text.
@@ -57,4 +59,4 @@ def score_spans(found: Iterable[Iterable[Span]], gold: Iterable[Iterable[Span]])
         gold_count += len(distinct_gold)
         found_count += len(distinct)
         right += len(distinct_gold & distinct)
-    return SpanScores(gold_count, found_count, right)
+    return MatchScores(gold_count, found_count, right)
