@@ -38,7 +38,7 @@ test: check .venv/label-studio/installed
 
 test-newest: .venv/label-studio/installed
 	$(PYTHON) -m venv .venv/newest
-	sed -E '/^(-r|#|ruff|mypy|spacy-transformers)/d; s/[=<>].*//' requirements.txt \
+	sed -E '/^(-r|#|ruff|mypy|types-|scipy-stubs|spacy-transformers)/d; s/[=<>].*//' requirements.txt \
 	    requirements-dev.txt > .venv/newest/requirements.txt
 	.venv/newest/bin/python -m pip install --upgrade --upgrade-strategy eager \
 	    -r .venv/newest/requirements.txt

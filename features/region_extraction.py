@@ -220,7 +220,7 @@ def write_shard(
     *,
     batch: int,
     workers: int,
-    done: Callable[[], None],
+    done: Callable[[], object],
     skip: Callable[[BadRecord], None] | None = None,
 ) -> None:
     """Find the regions of a shard's images and write them, whole or not at all.

@@ -169,7 +169,8 @@ def count_neighbours(
         left, right = words[:-distance], words[distance:]
         known = (left >= 0) & (right >= 0)
         pairs = (left[known], right[known])
-        counts += sparse.coo_array((np.ones(known.sum()), pairs), shape=counts.shape).tocsr()
+        pairs_apart = sparse.coo_array((np.ones(known.sum()), pairs), shape=counts.shape)
+        counts = counts + pairs_apart.tocsr()
     return (counts + counts.T).tocsr()
 
 

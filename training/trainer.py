@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -191,7 +192,7 @@ class Trainer:
             )
             save_run_state(self.folder.state, state)
 
-    def _progress_bar(self) -> tqdm:
+    def _progress_bar(self) -> tqdm[NoReturn]:
         return tqdm(
             desc=f"epoch {self.epoch}",
             initial=self.step,

@@ -64,7 +64,7 @@ def write_heads(
     shard: Shard[Video],
     find_heads: Callable[[Video], DescribedVideo],
     *,
-    done: Callable[[], None],
+    done: Callable[[], object],
     refuse: Callable[[BadRecord], None],
 ) -> None:
     """Write the heads of a shard's videos, whole or not at all, and their images.

@@ -48,8 +48,9 @@ def match_heads(boxes: Sequence[HeadBox], video: VideoHeads) -> dict[str, int]:
                 annotated = torch.tensor([box.box_xyxy], dtype=torch.float32)
                 overlap[row, region] = pairwise_iou(annotated, torch.tensor(there)).max()
     enough = overlap >= SUFFICIENT_IOU
-    pairs = zip(*linear_sum_assignment(-np.where(enough, overlap, 0)), strict=True)
-    return {boxes[row].label: int(region) for row, region in pairs if enough[row, region]}
+    rows, regions = linear_sum_assignment(-np.where(enough, overlap, 0))
+    pairs = zip(rows.tolist(), regions.tolist(), strict=True)
+    return {boxes[row].label: region for row, region in pairs if enough[row, region]}
 
 
 def _place(track: Track, frame: int, looked_at: Sequence[int]) -> tuple[float, ...] | None:
