@@ -231,10 +231,11 @@ def text_encoder_from_config(values: Mapping[str, Any]) -> TextEncoder:
     Args:
         values: transformers' configuration of it, as `encoder_config_of` gives it.
     """
-    values = dict(values)
-    config = AutoConfig.for_model(values.pop("model_type"), **values)
     # In single precision, whatever the encoder's own files are in: so are the weights trained.
-    config.torch_dtype = torch.float32
+    # transformers 5 keeps it as `dtype`, and takes the older name as an argument still.
+    values = {name: value for name, value in values.items() if name != "dtype"}
+    values["torch_dtype"] = torch.float32
+    config = AutoConfig.for_model(values.pop("model_type"), **values)
     return TextEncoder(config, AutoModel.from_config(config, trust_remote_code=False))
 
 
