@@ -22,7 +22,11 @@ from data.encoding.example import ExampleEncoder
 from data.encoding.tokenizer import load_tokenizer
 from data.encoding.word_vectors import look_up_words
 from data.loading.loader import workers_explained
-from data.loading.training_data import TrainingData, read_training_data, say_unreachable
+from data.loading.training_data import (
+    TrainingData,
+    read_training_data,
+    warn_of_unreachable_mentions,
+)
 from evaluation.validation import Evaluation, evaluate
 from inference.resolver import Resolver
 from models.coreference_model import CoreferenceModel
@@ -254,7 +258,7 @@ def build(
             word_vector_checksum=word_vectors.checksum,
         )
     if config.mention_detection:
-        say_unreachable(data, tokenizer, config)
+        warn_of_unreachable_mentions(data, tokenizer, config)
     encoder = ExampleEncoder(
         tokenizer, config.max_mentions, word_vectors, language_of_features(config)
     )

@@ -39,7 +39,7 @@ from data.loading.dataset import (
     SplitData,
 )
 from data.loading.samplers import EndlessBatches
-from data.loading.split_cache import open_prepared
+from data.loading.split_cache import cached_split
 from data.narration import Narration
 from data.regions.detections import NO_ATTRIBUTE
 from data.regions.index import RegionIndex, shard_name
@@ -89,7 +89,7 @@ def measure(folder: Path, narrations: int, shards: int) -> dict[str, float]:
     def encode(narration: Narration) -> EncodedText:
         return texts[narration.text]
 
-    open_prepared(folder, "generated", {}, read, encode)
+    cached_split(folder, "generated", {}, read, encode)
     disk = sum(path.stat().st_size for path in folder.glob("generated-*/**/*"))
     # A new interpreter, not a copy of this one with all that it has in memory.
     context = multiprocessing.get_context("spawn")
@@ -153,7 +153,7 @@ def figures_of(folder: Path) -> dict[str, float]:
     tokenizer = load_tokenizer(PACKAGED_ENCODER)
     before = memory_gb(_OWN)
     start = time.perf_counter()
-    source = open_prepared(folder, "generated", {}, _unread, _unread)
+    source = cached_split(folder, "generated", {}, _unread, _unread)
     opened = time.perf_counter()
     with_index = memory_gb(_OWN)
     batches = EndlessBatches(len(source.narrations), batch=_READ, seed=0)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from data.encoding.word_vectors import WordVectors, look_up_words
-from data.loading.training_data import read_split, say_left_out
+from data.loading.split_reader import SplitReader, warn_of_unseen_mentions
 from data.mention_spans import with_spans
 from data.mentions.spacy_pipeline import DEFAULT_PIPELINE, find_spans, load_pipeline
 from data.narration import Narration, counted_mentions
@@ -178,15 +178,8 @@ def predict_split(resolver: Resolver, options: TestOptions) -> SplitPredictions 
     data_root = Path(config.data_root if options.data_root is None else options.data_root)
     split = options.split or dataset_reader(dataset).test_split
     is_gold = options.mentions == "gold"
-    source = read_split(
-        config,
-        resolver.tokenizer,
-        dataset,
-        data_root,
-        split,
-        uses_mentions=is_gold,
-        skip_bad_records=options.skip_bad_records,
-    )
+    reader = SplitReader(config, resolver.tokenizer, dataset, options.skip_bad_records)
+    source = reader.read(data_root, split, uses_mentions=is_gold)
     narrations = source.narrations
     sense2vec = config.sense2vec if options.sense2vec is None else options.sense2vec
     word_vectors = look_up_words(config, sense2vec, narrations)
@@ -204,7 +197,7 @@ def predict_split(resolver: Resolver, options: TestOptions) -> SplitPredictions 
         return None
     if not is_gold:
         resolved = [resolution.narration for resolution in resolutions]
-        say_left_out(resolved, resolver.tokenizer, config.max_mentions)
+        warn_of_unseen_mentions(resolved, resolver.tokenizer, config.max_mentions)
     return SplitPredictions(
         checkpoint=options.save_name,
         dataset=dataset,

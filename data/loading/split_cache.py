@@ -1,6 +1,6 @@
-"""Splits that were read, checked and cut into word-pieces once, and open at once from then on.
+"""A cache of splits that were read, checked and cut into word-pieces once, and open at once then.
 
-A prepared split is a folder of its own in the cache:
+A cached split is a folder of its own in the cache:
 
 - `about.json`: what it was made from, and what the reading said;
 - `narrations`: each narration as JSON;
@@ -50,28 +50,28 @@ _ABOUT = {
 }
 
 
-def open_prepared(
+def cached_split(
     cache: Path,
     name: str,
     made_from: Mapping[str, Any],
     read: Callable[[Callable[[str], None]], SplitData],
     encode: Callable[[Narration], EncodedText],
 ) -> SplitData:
-    """A prepared split; it is made where it is not there.
+    """Open a split from the cache, or read it and write it there first.
 
     Where there are several ranks the first one makes it, so the cache has to be a folder that all
     of them see.
 
     Args:
-        cache: the folder of prepared splits.
+        cache: the folder of all cached splits.
         name: begins the name of the split's folder.
-        made_from: plain values, all that decides what is prepared.
+        made_from: plain values, all that decides what is cached.
         read: reads the split from its own files, and hands what is to be said to its argument.
         encode: cuts a narration into word-pieces.
 
     Raises:
         InputError: the split cannot be read.
-        DataError: the prepared split is broken.
+        DataError: the cached split is broken.
     """
     identity = json.dumps({"format": FORMAT, **made_from}, sort_keys=True)
     folder = cache / f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
@@ -79,7 +79,7 @@ def open_prepared(
     made = is_main() and not folder.exists()
     if made:
         try:
-            _prepare(folder, made_from, read, encode)
+            _write(folder, made_from, read, encode)
         except InputError as error:
             problem = error
     # The others would look in vain for what could not be made.
@@ -89,8 +89,8 @@ def open_prepared(
     return _open(folder, say=_nothing if made else print)
 
 
-def state_of_files(paths: Iterable[Path]) -> list[list[Any]]:
-    """What tells whether files were changed: path, size and time of the last change.
+def file_states(paths: Iterable[Path]) -> list[list[Any]]:
+    """Return what tells whether files were changed: path, size and time of the last change.
 
     Of a folder it is what it lists, not what is in its files; None stands for what is not there.
     """
@@ -106,7 +106,7 @@ def state_of_files(paths: Iterable[Path]) -> list[list[Any]]:
     return states
 
 
-def _prepare(
+def _write(
     folder: Path,
     made_from: Mapping[str, Any],
     read: Callable[[Callable[[str], None]], SplitData],
@@ -132,7 +132,7 @@ def _prepare(
         with folder_when_whole(folder) as unfinished:
             unfinished.mkdir()
             progress = tqdm(source.narrations, desc=f"preparing {folder.name}", leave=False)
-            write_prepared(unfinished, ((n, encode(n)) for n in progress))
+            write_examples(unfinished, ((n, encode(n)) for n in progress))
             if store is not None:
                 (unfinished / "regions").mkdir()
                 store.index.save(unfinished / "regions")
@@ -143,7 +143,7 @@ def _prepare(
             raise
 
 
-def write_prepared(folder: Path, examples: Iterable[tuple[Narration, EncodedText]]) -> None:
+def write_examples(folder: Path, examples: Iterable[tuple[Narration, EncodedText]]) -> None:
     """Write narrations and their texts into a folder that is there."""
     with (
         write_rows(folder, "narrations") as narrations,
@@ -173,20 +173,20 @@ def _open(folder: Path, say: Callable[[str], None]) -> SplitData:
             about["feature_size"],
             skip_bad_records=about["skip_bad_records"],
         )
-    narrations, texts = PreparedNarrations(folder), PreparedTexts(folder)
+    narrations, texts = CachedNarrations(folder), CachedTexts(folder)
     if len(narrations) != len(texts):
         raise DataError(f"{folder} holds {len(narrations)} narrations and {len(texts)} texts")
     return SplitData(narrations, store, texts, about["traced"])
 
 
 def _read_about(path: Path) -> dict[str, Any]:
-    """What a prepared split was made from, and how; every key of the right type."""
+    """Read what a cached split was made from, and how; every key is of the right type."""
     about = read_json(path, DataError)
     if not isinstance(about, dict):
         raise DataError(f"{path} holds {quote(about)}, expected an object")
     for key, kind in _ABOUT.items():
         found = about.get(key)
-        if type(found) is not kind or (kind is list and not all(map(is_text, found))):
+        if type(found) is not kind or (isinstance(found, list) and not all(map(is_text, found))):
             raise DataError(f"{path}: {key} is {quote(found)}, expected {kind.__name__}")
     for file in about["features"]:
         if not os.path.isfile(file):
@@ -194,11 +194,11 @@ def _read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-class PreparedNarrations(Sequence[Narration]):
-    """The narrations of a prepared split, each read when it is asked for.
+class CachedNarrations(Sequence[Narration]):
+    """The narrations of a cached split, each read when it is asked for.
 
     Args:
-        folder: of the prepared split.
+        folder: of the cached split.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -219,11 +219,11 @@ class PreparedNarrations(Sequence[Narration]):
         return _narration(json.loads(self._rows[place].tobytes()))
 
 
-class PreparedTexts(Sequence[EncodedText]):
-    """The narrations of a prepared split as the encoder reads them.
+class CachedTexts(Sequence[EncodedText]):
+    """The narrations of a cached split as the encoder reads them.
 
     Args:
-        folder: of the prepared split.
+        folder: of the cached split.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -252,12 +252,12 @@ def _nothing(line: str) -> None:
 
 
 def _without_defaults(value: Narration | Mention | Sentence) -> dict[str, Any]:
-    """The fields that say something."""
+    """Return the fields that differ from their defaults."""
     named = ((f.name, f.default, getattr(value, f.name)) for f in dataclasses.fields(value))
     return {name: found for name, default, found in named if found != default}
 
 
-def _plain(value: object) -> Any:
+def _plain(value: Path | Mention | Sentence) -> Any:
     return str(value) if isinstance(value, Path) else _without_defaults(value)
 
 

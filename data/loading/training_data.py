@@ -1,30 +1,21 @@
-"""What a configuration asks for: narrations to train on, their regions, the vectors of their words.
-
-Whatever is found, and whatever is left out, is said.
-"""
+"""Read the narrations that a configuration trains on, and those that it holds out."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data.encoding.candidates import count_unreachable
-from data.encoding.text import count_left_out, encode_text
 from data.encoding.tokenizer import Tokenizer
-from data.encoding.traces import with_usable_traces
 from data.loading.dataset import SplitData
-from data.loading.split_cache import open_prepared, state_of_files
+from data.loading.split_reader import SplitReader
 from data.loading.splits import hold_out, keep_labels
-from data.mentions.found import cache_path, with_found_mentions
 from data.narration import NO_REGION, Narration, counted_mentions, without_labels
-from data.readers import dataset_reader, read_narrations
-from data.regions.store import RegionStore
+from data.readers import dataset_reader
 from utils.config import Config
 from utils.distributed.ranks import is_main
 from utils.errors import InputError
@@ -70,51 +61,14 @@ def read_training_data(
     Raises:
         InputError: the data cannot be read, or leaves nothing to train on.
     """
-    read = functools.partial(
-        read_split,
-        config,
-        tokenizer,
-        config.dataset,
-        skip_bad_records=skip_bad_records,
-    )
+    reader = SplitReader(config, tokenizer, config.dataset, skip_bad_records)
     labelled = held_out = SplitData([], None)
     unlabelled: list[SplitData] = []
     if config.use_labelled:
-        split = dataset_reader(config.dataset).labelled_split
-        source = read(Path(config.data_root), split)
-        kept, held, others = split_labelled(source.narrations, config)
-        labelled = dataclasses.replace(source, narrations=kept)
-        held_out = dataclasses.replace(source, narrations=held)
-        own = dataset_reader(config.dataset).held_out_split
-        if own is not None and config.held_out > 0:
-            held_out = read(Path(config.data_root), own)
-            held = [n for n in held_out.narrations if n.is_labelled]
-            held_out = dataclasses.replace(held_out, narrations=held)
-        print(f"{len(kept)} narrations to train on, {len(held)} held out")
-        if config.held_out > 0 and not held:
-            print(
-                f"warning: no narration is held out: --held-out {config.held_out:g} of so few is "
-                "none; there are no scores, and the threshold stays the default one"
-            )
-        if config.use_traces:
-            labelled = _with_checked_traces(labelled, split, skip_bad_records)
-        if config.use_unlabelled and others:
-            print(f"{len(others)} narrations of {split} without their labels")
-            without = dataclasses.replace(source, narrations=others)
-            if config.use_traces:
-                without = _with_checked_traces(without, split, skip_bad_records)
-            unlabelled.append(without)
-    split = dataset_reader(config.dataset).unlabelled_split
-    if split is None and config.unlabelled_root:
-        raise InputError(f"--unlabelled-root: {config.dataset} has no unlabelled split")
-    if config.use_unlabelled and split is not None:
-        root = unlabelled_root(config)
-        if config.cache:
-            unlabelled.append(
-                _read_prepared(config, tokenizer, root, split, read, skip_bad_records)
-            )
-        else:
-            unlabelled.append(read(root, split, traces=config.use_traces))
+        labelled, held_out, unlabelled = _read_labelled(reader)
+    further = _read_unlabelled(reader)
+    if further is not None:
+        unlabelled.append(further)
     if config.use_pseudo_labels and not unlabelled:
         raise InputError(
             f"--label-prop: {config.dataset} has no unlabelled narrations; --label-fraction makes "
@@ -135,15 +89,56 @@ def read_training_data(
     return TrainingData(labelled, held_out, unlabelled, counted[len(labelled.narrations) :])
 
 
+def _read_labelled(reader: SplitReader) -> tuple[SplitData, SplitData, list[SplitData]]:
+    """Read the labelled split: to train on, held out, and those whose labels are not read."""
+    config, dataset = reader.config, dataset_reader(reader.dataset)
+    split, root = dataset.labelled_split, Path(config.data_root)
+    source = reader.read(root, split)
+    kept, held, others = split_labelled(source.narrations, config)
+    labelled = dataclasses.replace(source, narrations=kept)
+    held_out = dataclasses.replace(source, narrations=held)
+    if dataset.held_out_split is not None and config.held_out > 0:
+        held_out = reader.read(root, dataset.held_out_split)
+        held = [n for n in held_out.narrations if n.is_labelled]
+        held_out = dataclasses.replace(held_out, narrations=held)
+    print(f"{len(kept)} narrations to train on, {len(held)} held out")
+    if config.held_out > 0 and not held:
+        print(
+            f"warning: no narration is held out: --held-out {config.held_out:g} of so few is "
+            "none; there are no scores, and the threshold stays the default one"
+        )
+    if config.use_traces:
+        labelled = reader.check_traces(labelled, split)
+    if not (config.use_unlabelled and others):
+        return labelled, held_out, []
+    print(f"{len(others)} narrations of {split} without their labels")
+    unlabelled = dataclasses.replace(source, narrations=others)
+    if config.use_traces:
+        unlabelled = reader.check_traces(unlabelled, split)
+    return labelled, held_out, [unlabelled]
+
+
+def _read_unlabelled(reader: SplitReader) -> SplitData | None:
+    """Read the unlabelled split; None where there is none, or it is not asked for."""
+    config, split = reader.config, dataset_reader(reader.dataset).unlabelled_split
+    if split is None and config.unlabelled_root:
+        raise InputError(f"--unlabelled-root: {config.dataset} has no unlabelled split")
+    if split is None or not config.use_unlabelled:
+        return None
+    if config.cache:
+        return reader.read_cached(unlabelled_root(config), split)
+    return reader.read(unlabelled_root(config), split, traces=config.use_traces)
+
+
 def unlabelled_root(config: Config) -> Path:
-    """The folder that the unlabelled split is read from."""
+    """Return the folder that the unlabelled split is read from."""
     return Path(config.unlabelled_root or config.data_root)
 
 
 def split_labelled(
     narrations: Sequence[Narration], config: Config
 ) -> tuple[list[Narration], list[Narration], list[Narration]]:
-    """Narrations to train on, held-out ones, and those whose labels are not read.
+    """Split narrations into those to train on, held-out ones, and those whose labels are not read.
 
     Those without a known chain, and those outside the share of labels, are of the last kind; their
     mentions keep their places in the text, and nothing else. None is held out where the data set
@@ -199,144 +194,7 @@ def _check_traces(sources: Sequence[SplitData], config: Config) -> None:
         )
 
 
-def read_split(
-    config: Config,
-    tokenizer: Tokenizer,
-    dataset: str,
-    data_root: Path,
-    split: str,
-    *,
-    traces: bool = False,
-    uses_mentions: bool = True,
-    skip_bad_records: bool,
-    say: Callable[[str], None] = print,
-) -> SplitData:
-    """The narrations of a split, and their regions; says what was found.
-
-    Narrations of the unlabelled split come with the mentions that `prepare.py mentions` found.
-
-    Args:
-        config: what the model reads; data set and folder may be others than its own.
-        tokenizer: the model's.
-        traces: whether the mouse traces are read, so that a broken one is found now.
-        uses_mentions: whether the model reads the mentions that the narrations have; else those of
-            the unlabelled split need not have been found.
-
-    Returns:
-        No regions where there are none, and where the model reads the texts alone.
-
-    Raises:
-        InputError: the files are broken, their features are of another size than the model's, or
-            mentions are to be found first.
-    """
-    reading = read_narrations(dataset, data_root, split, skip_bad_records=skip_bad_records)
-    say("\n".join(reading.report.lines()))
-    narrations = list(reading.narrations)
-    if uses_mentions and split == dataset_reader(dataset).unlabelled_split:
-        narrations = with_found_mentions(narrations, cache_path(data_root, split))
-    if uses_mentions:
-        say_left_out(narrations, tokenizer, config.max_mentions, say)
-    store = _open_regions(config, dataset, data_root, split, narrations, skip_bad_records, say)
-    source = SplitData(narrations, store)
-    return _with_checked_traces(source, split, skip_bad_records, say) if traces else source
-
-
-def _with_checked_traces(
-    source: SplitData, split: str, skip_bad_records: bool, say: Callable[[str], None] = print
-) -> SplitData:
-    """The source, once every mouse trace is known to be usable."""
-    usable, problems = with_usable_traces(source.narrations, skip_bad_records=skip_bad_records)
-    if problems:
-        say(f"{len(problems)} traces are left out, the first because {problems[0]}")
-    traced = sum(narration.trace_path is not None for narration in usable)
-    say(f"{traced} of {len(usable)} narrations of {split} to train on have a mouse trace")
-    return dataclasses.replace(source, narrations=usable, traced=traced)
-
-
-def _open_regions(
-    config: Config,
-    dataset: str,
-    data_root: Path,
-    split: str,
-    narrations: Sequence[Narration],
-    skip_bad_records: bool,
-    say: Callable[[str], None],
-) -> RegionStore | None:
-    if not config.use_regions:
-        return None
-    store = dataset_reader(dataset).open_regions(
-        data_root,
-        split,
-        max_regions=config.max_regions,
-        image_sizes={n.image_id: n.image_size for n in narrations if n.image_size and n.image_id},
-        skip_bad_records=skip_bad_records,
-    )
-    if store is None:
-        say(f"{dataset} {split} has no regions: the texts are read alone")
-        return None
-    if store.feature_size != config.region_feature_size:
-        raise InputError(
-            f"{data_root}: the regions of {split} have features of {store.feature_size} numbers, "
-            f"the model takes {config.region_feature_size} (region_feature_size)"
-        )
-    if store.skipped:
-        say(
-            f"{len(store.skipped)} pictures of {split} are read without their regions, the first "
-            f"because {store.skipped[0]}"
-        )
-    return store
-
-
-def _read_prepared(
-    config: Config,
-    tokenizer: Tokenizer,
-    data_root: Path,
-    split: str,
-    read: Callable[..., SplitData],
-    skip_bad_records: bool,
-) -> SplitData:
-    """A split as `read` reads it, kept in the cache."""
-    reader = dataset_reader(config.dataset)
-    files = [*reader.unlabelled_files(data_root), cache_path(data_root, split)]
-    made_from = {
-        "dataset": config.dataset,
-        "split": split,
-        "files": state_of_files(files),
-        "word_pieces": hashlib.sha256(tokenizer.to_json().encode()).hexdigest(),
-        "max_mentions": config.max_mentions,
-        "max_regions": config.max_regions if config.use_regions else 0,
-        "region_feature_size": config.region_feature_size,
-        "use_traces": config.use_traces,
-        "skip_bad_records": skip_bad_records,
-    }
-    return open_prepared(
-        Path(config.cache),
-        f"{config.dataset}-{split}",
-        made_from,
-        lambda say: read(data_root, split, traces=config.use_traces, say=say),
-        lambda narration: encode_text(narration, tokenizer, config.max_mentions),
-    )
-
-
-def say_left_out(
-    narrations: Sequence[Narration],
-    tokenizer: Tokenizer,
-    max_mentions: int,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Say how many mentions the model will not see; all texts are cut for it, so on one rank."""
-    if not is_main():
-        return
-    left_out = count_left_out(narrations, tokenizer, max_mentions)
-    if left_out:
-        say(
-            f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations are over "
-            f"the cap of {max_mentions} mentions (max_mentions) or have no word-piece; the model "
-            "does not see them, and each is a chain of its own"
-        )
-
-
-def say_unreachable(data: TrainingData, tokenizer: Tokenizer, config: Config) -> None:
+def warn_of_unreachable_mentions(data: TrainingData, tokenizer: Tokenizer, config: Config) -> None:
     """Say how many gold mentions the model can never find; all texts are cut for it, so on one
     rank.
     """

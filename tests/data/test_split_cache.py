@@ -1,4 +1,4 @@
-"""Prepared splits: the same as what they were made from, until that changes."""
+"""Cached splits: the same as what they were made from, until that changes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pytest
 from data.encoding.example import Masking
 from data.encoding.text import EncodedText, encode_text
 from data.files import DataError
-from data.loading import split_cache as prepared
+from data.loading import split_cache
 from data.loading.dataset import NarrationDataset, SplitData
-from data.loading.split_cache import open_prepared, state_of_files
+from data.loading.split_cache import cached_split, file_states
 from data.narration import Narration, Sentence
 from data.regions.index import region_files
 from data.regions.store import RegionStore
@@ -79,12 +79,12 @@ def assert_same_text(found: EncodedText, expected: EncodedText) -> None:
     assert found.mention_indices == expected.mention_indices
 
 
-def test_what_is_prepared_is_what_was_read(
+def test_what_is_cached_is_what_was_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     read = Reading(tmp_path)
     for _ in range(2):
-        found = open_prepared(tmp_path / "cache", "made", {"of": 1}, read, encode)
+        found = cached_split(tmp_path / "cache", "made", {"of": 1}, read, encode)
         assert capsys.readouterr().out.startswith("four narrations\n")
         assert list(found.narrations) == narrations()
         assert found.narrations[1:3] == narrations()[1:3]
@@ -106,19 +106,19 @@ def test_what_is_prepared_is_what_was_read(
 
 def test_it_is_made_anew_where_it_was_made_from_something_else(tmp_path: Path) -> None:
     read = Reading(tmp_path)
-    prepare = functools.partial(open_prepared, tmp_path / "cache", "made")
+    open_cache = functools.partial(cached_split, tmp_path / "cache", "made")
     for count, made_from in enumerate([{"of": 1}, {"of": 2}, {"of": 2, "and": []}], start=1):
-        prepare(made_from, read, encode)
-        prepare(made_from, read, encode)
+        open_cache(made_from, read, encode)
+        open_cache(made_from, read, encode)
         assert read.count == count
 
 
 def test_a_file_that_changes_changes_its_state(tmp_path: Path) -> None:
     file, folder = tmp_path / "file", tmp_path / "folder"
-    states = [state_of_files([file, folder])]
+    states = [file_states([file, folder])]
 
     def changed() -> bool:
-        states.append(state_of_files([folder, file]))
+        states.append(file_states([folder, file]))
         return states[-1] not in states[:-1]
 
     folder.mkdir()
@@ -139,7 +139,7 @@ def test_what_ends_in_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
         raise DataError(narration.id)
 
     with pytest.raises(DataError, match="man"):
-        open_prepared(tmp_path / "cache", "made", {}, Reading(tmp_path), refuse)
+        cached_split(tmp_path / "cache", "made", {}, Reading(tmp_path), refuse)
     assert not list((tmp_path / "cache").iterdir())
 
 
@@ -147,23 +147,23 @@ def test_what_ends_in_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     "name", ["narrations.bin", "word_pieces.bin", "mentions_ends.npy", "regions/labels.npy"]
 )
 def test_what_is_cut_short_is_refused(tmp_path: Path, name: str) -> None:
-    prepare = functools.partial(open_prepared, tmp_path, "made", {}, Reading(tmp_path), encode)
-    prepare()
+    open_cache = functools.partial(cached_split, tmp_path, "made", {}, Reading(tmp_path), encode)
+    open_cache()
     (broken,) = tmp_path.glob(f"made-*/{name}")
     broken.write_bytes(broken.read_bytes()[:-3])
     with pytest.raises(DataError, match=str(broken.parent)):
-        prepare()
+        open_cache()
 
 
 @pytest.mark.parametrize("name", ["narrations.bin", "word_pieces.bin", "mentions.bin"])
 def test_what_was_changed_is_refused_where_it_is_read(tmp_path: Path, name: str) -> None:
-    prepare = functools.partial(open_prepared, tmp_path, "made", {}, Reading(tmp_path), encode)
-    prepare()
+    open_cache = functools.partial(cached_split, tmp_path, "made", {}, Reading(tmp_path), encode)
+    open_cache()
     (changed,) = tmp_path.glob(f"made-*/{name}")
     content = bytearray(changed.read_bytes())
     content[-1] ^= 1  # of the last row that is not empty
     changed.write_bytes(content)
-    found = prepare()
+    found = open_cache()
     assert found.narrations[0] == narrations()[0]
     with pytest.raises(DataError, match=rf"{name}: row \d is not what was written"):
         for place in range(4):
@@ -175,12 +175,12 @@ def test_what_was_changed_is_refused_where_it_is_read(tmp_path: Path, name: str)
     [("said", "a"), ("traced", None), ("features", [3]), ("features", ["no/file"])],
 )
 def test_a_cache_that_says_something_else_is_named(tmp_path: Path, key: str, value: object) -> None:
-    prepare = functools.partial(open_prepared, tmp_path, "made", {}, Reading(tmp_path), encode)
-    prepare()
+    open_cache = functools.partial(cached_split, tmp_path, "made", {}, Reading(tmp_path), encode)
+    open_cache()
     (about,) = tmp_path.glob("made-*/about.json")
     about.write_text(json.dumps({**json.loads(about.read_text()), key: value}))
     with pytest.raises(DataError, match=rf"about\.json: {key}"):
-        prepare()
+        open_cache()
 
 
 def put_example(dataset: NarrationDataset, answers: multiprocessing.SimpleQueue) -> None:
@@ -196,7 +196,7 @@ def example_as_json(dataset: NarrationDataset) -> str:
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_read_what_their_parent_reads(tmp_path: Path, method: str) -> None:
     context = multiprocessing.get_context(method)
-    found = open_prepared(tmp_path, "made", {}, Reading(tmp_path), encode)
+    found = cached_split(tmp_path, "made", {}, Reading(tmp_path), encode)
     encoder = tiny.encoder(masking=Masking(0.3, seed=1))
 
     def dataset(of: SplitData) -> NarrationDataset:
@@ -217,11 +217,11 @@ def test_what_another_run_makes_meanwhile_is_opened(tmp_path: Path) -> None:
 
     def encode_slowly(narration: Narration) -> EncodedText:
         if not meanwhile:
-            other = open_prepared(tmp_path / "cache", "made", {}, Reading(tmp_path), encode)
+            other = cached_split(tmp_path / "cache", "made", {}, Reading(tmp_path), encode)
             meanwhile.append(other)
         return encode(narration)
 
-    found = open_prepared(tmp_path / "cache", "made", {}, Reading(tmp_path), encode_slowly)
+    found = cached_split(tmp_path / "cache", "made", {}, Reading(tmp_path), encode_slowly)
     assert list(found.narrations) == list(meanwhile[0].narrations) == narrations()
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
@@ -230,13 +230,13 @@ def test_other_ranks_open_what_the_first_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, other = Reading(tmp_path), Reading(tmp_path)
-    made = open_prepared(tmp_path / "cache", "made", {}, first, encode)
-    monkeypatch.setattr(prepared, "is_main", lambda: False)
-    found = open_prepared(tmp_path / "cache", "made", {}, other, encode)
+    made = cached_split(tmp_path / "cache", "made", {}, first, encode)
+    monkeypatch.setattr(split_cache, "is_main", lambda: False)
+    found = cached_split(tmp_path / "cache", "made", {}, other, encode)
     assert list(found.narrations) == list(made.narrations)
     assert (first.count, other.count) == (1, 0)
     # What the first could not make, the others do not wait for.
     problem = DataError("of the first")
-    monkeypatch.setattr(prepared, "broadcast_object", lambda _: problem)
+    monkeypatch.setattr(split_cache, "broadcast_object", lambda _: problem)
     with pytest.raises(DataError, match="of the first"):
-        open_prepared(tmp_path / "cache", "made", {"of": 2}, other, encode)
+        cached_split(tmp_path / "cache", "made", {"of": 2}, other, encode)

@@ -25,7 +25,7 @@ from data.label_studio.predictions import read_answers
 from data.label_studio.tasks import task_of
 from data.loading.collate import Collate
 from data.loading.dataset import NarrationDataset, SplitData
-from data.loading.split_cache import open_prepared
+from data.loading.split_cache import cached_split
 from data.media.videos import (
     Video,
     every_nth,
@@ -216,23 +216,23 @@ def _read_found(folder: Path, skip: bool) -> None:
     encode(with_found_mentions(narrations, cache_path(folder, "train")), None)
 
 
-def _prepared(folder: Path, read: Callable[[Callable[[str], None]], SplitData]) -> SplitData:
-    return open_prepared(
+def _cached(folder: Path, read: Callable[[Callable[[str], None]], SplitData]) -> SplitData:
+    return cached_split(
         folder / "cache", "made", {}, read, lambda n: encode_text(n, tiny.tokenizer(), 128)
     )
 
 
-def _write_prepared(folder: Path) -> None:
+def _write_cached(folder: Path) -> None:
     files = region_files(folder / "faster_rcnn_image_features", "val")
     images = {"man": cin_files.ImageNote([[0, 0, 20, 20]], ["man"], ["tall"])}
     cin_files.write_regions(folder, "val", {**cin_files.DEFAULT_REGIONS["val"], **images})
     narrations = [example.narration for example in tiny.examples()]
     source = SplitData(narrations, RegionStore.read_files([files], skip_bad_records=True), traced=1)
-    _prepared(folder, lambda say: source)
+    _cached(folder, lambda say: source)
 
 
-def _read_prepared(folder: Path, skip: bool) -> None:
-    source = _prepared(folder, lambda say: SplitData([], None))
+def _read_cached(folder: Path, skip: bool) -> None:
+    source = _cached(folder, lambda say: SplitData([], None))
     narrations, store = source.narrations, source.store
     assert store is not None
     dataset = NarrationDataset(narrations, store, tiny.encoder(), source.texts)
@@ -429,7 +429,7 @@ INPUTS: dict[str, Input] = {
         _write_word_vectors, lambda folder, skip: read_word_vectors(folder, ["a man's hat", "dog"])
     ),
     "found mentions": Input(_write_found, _read_found),
-    "prepared split": Input(_write_prepared, _read_prepared),
+    "prepared split": Input(_write_cached, _read_cached),
     "language": Input(_write_language, _read_a_language),
     "configuration": Input(_write_config, _read_config),
     "checkpoint": Input(_write_checkpoint, _read_checkpoint),
