@@ -10,7 +10,6 @@ drawn.
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.figures import add_json_option, write_figures
 from metrics.chains import chains_from_labels
 from metrics.error_analysis.errors import find_errors
 from utils.distributed.command import run_command
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--browser", default="/usr/bin/chromium", metavar="PROGRAM", help="a Chromium"
     )
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    add_json_option(parser)
     options = parser.parse_args(arguments)
     sizes = [max(options.narrations // 10, 1), options.narrations]
     figures = {}
@@ -88,8 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{seen:.2f} s, open after {opened:.2f} s, a filter answers in {answered:.3f} s"
             )
         browser.close()
-    if options.json is not None:
-        write_text(options.json, json.dumps(figures, indent=2) + "\n")
+    write_figures(options.json, figures)
 
 
 def make_texts(narrations: int) -> list[PageText]:

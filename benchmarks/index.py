@@ -12,7 +12,6 @@ files nothing counts, as the system takes that back when it needs the room.
 from __future__ import annotations
 
 import dataclasses
-import json
 import multiprocessing
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.figures import add_json_option, write_figures
 from benchmarks.loading import memory_gb
 from benchmarks.shapes import FEATURE_SIZE, REGIONS, RELEASED_MENTIONS, GeneratedData
 from data.encoding.example import ExampleEncoder, Masking
@@ -46,7 +46,6 @@ from data.regions.index import RegionIndex, shard_name
 from data.regions.store import RegionStore
 from data.regions.writer import ROWS_PER_CHUNK
 from utils.distributed.command import run_command
-from utils.files import write_text
 from utils.options import command_parser, whole_number_from
 from utils.pretrained import PACKAGED_ENCODER
 
@@ -62,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--narrations", type=number, default=1_000_000, help="how many")
     parser.add_argument("--shards", type=number, default=8, help="files of features")
     parser.add_argument("--folder", type=Path, help="where to write (the system's, for such)")
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    add_json_option(parser)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         figures = measure(Path(folder), options.narrations, options.shards)
@@ -72,8 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"the first step's places are drawn in {figures['shuffle_seconds']:.2f} s; an item takes "
         f"{figures['item_ms']:.2f} ms, and {_READ} of them {figures['read_gb']:.3f} GB"
     )
-    if options.json is not None:
-        write_text(options.json, json.dumps(figures, indent=2) + "\n")
+    write_figures(options.json, figures)
 
 
 def measure(folder: Path, narrations: int, shards: int) -> dict[str, float]:

@@ -10,7 +10,6 @@ they hold together; Linux tells it.
 from __future__ import annotations
 
 import dataclasses
-import json
 import multiprocessing
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.figures import add_json_option, write_figures
 from benchmarks.shapes import RELEASED_MENTIONS, GeneratedData
 from data.encoding.example import ExampleEncoder, Masking
 from data.loading.dataset import NarrationDataset
@@ -33,7 +33,6 @@ from data.regions.index import region_files
 from data.regions.store import RegionStore
 from data.regions.writer import ImageRegions, write_region_store
 from utils.distributed.command import run_command
-from utils.files import write_text
 from utils.options import command_parser, whole_number_from
 
 _DISTINCT = 50  # images; the others of the store have the same regions
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pictures", type=number, default=1000, help="in the region store")
     parser.add_argument("--workers", type=number, default=4, help="of the loader")
     parser.add_argument("--epochs", type=number, default=3, help="that the loader reads")
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    add_json_option(parser)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), options.pictures, options.workers, options.epochs)
@@ -58,8 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"of {_BATCH}\nmemory grows by {figures['memory_growth']:.3f} of the features file "
         f"({figures['file_gb']:.2f} GB) in the first epoch, by {figures['later_growth']:.3f} after"
     )
-    if options.json is not None:
-        write_text(options.json, json.dumps(figures, indent=2) + "\n")
+    write_figures(options.json, figures)
 
 
 def measure(folder: Path, images: int, workers: int, epochs: int) -> dict[str, float]:

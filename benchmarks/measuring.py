@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import time
@@ -15,8 +14,8 @@ from statistics import median
 
 import torch
 
+from benchmarks.figures import add_json_option, write_figures
 from utils.device import choose_device, choose_precision
-from utils.files import write_text
 from utils.options import whole_number_from
 
 _MATRIX = 2048
@@ -53,8 +52,7 @@ class Figures:
             f"GFLOP/s); fed as the released code feeds it {self.as_published_ratio:.1f} times as "
             "long"
         )
-        if path is not None:
-            write_text(path, json.dumps(asdict(self), indent=2) + "\n")
+        write_figures(path, asdict(self))
 
 
 def add_options(parser: argparse.ArgumentParser, batch: int) -> None:
@@ -72,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser, batch: int) -> None:
     parser.add_argument(
         "--released-repeats", type=number, default=2, help="runs fed as the released code feeds it"
     )
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    add_json_option(parser)
 
 
 def set_up(options: argparse.Namespace) -> tuple[torch.device, torch.dtype]:

@@ -7,7 +7,6 @@ The documents are generated.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,10 +17,10 @@ import scorch.scores
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.figures import add_json_option, write_figures
 from metrics.chains import Chains, chains_from_labels
 from metrics.coreference_scores import score_chains
 from utils.distributed.command import run_command
-from utils.files import write_text
 from utils.options import command_parser, whole_number_from
 
 SCORCH_DOCUMENTS = 200
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_parser("Time coreference scores.", prog="scoring.py")
     parser.add_argument("--documents", type=number, default=10_000, help="how many")
     parser.add_argument("--mentions", type=number, default=20, help="of a document")
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    add_json_option(parser)
     options = parser.parse_args(arguments)
     gold, system = make_chains(options.documents, options.mentions)
     seconds = seconds_of(lambda: score_chains(gold, system, also_without_singletons=True))
@@ -53,14 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"without singletons: {seconds:.2f} s\n{len(some)} of them, with singletons alone: scorch "
         f"takes {scorchs / ours:.2f} times as long, without LEA and the pooled scores"
     )
-    if options.json is not None:
-        figures = {
-            "seconds": seconds,
-            "scorch_ratio": scorchs / ours,
-            "documents": options.documents,
-            "mentions": options.mentions,
-        }
-        write_text(options.json, json.dumps(figures, indent=2) + "\n")
+    figures = {
+        "seconds": seconds,
+        "scorch_ratio": scorchs / ours,
+        "documents": options.documents,
+        "mentions": options.mentions,
+    }
+    write_figures(options.json, figures)
 
 
 def make_chains(

@@ -35,20 +35,20 @@ def headings(page: str) -> set[str]:
 
 
 def test_the_page_of_options_is_what_the_commands_say() -> None:
-    told = " ".join(commands_page.page().split())
+    told = " ".join(commands_page.page_text().split())
     assert " ".join(text_of("docs/commands.md").split()) == told, (
         "python -m tests.support.commands_page"
     )
 
 
-@pytest.mark.parametrize("name", commands_page.names())
+@pytest.mark.parametrize("name", commands_page.command_files())
 def test_every_option_is_explained(name: str) -> None:
     for words, parser in commands_page.with_subcommands(commands_page.parser_of(name)):
         for action in parser._actions:
             assert action.help, f"{words} {action.dest}"
 
 
-@pytest.mark.parametrize("name", commands_page.names())
+@pytest.mark.parametrize("name", commands_page.command_files())
 def test_every_command_says_its_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = commands_page.parser_of(name)
     with pytest.raises(SystemExit) as ended:

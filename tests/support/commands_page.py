@@ -36,7 +36,7 @@ class _Parsing(Exception):
         self.parser = parser
 
 
-def names() -> list[str]:
+def command_files() -> list[str]:
     """The commands' files, from the repository's root."""
     rooms = ("tools", "benchmarks", "experiments")
     files = [path for room in rooms for path in sorted((REPOSITORY / room).glob("*.py"))]
@@ -87,15 +87,15 @@ def with_subcommands(
                 yield part.prog, part
 
 
-def page() -> str:
+def page_text() -> str:
     """The whole page."""
     parts = [_INTRODUCTION]
     with mock.patch.dict("os.environ", COLUMNS="110"):
-        for name in names():
+        for name in command_files():
             for words, parser in with_subcommands(parser_of(name)):
                 parts.append(f"## {words}\n\n```text\n{parser.format_help().strip()}\n```\n")
     return "\n".join(parts)
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    PAGE.write_text(page_text(), encoding="utf-8")

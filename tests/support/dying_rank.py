@@ -11,9 +11,13 @@ import os
 import signal
 import sys
 from pathlib import Path
+from unittest import mock
+
+import torch
 
 import main
 from training.batches import TrainingBatches
+from utils.batch import Batch
 
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 
@@ -21,7 +25,9 @@ next_step = TrainingBatches.next
 steps_done = 0
 
 
-def with_signals(batches: TrainingBatches, device: object) -> object:
+def with_signals(
+    batches: TrainingBatches, device: torch.device
+) -> list[tuple[Batch | None, Batch | None]]:
     """The next step's batches, if the rank is still there."""
     global steps_done
     happened, (number, steps) = Path(sys.argv[1]), map(int, sys.argv[2:4])
@@ -34,5 +40,5 @@ def with_signals(batches: TrainingBatches, device: object) -> object:
     return next_step(batches, device)
 
 
-TrainingBatches.next = with_signals
-main.main(sys.argv[4:])
+with mock.patch.object(TrainingBatches, "next", with_signals):
+    main.main(sys.argv[4:])

@@ -156,7 +156,7 @@ def interleave(shares: Sequence[Sequence[_T]]) -> list[_T]:
 
 
 def wrapped_for_ranks(objective: nn.Module) -> nn.Module:
-    """A module whose gradients are averaged over the ranks; as it is where there is one rank.
+    """Wrap a module so that its gradients are averaged over the ranks; one rank gets it back.
 
     Which parameters a step uses depends on its batches, so the unused ones are looked for. Where
     there are none torch warns on every rank that this was in vain; one that is never used keeps it
