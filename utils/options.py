@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import tomllib
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
-from utils.config import PRECISIONS
+from utils.config import PRECISIONS, SETTINGS, Config
 
 MENTION_SOURCES = ("gold", "predicted", "spacy")
 
@@ -34,7 +36,7 @@ def _version() -> str:
 
 
 def whole_number_from(least: int) -> Callable[[str], int]:
-    """A type of options: whole numbers that are not below the least one."""
+    """Return a type of options: whole numbers that are not below the least one."""
 
     def whole_number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
@@ -44,27 +46,45 @@ def whole_number_from(least: int) -> Callable[[str], int]:
     return whole_number
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """What to read and how to run.
+def add_config_options(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup, *names: str
+) -> None:
+    """Add the options of fields of the configuration.
 
-    An option that is a field of the configuration is absent where it is not given, so that the
-    configuration file or the checkpoint speaks for it.
+    An option that is not given is absent, so that the configuration file or the checkpoint speaks
+    for it.
+
+    Args:
+        names: of fields that have an option, in the order of `--help`.
     """
-    parser.add_argument(
-        "--dataset",
-        default=argparse.SUPPRESS,
-        help="cin, vd_ref, vispro, litbank, conll or tiktalk",
-    )
-    parser.add_argument("--data-root", default=argparse.SUPPRESS, help="the data set's folder")
-    parser.add_argument(
-        "--sense2vec",
-        default=argparse.SUPPRESS,
-        metavar="FOLDER",
-        help="sense2vec vectors for the words; to test, where those of the training lie now",
-    )
-    parser.add_argument(
-        "--language", default=argparse.SUPPRESS, help="of the texts: en, zh or a JSON file"
-    )
+    kinds = get_type_hints(Config)
+    defaults = {field.name: field.default for field in fields(Config)}
+    for name in names:
+        setting = SETTINGS[name]
+        assert setting.option is not None
+        if kinds[name] is bool:
+            parser.add_argument(
+                setting.option,
+                action="store_false" if defaults[name] else "store_true",
+                dest=name,
+                default=argparse.SUPPRESS,
+                help=setting.help,
+            )
+        else:
+            parser.add_argument(
+                setting.option,
+                type=kinds[name],
+                choices=setting.choices or None,
+                dest=name,
+                metavar=setting.metavar,
+                default=argparse.SUPPRESS,
+                help=setting.help,
+            )
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add what to read and how to run."""
+    add_config_options(parser, "dataset", "data_root", "sense2vec", "language")
     parser.add_argument(
         "--skip-bad-records",
         action="store_true",
@@ -80,50 +100,69 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=whole_number_from(0), default=0, help="processes that read data ahead"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument(
-        "--model_config", type=Path, default=None, help="a configuration file (configs/)"
+        "--device", default="auto", help="device to compute on: auto, cpu, cuda or cuda:N"
+    )
+    parser.add_argument(
+        "--model_config",
+        type=Path,
+        default=None,
+        help="configuration file, such as those in configs/",
     )
     parser.add_argument(
         "--use-phrase-mask",
         action="store_true",
         default=False,
-        help="taken for the published command; padding of mentions is always masked",
+        help="has no effect: padding of mentions is always masked (the published command has it)",
     )
 
 
 def add_test_options(parser: argparse.ArgumentParser) -> None:
-    """What the two test commands take beside the data options."""
+    """Add what the test commands take beside the data options."""
     parser.add_argument(
-        "--save_name", type=Path, required=True, metavar="CHECKPOINT", help="saved/RUN/models.pt"
+        "--save_name",
+        type=Path,
+        required=True,
+        metavar="CHECKPOINT",
+        help="checkpoint to test: saved/RUN/models.pt",
     )
-    parser.add_argument("--split", default=None, help="by default the data set's test split")
+    parser.add_argument(
+        "--split", default=None, help="split to test; by default the data set's test split"
+    )
     parser.add_argument(
         "--mentions",
         choices=MENTION_SOURCES,
         default="gold",
-        help="what is resolved: the gold mentions, those that the model finds in the texts "
+        help="mentions to resolve: the gold ones, those that the model finds in the texts "
         "(main.py --detect-mentions), or those that a spaCy pipeline finds",
     )
     parser.add_argument(
         "--spacy-model",
         metavar="NAME_OR_PATH",
-        help="of --mentions spacy: an installed spaCy pipeline or a folder",
+        help="spaCy pipeline of --mentions spacy: an installed one or a folder",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("coref"), help="folder of what is predicted"
+        "--output", type=Path, default=Path("coref"), help="folder of the predictions"
     )
     parser.add_argument(
-        "--json", type=Path, default=None, metavar="FILE", help="write the scores, in percent"
+        "--json",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="file to write the scores to, in percent",
     )
     parser.add_argument(
-        "--page", type=Path, default=None, metavar="FILE", help="write an HTML page to look at"
+        "--page",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="file to write an HTML page of the predictions to",
     )
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
         default="float32",
-        help="of matrix products; auto: bfloat16 where the device multiplies it faster",
+        help="precision of matrix products; auto: bfloat16 where the device multiplies it faster",
     )
     parser.add_argument(
         "--bbox-reg",
