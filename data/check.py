@@ -81,7 +81,7 @@ def check_data(dataset: str, data_root: Path, *, skip_bad_records: bool = False)
 def _options(
     labelled: _Part, unlabelled: _Part | None, held_out: _Part | None
 ) -> tuple[str, ...] | None:
-    """The options of a training on what can be read of all parts; None where that is nothing.
+    """Return the options of a training on the parts that can be read; None where none can.
 
     Args:
         unlabelled, held_out: None where the data set has no such part.
@@ -149,7 +149,7 @@ def _read_part(reader: DatasetReader, data_root: Path, split: str, skip_bad_reco
 
 
 def _describe(files: ExpectedFiles, data_root: Path) -> Iterator[str]:
-    """What is there of some files, and what is missing and costs."""
+    """Say which of the files are there, and what is to be done and lost without the others."""
     missing = [path for path in files.paths if not path.exists()]
     yield f"{files.what}: {'missing' if missing else 'there'}"
     for path in files.paths:
@@ -161,7 +161,7 @@ def _describe(files: ExpectedFiles, data_root: Path) -> Iterator[str]:
 
 
 def _content(path: Path) -> str:
-    """What can be said of a file or folder without knowing what it is for."""
+    """Return the size of a file and its arrays, or how many files a folder holds."""
     if path.is_dir():
         return f"{sum(inside.is_file() for inside in path.rglob('*')):,} files"
     size = _size(path.stat().st_size)
@@ -177,7 +177,7 @@ def _size(count: float) -> str:
 
 
 def _arrays(path: Path) -> str:
-    """The names, shapes and types of the arrays of an HDF5 file."""
+    """Return the names, shapes and types of the arrays of an HDF5 file."""
     try:
         with open_hdf5(path) as file:
             arrays = [held for held in file.values() if isinstance(held, h5py.Dataset)]

@@ -38,7 +38,7 @@ class BadRecord(DataError):
 
 
 def bad_record(path: Path, record: str, found: str, expected: str) -> BadRecord:
-    """The error for one wrong record.
+    """Return the error for one wrong record.
 
     Args:
         record: names the record within the file.
@@ -49,7 +49,7 @@ def bad_record(path: Path, record: str, found: str, expected: str) -> BadRecord:
 
 
 def is_text(value: object) -> bool:
-    """Whether it is text that can be written to a file (half a surrogate pair cannot)."""
+    """Return whether a value is text that UTF-8 can hold (half a surrogate pair is not)."""
     if not isinstance(value, str):
         return False
     try:
@@ -60,7 +60,7 @@ def is_text(value: object) -> bool:
 
 
 def read_id(value: object) -> str | None:
-    """An id as text, or None where it is not fit to be one.
+    """Return an id as text, or None where the value is not fit to be one.
 
     Ids become names of files, and the published files hold them as whole numbers here and as text
     there. Fit are whole numbers, and printable text of at most `LONGEST_ID` characters that cannot
@@ -76,13 +76,13 @@ def read_id(value: object) -> str | None:
 
 
 def published_id(image_id: str) -> str | int:
-    """The id as the published indices hold it: a number where it is one."""
+    """Return the id as the published indices hold it: a number where it is one."""
     is_number = image_id.isascii() and image_id.isdecimal() and len(image_id) < 19
     return int(image_id) if is_number and str(int(image_id)) == image_id else image_id
 
 
 def read_image_rows(path: Path) -> dict[str, int]:
-    """A pickled dict of image ids to rows, in its order; nothing in the pickle is run.
+    """Read a pickled dict of image ids to rows, in its order, without running anything in it.
 
     Raises:
         DataError: the file is missing, or holds anything else; an id appears twice, as a number and

@@ -12,7 +12,7 @@ _MAY_BE_SPARSE = 2**26
 
 
 def open_hdf5(path: Path, **options: int) -> h5py.File:
-    """A file to read, also where it cannot be locked.
+    """Open a file to read, also where it cannot be locked.
 
     Args:
         options: of `h5py.File`.
@@ -21,7 +21,7 @@ def open_hdf5(path: Path, **options: int) -> h5py.File:
 
 
 def held_dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """A dataset that may be read as a whole.
+    """Return a dataset of a file, which may then be read as a whole.
 
     Raises:
         ValueError: it promises far more numbers than its file can hold, which reading would make

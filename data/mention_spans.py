@@ -12,19 +12,19 @@ from utils.text.spans import Span
 
 
 def gold_spans(narration: Narration) -> list[Span]:
-    """Where the narration's mentions stand, without white space at their ends."""
+    """Return the spans of the narration's mentions, without white space at their ends."""
     return [trimmed(narration.text, m.start, m.end) for m in narration.mentions]
 
 
 def trimmed(text: str, start: int, end: int) -> Span:
-    """A stretch of a text without the white space at its ends; empty where it is nothing else."""
-    stretch = text[start:end]
-    first = start + len(stretch) - len(stretch.lstrip())
-    return first, first + len(stretch.strip())
+    """Return a span of a text without the white space at its ends, which may leave it empty."""
+    within = text[start:end]
+    first = start + len(within) - len(within.lstrip())
+    return first, first + len(within.strip())
 
 
 def checked_spans(text: str, spans: object) -> list[Span]:
-    """Places of mentions as somebody gives them, sorted by their start.
+    """Check the spans of mentions that somebody gives, and sort them by their start.
 
     Args:
         spans: pairs of characters (start, end), the end exclusive, in any order.
@@ -45,7 +45,7 @@ def checked_spans(text: str, spans: object) -> list[Span]:
 
 
 def with_spans(narration: Narration, spans: Iterable[Span]) -> Narration:
-    """The narration with mentions of which only the places are known, instead of any it has.
+    """Replace the mentions of a narration by ones of which only the spans are known.
 
     Args:
         spans: characters (start, end), the end exclusive, sorted by their start.

@@ -21,7 +21,7 @@ NO_REGION = -1
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A stretch of the text that refers to something.
+    """A span of the text that refers to something.
 
     Attributes:
         start: first character in the text.
@@ -45,7 +45,7 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One detected thing in an image.
+    """One detected region of an image.
 
     Attributes:
         box_xyxy: relative to the image.
@@ -62,7 +62,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regions(Sequence[Region]):
-    """The detected things of one image, kept as arrays; each item is a `Region`.
+    """The detected regions of one image, kept as arrays; each item is a `Region`.
 
     Attributes:
         boxes_xyxy: [regions, 4] float32, relative to the image.
@@ -176,12 +176,12 @@ class Narration:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether every mention's chain is known (a text without mentions is not labelled)."""
+        """Return whether every mention's chain is known; without mentions it is False."""
         return bool(self.mentions) and all(m.chain is not None for m in self.mentions)
 
 
 def are_boxes_known(narrations: Iterable[Narration]) -> bool:
-    """Whether any mention has a box."""
+    """Return whether any mention has a box."""
     return any(mention.boxes_xyxy for narration in narrations for mention in narration.mentions)
 
 
@@ -205,7 +205,7 @@ def keep_mentions(narration: Narration, kept: Iterable[int]) -> Narration:
 
 
 def without_labels(narration: Narration) -> Narration:
-    """The narration with its mentions where they are, what they mean forgotten."""
+    """Return the narration with the spans of its mentions, and without any other label."""
     mentions = tuple(
         replace(m, chain=None, boxes_xyxy=(), kind=None, region=None) for m in narration.mentions
     )
@@ -213,7 +213,7 @@ def without_labels(narration: Narration) -> Narration:
 
 
 def with_truth(narration: Narration, truth: Narration | None) -> Narration:
-    """The narration with the labels of those mentions that its truth has at the same place.
+    """Add the labels of its truth to those mentions that the truth has at the same span.
 
     Args:
         truth: of the same text; None where nothing is known.

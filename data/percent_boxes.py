@@ -13,8 +13,10 @@ BOX_TOLERANCE = 0.5
 
 
 def relative_box(box: Any) -> RelativeBox | None:
-    """(x1, y1, x2, y2), relative and clipped to the image, of (x, y, width, height) in percent;
-    None where it is no box in the image.
+    """Convert (x, y, width, height) in percent to (x1, y1, x2, y2), relative and clipped.
+
+    Returns:
+        None where it is no box in the image.
     """
     if not isinstance(box, list) or len(box) != 4:
         return None
@@ -29,7 +31,7 @@ def relative_box(box: Any) -> RelativeBox | None:
 
 
 def percent_box(box_xyxy: RelativeBox) -> list[float]:
-    """(x, y, width, height) in percent of (x1, y1, x2, y2), relative to the image.
+    """Convert (x1, y1, x2, y2), relative to the image, to (x, y, width, height) in percent.
 
     `relative_box` gives the same corners again, to the last bit where any numbers in percent do.
     """
@@ -44,12 +46,12 @@ def _percent(corner: float) -> float:
 
 
 def _extent(start: float, corner: float) -> float:
-    """What reaches from a start in percent to a relative corner."""
+    """Return the extent in percent from a start in percent to a relative corner."""
     ends = _beside(100 * corner)
     extents = list(itertools.chain.from_iterable(_beside(end - start) for end in ends))
     return next((extent for extent in extents if (start + extent) / 100 == corner), extents[0])
 
 
 def _beside(number: float) -> tuple[float, float, float]:
-    """The number, and the two next to it."""
+    """Return the number, and the two floats next to it."""
     return number, math.nextafter(number, math.inf), math.nextafter(number, -math.inf)

@@ -33,10 +33,11 @@ class _Rectangle:
 def read_annotations(
     path: Path, report: ReadReport, annotator: str | None = None
 ) -> list[Narration]:
-    """The annotated tasks of an export, in its order; a narration has the phrases as in its text.
+    """Read the annotated tasks of an export as narrations, in its order.
 
-    Of several annotations of a task the one that is marked as ground truth counts. Cancelled ones,
-    and tasks without another, are left out and counted.
+    The phrase of a mention is as its text has it. Of several annotations of a task the one that is
+    marked as ground truth counts. Cancelled ones, and tasks without another, are left out and
+    counted.
 
     Args:
         annotator: whose annotations count, by the number or address in Label Studio; None for
@@ -75,7 +76,7 @@ def read_annotations(
 
 
 def _task(path: Path, number: int, fields: Any) -> Record:
-    """A task by the id of its narration; it is known to have data and a list of annotations."""
+    """Check that a task has data and a list of annotations, and name it by its narration's id."""
     if not isinstance(fields, dict):
         raise bad_record(path, f"task {number}", quote(fields), "an object")
     record = Record(path, f"task {quote(fields.get('id', number))}", fields)
@@ -89,7 +90,7 @@ def _task(path: Path, number: int, fields: Any) -> Record:
 
 
 def _choose(record: Record, annotator: str | None) -> Record | None:
-    """The annotation of a task that counts; None where there is none.
+    """Choose the annotation of a task that counts; None where there is none.
 
     Raises:
         BadRecord: there are several.
@@ -111,14 +112,14 @@ def _choose(record: Record, annotator: str | None) -> Record | None:
 
 
 def _names(annotation: Mapping[str, Any]) -> list[str]:
-    """What an annotator is known by: a number, and where the export has more, an address."""
+    """Return the names of an annotator: a number, and an address where the export has one."""
     by = annotation.get("completed_by")
     known = [by.get("id"), by.get("email")] if isinstance(by, dict) else [by]
     return [str(name) for name in known if isinstance(name, int | str)]
 
 
 def _narration(record: Record, annotation: Record) -> tuple[Narration, int]:
-    """What was annotated, and the number of boxes that belong to no mention."""
+    """Return the annotated narration, and the number of boxes that belong to no mention."""
     data = Record(record.path, record.name, record.fields["data"])
     text = data.take("text", str, "the text of the narration")
     if not is_text(text) or not text.strip():
@@ -143,7 +144,7 @@ def _narration(record: Record, annotation: Record) -> tuple[Narration, int]:
 
 
 def _regions(annotation: Record, kind: str) -> dict[str, Record]:
-    """The regions of a kind by their names."""
+    """Return the regions of a kind by their names."""
     regions: dict[str, Record] = {}
     for region in _results(annotation, kind):
         name = region.take("id", str, "the name of the region")
@@ -154,7 +155,7 @@ def _regions(annotation: Record, kind: str) -> dict[str, Record]:
 
 
 def _results(annotation: Record, kind: str) -> Iterator[Record]:
-    """The results of an annotation that are of a kind; a project may have further controls."""
+    """Yield the results of an annotation that are of a kind; a project may have others."""
     results = annotation.take("result", list, "a list of regions and relations")
     for number, fields in enumerate(results):
         if not isinstance(fields, dict):
@@ -164,7 +165,7 @@ def _results(annotation: Record, kind: str) -> Iterator[Record]:
 
 
 def _mentions(text: str, regions: Mapping[str, Record]) -> dict[str, Mention]:
-    """The mentions by the names of their regions, without their boxes."""
+    """Return the mentions by the names of their regions, without their boxes."""
     values = {name: _value(region) for name, region in regions.items()}
     places = {name: _place(value) for name, value in values.items()}
     spans = _in_characters(text, places, values)
@@ -190,7 +191,7 @@ def _place(value: Record) -> Span:
 def _in_characters(
     text: str, places: Mapping[str, Span], values: Mapping[str, Record]
 ) -> Mapping[str, Span]:
-    """The places in characters.
+    """Return the places in characters.
 
     Some releases of Label Studio count the characters beyond 16 bits, such as emoji, twice. What
     the regions say of their words tells which way of counting it is.
@@ -219,7 +220,7 @@ def _in_characters(
 
 
 def _says(value: Record, text: str, place: Span) -> bool:
-    """Whether a place lies within the text, and has the words that the region says, if it does."""
+    """Return whether a place is within the text and has the words, if any, of its region."""
     start, end = place
     if not 0 <= start < end <= len(text):
         return False
@@ -242,7 +243,7 @@ def _chain(value: Record, key: str) -> str:
 def _ties(
     annotation: Record, in_text: Mapping[str, Record], in_image: Mapping[str, Record]
 ) -> dict[str, frozenset[str]]:
-    """The mentions that a box is tied to, by the name of its region."""
+    """Return the mentions that relations tie each box to, by the name of the box's region."""
     ties: dict[str, set[str]] = defaultdict(set)
     for relation in _results(annotation, "relation"):
         ends = {relation.take(key, str, "the name of a region") for key in ("from_id", "to_id")}
@@ -280,7 +281,7 @@ def _rectangle(region: Record, tied: frozenset[str], mentions: Mapping[str, Ment
 
 
 def _with_boxes(name: str, mention: Mention, rectangles: Sequence[_Rectangle]) -> Mention:
-    """The mention with the boxes that are tied to it, and those of its chain that are not tied."""
+    """Add the boxes that are tied to the mention, and those of its chain that are not tied."""
     boxes = (
         rectangle.box_xyxy
         for rectangle in rectangles
@@ -290,9 +291,7 @@ def _with_boxes(name: str, mention: Mention, rectangles: Sequence[_Rectangle]) -
 
 
 def _image_size(data: Record, in_image: Iterable[Record]) -> tuple[int, int] | None:
-    """(width, height) in pixels: what the task says, else what its boxes say; None where neither
-    does.
-    """
+    """Return (width, height) in pixels, which the task says or else its boxes; None if neither."""
     size = data.fields.get("image_size")
     if size is not None:
         if not isinstance(size, list) or len(size) != 2 or not all(map(_is_pixels, size)):

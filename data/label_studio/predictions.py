@@ -20,7 +20,7 @@ from utils.printable import quote
 
 
 def read_answers(path: Path, report: ReadReport) -> list[Narration]:
-    """One narration a line, named by its image's file, or by the line where it has no image.
+    """Read one narration a line, named by its image's file, or by the line without an image.
 
     A line without mentions is a text alone.
 
@@ -106,7 +106,7 @@ def _mentions(record: Record, text: str) -> tuple[Mention, ...]:
 
 
 def _boxes(record: Record, box: Any) -> tuple[RelativeBox, ...]:
-    """The box of a chain; none where it has none, or one so small that rounding has emptied it."""
+    """Return the box of a chain; none where there is none, or rounding has emptied it."""
     if box is None:
         return ()
     sides = box if isinstance(box, list) else []

@@ -33,14 +33,14 @@ _IMAGE = """\
 
 
 def image_name(narration: Narration) -> str | None:
-    """The name of the image's file; None of a text alone."""
+    """Return the name of the image's file; None for a text alone."""
     if narration.image_path is not None:
         return narration.image_path.name
     return f"{narration.id}.jpg" if narration.image_size is not None else None
 
 
 def has_images(narrations: Sequence[Narration]) -> bool:
-    """Whether the narrations have images, as a project of Label Studio has them in all its tasks.
+    """Return whether all narrations have images, as in a project all tasks or none have them.
 
     Raises:
         InputError: some have one and others none.
@@ -56,7 +56,7 @@ def has_images(narrations: Sequence[Narration]) -> bool:
 
 
 def labelling_config(*, imaged: bool) -> str:
-    """The labelling configuration of the tasks, as XML.
+    """Return the labelling configuration of the tasks, as XML.
 
     Args:
         imaged: whether the tasks have images.
@@ -66,7 +66,7 @@ def labelling_config(*, imaged: bool) -> str:
 
 
 def task_of(narration: Narration, address_of_images: str, model_version: str) -> dict[str, Any]:
-    """A narration as a task, what is known of its mentions as a prediction to correct.
+    """Return a narration as a task, with its known mentions as a prediction to correct.
 
     Args:
         address_of_images: what comes before the name of an image's file in its address.
@@ -91,7 +91,7 @@ def task_of(narration: Narration, address_of_images: str, model_version: str) ->
 
 
 def _chain_names(narration: Narration) -> list[str]:
-    """The chain of each mention; where it is not known, the mention begins one of its own."""
+    """Return the chain of each mention; one that is not known becomes a chain of its own."""
     known = [mention.chain for mention in narration.mentions if mention.chain is not None]
     new = _new_names(known)
     return [next(new) if m.chain is None else m.chain for m in narration.mentions]
@@ -103,7 +103,7 @@ def _new_names(taken: Sequence[str]) -> Iterator[str]:
 
 
 def _labels(narration: Narration, chains: Sequence[str]) -> list[dict[str, str]]:
-    """A label for each chain, and spare ones; pointing at it shows the words of the mentions."""
+    """Return a label for each chain, and spare ones; its hint has the words of the mentions."""
     words: dict[str, list[str]] = {}
     for mention, chain in zip(narration.mentions, chains, strict=True):
         words.setdefault(chain, []).append(narration.text[mention.start : mention.end])
@@ -133,7 +133,7 @@ def _text_region(index: int, narration: Narration, chain: str) -> dict[str, Any]
 
 
 def _image_regions(narration: Narration, chains: Sequence[str]) -> list[dict[str, Any]]:
-    """The boxes of every chain, and relations where its mentions have not all the same boxes."""
+    """Return the boxes of every chain, and relations where its mentions' boxes differ."""
     sharing: dict[str, dict[tuple[RelativeBox, ...], list[int]]] = {}
     for index, (mention, chain) in enumerate(zip(narration.mentions, chains, strict=True)):
         sharing.setdefault(chain, {}).setdefault(mention.boxes_xyxy, []).append(index)

@@ -24,8 +24,9 @@ class RegionFrame(NamedTuple):
 
 
 def frame_files(folder: Path, video_id: str) -> dict[int, Path]:
-    """The image of each frame of a video; of several, which differ in their last number, the
-    first.
+    """Return the image of each frame of a video by the frame's number.
+
+    Of several, which differ in their last number, it is the first.
 
     Args:
         folder: the video's own.

@@ -26,7 +26,7 @@ class ImageFile(NamedTuple):
 
 
 def find_images(folder: Path) -> list[ImageFile]:
-    """The images in a folder, in the order of their ids, which are their names without ending.
+    """List the images in a folder in the order of their ids, their names without ending.
 
     Raises:
         DataError: there are none, a name is not fit to be an id, or two have one id.
@@ -51,7 +51,7 @@ def find_images(folder: Path) -> list[ImageFile]:
 def listed_images(
     images: Sequence[ImageFile], path: Path, skip: Callable[[BadRecord], None] | None = None
 ) -> list[ImageFile]:
-    """Those of the images whose ids a JSON list holds, as numbers or as text.
+    """Return those of the images whose ids a JSON list holds, as numbers or as text.
 
     Args:
         skip: is told of each id without an image, which is then left out.
@@ -78,7 +78,7 @@ def listed_images(
 
 
 def read_image(image: ImageFile) -> Image.Image:
-    """What is in an image, in RGB, as it is stored.
+    """Read an image in RGB, as it is stored.
 
     Raises:
         BadRecord: it cannot be read.
@@ -93,7 +93,7 @@ def read_image(image: ImageFile) -> Image.Image:
 
 
 def size_of(image: ImageFile) -> tuple[int, int]:
-    """(width, height) as the header says; zeros where it cannot be read."""
+    """Return (width, height) as the header says; zeros where it cannot be read."""
     try:
         with Image.open(image.path) as opened:
             return opened.size
@@ -103,7 +103,7 @@ def size_of(image: ImageFile) -> tuple[int, int]:
 
 
 def open_image(source: Path | str | Image.Image) -> Image.Image:
-    """An image in RGB, turned upright where a camera noted that it lies.
+    """Open an image in RGB, turned upright where a camera noted that it lies.
 
     Raises:
         InputError: it cannot be read.

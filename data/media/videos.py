@@ -38,7 +38,7 @@ class Frame(NamedTuple):
 
 
 def find_videos(folder: Path) -> dict[str, Video]:
-    """The videos in a folder, by their ids, which are their names without ending.
+    """Return the videos in a folder by their ids, their names without ending.
 
     Raises:
         DataError: there are none, a name is not fit to be an id, or two have one id.
@@ -65,7 +65,7 @@ def find_videos(folder: Path) -> dict[str, Video]:
 
 
 def every_nth(video: Video, step: int) -> Iterator[Frame]:
-    """The first frame that a video has and every `step`-th after it.
+    """Yield the first frame that a video has and every `step`-th after it.
 
     Raises:
         BadRecord: the video cannot be read, or has no frames; its frames differ in size.
@@ -79,7 +79,7 @@ def every_nth(video: Video, step: int) -> Iterator[Frame]:
 
 
 def frames_of(video: Video, numbers: Collection[int]) -> Iterator[Frame]:
-    """The frames of a video that have some numbers, in their order.
+    """Yield the frames of a video that have the given numbers, in ascending order.
 
     Raises:
         BadRecord: the video cannot be read, or has no such frame; its frames differ in size.
@@ -119,7 +119,7 @@ def _numbered(video: Video, wanted: list[int]) -> Iterator[Frame]:
 
 
 def _decoded(video: Video, step: int, end: int | None = None) -> Iterator[Frame]:
-    """Every `step`-th frame of a file, before the frame `end` where that is given."""
+    """Yield every `step`-th frame of a file, up to the frame `end` where that is given."""
     expected = "a video with frames"
     count = 0
     try:
@@ -149,13 +149,13 @@ def _decoded(video: Video, step: int, end: int | None = None) -> Iterator[Frame]
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """The pixels of a frame, turned as its file says that it is to be shown."""
+    """Return the pixels of a frame, turned as its file says that it is to be shown."""
     quarters = round(frame.rotation / 90)  # counterclockwise
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), quarters))
 
 
 def _imaged(video: Video, numbers: list[int]) -> Iterator[Frame]:
-    """The frames of a folder."""
+    """Yield the frames of a folder that have the given numbers."""
     files = _frame_files(video)
     for number in numbers:
         if number not in files:

@@ -37,7 +37,7 @@ _CHARACTERS_PER_PROCESS = 100_000  # for less, starting a process takes longer t
 
 
 def cache_path(data_root: Path, split: str) -> Path:
-    """The file of the mentions that were found in a split."""
+    """Return the file of the mentions that were found in a split."""
     return data_root / "mentions" / f"{split}.json"
 
 
@@ -83,7 +83,7 @@ def write_found_mentions(
 
 
 def with_found_mentions(narrations: Sequence[Narration], path: Path) -> list[Narration]:
-    """The narrations with the mentions that were found in them, instead of any they have.
+    """Replace the mentions of narrations by those that were found in them.
 
     Args:
         narrations: exactly those that the mentions were found in.
@@ -113,13 +113,13 @@ def with_found_mentions(narrations: Sequence[Narration], path: Path) -> list[Nar
 
 
 def fingerprint(narrations: Iterable[Narration]) -> str:
-    """A hash of the ids and texts, in their order."""
+    """Return a hash of the ids and texts, in their order."""
     content = json.dumps([(narration.id, narration.text) for narration in narrations])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _identity(pipeline: Language) -> dict[str, str]:
-    """What tells a pipeline from another one, also from one that is trained again."""
+    """Return what tells a pipeline from another one, also from one that is trained again."""
     # The strings of the vocabulary grow with every new word that the pipeline reads.
     content = pipeline.to_bytes(exclude=["strings"])
     return {
@@ -130,7 +130,7 @@ def _identity(pipeline: Language) -> dict[str, str]:
 
 
 def _is_up_to_date(path: Path, narrations: Sequence[Narration], made_by: dict[str, str]) -> bool:
-    """Whether the file can be read for these narrations and is by the same pipeline."""
+    """Return whether the file can be read for these narrations and is by the same pipeline."""
     try:
         with_found_mentions(narrations, path)
         return bool(read_json(path, DataError).get("pipeline") == made_by)

@@ -51,7 +51,7 @@ _TEXTS_PER_BATCH = 64
 
 
 def load_spacy(name: str) -> Language:
-    """Any spaCy pipeline.
+    """Load any spaCy pipeline.
 
     Args:
         name: an installed pipeline, or the folder of one.
@@ -75,7 +75,7 @@ def load_spacy(name: str) -> Language:
 
 
 def load_pipeline(name: str) -> Language:
-    """A spaCy pipeline that finds mentions.
+    """Load a spaCy pipeline that finds mentions.
 
     Args:
         name: an installed pipeline, or the folder of one.
@@ -94,7 +94,7 @@ def load_pipeline(name: str) -> Language:
 
 
 def span_group(pipeline: Language) -> str | None:
-    """The group that the pipeline's last span categorizer writes to; None where it has none."""
+    """Return the group that the last span categorizer writes to; None where there is none."""
     for name in reversed(pipeline.pipe_names):
         if pipeline.get_pipe_meta(name).factory in _SPAN_CATEGORIZERS:
             # spaCy types a component as nothing but a callable.
@@ -106,7 +106,7 @@ def span_group(pipeline: Language) -> str | None:
 def find_spans(
     pipeline: Language, texts: Iterable[str], processes: int = 1
 ) -> Iterator[tuple[Span, ...]]:
-    """The mentions of each text.
+    """Find the mentions of each text.
 
     Args:
         pipeline: as `load_pipeline` gives it.
@@ -123,7 +123,7 @@ def find_spans(
 
 
 def score_pipeline(pipeline: Language, narrations: Sequence[Narration]) -> MatchScores:
-    """How well a pipeline finds the gold mentions of narrations."""
+    """Score how well a pipeline finds the gold mentions of narrations."""
     found = find_spans(pipeline, (narration.text for narration in narrations))
     return score_spans(found, map(gold_spans, narrations))
 

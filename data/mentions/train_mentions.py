@@ -1,6 +1,6 @@
-"""Trains a spaCy pipeline that finds mentions, on the gold mentions of labelled narrations.
+"""Training of a spaCy pipeline that finds mentions, on the gold mentions of narrations.
 
-A span categorizer scores every stretch of up to as many tokens as nearly all gold mentions have, so
+A span categorizer scores every span of up to as many tokens as nearly all gold mentions have, so
 that nested mentions and pronouns are found like others. Narrations are written as people write,
 unlabelled captions in lower case with spaces around punctuation: the pipeline learns both forms.
 
@@ -128,7 +128,7 @@ def train_mention_pipeline(
 
 
 def as_caption(narration: Narration) -> Narration:
-    """The narration as an unlabelled caption would hold it.
+    """Return the narration as an unlabelled caption would hold it.
 
     The words are in lower case, words and punctuation joined by spaces, as in the captions of the
     MCR release; each mention keeps its characters.
@@ -151,7 +151,7 @@ def as_caption(narration: Narration) -> Narration:
 
 
 def unaligned_mentions(pipeline: Language, narration: Narration) -> int:
-    """How many gold mentions do not begin and end with the pipeline's tokens."""
+    """Count the gold mentions that do not begin and end with the pipeline's tokens."""
     document = pipeline.make_doc(narration.text)
     return sum(document.char_span(*span) is None for span in gold_spans(narration))
 
@@ -175,7 +175,7 @@ def _example(pipeline: Language, narration: Narration) -> Example:
 def _untrained(
     both_forms: Sequence[tuple[Narration, Narration]], encoder: str
 ) -> tuple[Language, int]:
-    """A pipeline of an encoder and a span categorizer, and the tokens of its longest candidates."""
+    """Return an encoder with a span categorizer, and the tokens of its longest candidates."""
     import spacy
 
     pipeline = spacy.blank("en")
@@ -201,7 +201,7 @@ def _untrained(
 
 
 def _longest_candidates(pipeline: Language, narrations: Sequence[Narration]) -> int:
-    """Tokens that `_COVERED` of the gold mentions do not exceed."""
+    """Return the number of tokens that `_COVERED` of the gold mentions do not exceed."""
     lengths = []
     for narration in narrations:
         document = pipeline.make_doc(narration.text)
@@ -217,7 +217,7 @@ def _longest_candidates(pipeline: Language, narrations: Sequence[Narration]) -> 
 
 
 def _add_transformer(pipeline: Language, encoder: str) -> dict[str, Any]:
-    """Add a pretrained encoder; returns what listens to it."""
+    """Add a pretrained encoder, and return the settings of what listens to it."""
     try:
         import spacy_transformers  # noqa: F401
     except ImportError as error:
@@ -247,7 +247,7 @@ def _add_transformer(pipeline: Language, encoder: str) -> dict[str, Any]:
 def _initialize(
     pipeline: Language, encoder: str, examples: Sequence[tuple[Example, ...]], epochs: int
 ) -> Any:
-    """Make the weights; returns the optimizer."""
+    """Make the weights, and return the optimizer."""
     from thinc.api import Adam, warmup_linear
 
     def natural() -> list[Example]:
@@ -271,7 +271,7 @@ def _initialize(
 
 
 def _updates(narrations: int, epochs: int) -> int:
-    """How many batches `_fit` makes of so many narrations, if it does not stop before."""
+    """Count the batches that `_fit` makes of so many narrations, if it does not stop before."""
     from spacy.util import compounding
 
     sizes = compounding(*_BATCHES)
@@ -280,7 +280,7 @@ def _updates(narrations: int, epochs: int) -> int:
 
 
 def _minibatches(items: Iterable[Item], sizes: Iterable[float]) -> Iterator[list[Item]]:
-    """The items in batches of the next sizes, which are rounded down."""
+    """Yield the items in batches of the next sizes, which are rounded down."""
     from spacy.util import minibatch
 
     # spaCy has no types here.
@@ -307,8 +307,9 @@ def _fit(
     patience: int,
     rng: random.Random,
 ) -> _Best:
-    """Train until the F1 of the tuning part stops growing; in each epoch every narration once, in
-    one of its forms.
+    """Train until the F1 of the tuning part stops growing.
+
+    An epoch has every narration once, in one of its forms.
 
     Args:
         examples: the forms of each narration.
@@ -338,7 +339,7 @@ def _fit(
 
 
 def _tune(pipeline: Language, narrations: Sequence[Narration]) -> tuple[float, MatchScores]:
-    """The threshold with the best F1, the middle one of several, and its scores."""
+    """Return the threshold with the best F1, the middle one of several, and its scores."""
     gold = list(map(gold_spans, narrations))
     scored: list[dict[Span, float]] = []
     for document in pipeline.pipe(narration.text for narration in narrations):

@@ -1,4 +1,4 @@
-"""Trains a spaCy pipeline whose parser gives noun chunks, on a Universal Dependencies treebank.
+"""Training of a spaCy pipeline that gives noun chunks, on a Universal Dependencies treebank.
 
 It finds mentions where no narrations are labelled, and is what a trained span categorizer is to
 beat. spaCy is imported where it is needed, so that all else works without it.
@@ -47,7 +47,7 @@ class TrainedParser:
     labelled_attachment: float
 
     def describe(self) -> str:
-        """The scores on one line."""
+        """Return the scores on one line."""
         return (
             f"parts of speech {100 * self.part_of_speech_accuracy:.1f}  "
             f"heads {100 * self.unlabelled_attachment:.1f}  "

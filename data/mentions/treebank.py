@@ -68,7 +68,10 @@ ParsedSentence = tuple[Token, ...]
 
 
 def find_part(folder: Path, part: str) -> Path:
-    """The file of a part (train, dev, test) of a treebank, `*-ud-<part>*.conllu` or `.conllu.xz`.
+    """Find the file of a part of a treebank, `*-ud-<part>*.conllu` or `.conllu.xz`.
+
+    Args:
+        part: train, dev or test.
 
     Raises:
         DataError: there is none or there are several.
@@ -85,7 +88,7 @@ def find_part(folder: Path, part: str) -> Path:
 
 
 def read_treebank(path: Path) -> Iterator[ParsedSentence]:
-    """The sentences of a CoNLL-U file, which may be packed by xz, in the scheme of spaCy.
+    """Read the sentences of a CoNLL-U file, which may be packed by xz, in the scheme of spaCy.
 
     Contracted words stand in their parts, as the treebank has them.
 
@@ -107,7 +110,7 @@ def read_treebank(path: Path) -> Iterator[ParsedSentence]:
 
 
 def to_spacy_scheme(sentence: ParsedSentence) -> ParsedSentence:
-    """A sentence with the labels and heads that spaCy's noun chunks of English expect."""
+    """Return a sentence with the labels and heads that spaCy's English noun chunks expect."""
     tokens = list(sentence)
     for index in range(len(tokens)):
         _lift_last_name(tokens, index)
@@ -175,7 +178,7 @@ def _lift_conjunction(tokens: list[Token], index: int) -> None:
 
 
 def _children(tokens: list[Token], index: int, label: str | None = None) -> list[int]:
-    """The tokens that depend on one, those with a label or all."""
+    """Return the tokens that depend on one, those with a label or all."""
     return [
         child
         for child, token in enumerate(tokens)
@@ -190,7 +193,7 @@ def _take_place(tokens: list[Token], index: int, child: int) -> None:
 
 
 def _parse(path: Path, name: str, lines: list[str]) -> ParsedSentence:
-    """The tokens of a sentence; lines of empty nodes and of contracted words' wholes are not."""
+    """Parse the tokens of a sentence; empty nodes and unsplit contractions are none."""
     tokens: list[Token] = []
     numbers = {str(number) for number in range(1, len(lines) + 1)}
     spaceless_ends: dict[int, bool] = {}  # by the number of a contracted word's last part

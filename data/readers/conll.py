@@ -89,7 +89,7 @@ def _split(path: Path) -> list[DocumentLines]:
 
 
 def _narration(lines: DocumentLines, seen: Iterable[str]) -> tuple[Narration, int]:
-    """A document as a narration, and how many mentions are annotated in it."""
+    """Return a document as a narration, and how many mentions are annotated in it."""
     try:
         document = lines.parse()
     except ConllError as error:

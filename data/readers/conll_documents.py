@@ -12,7 +12,7 @@ from utils.text.conll import (
 
 
 def narration_of(document: ConllDocument, narration_id: str) -> Narration:
-    """A document as a narration: its words joined by spaces, its chains named by their place.
+    """Return a document as a narration: words joined by spaces, chains named by their place.
 
     Of mentions that start together the longer one is first. A span that is repeated stays in the
     chain that opened first.

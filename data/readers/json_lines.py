@@ -12,7 +12,7 @@ from utils.printable import quote
 
 
 def read_json_lines(path: Path, report: ReadReport) -> list[Record]:
-    """The object of every line that is not blank, named by the number of the line.
+    """Read the object of every line that is not blank, named by the number of the line.
 
     Raises:
         DataError: the file is missing or cannot be read.
@@ -22,7 +22,7 @@ def read_json_lines(path: Path, report: ReadReport) -> list[Record]:
 
 
 def each_json_line(path: Path, report: ReadReport) -> Iterator[tuple[int, Record]]:
-    """One object after the other, for files that are larger than memory; errors as above.
+    """Read one object after the other, for files larger than memory; errors as above.
 
     Yields:
         The byte that the line begins at, and its object.
@@ -42,7 +42,7 @@ def each_json_line(path: Path, report: ReadReport) -> Iterator[tuple[int, Record
 
 
 def parse_json_line(path: Path, name: str, line: bytes) -> Record:
-    """The object of one line.
+    """Parse the object of one line.
 
     Args:
         name: names the line within the file.

@@ -55,14 +55,14 @@ class Narrative:
 
 
 def narrative_files(data_root: Path) -> list[Path]:
-    """The files with the names that they are published under, in a folder."""
+    """List the files of a folder that have the names they are published under."""
     return sorted(data_root.glob("*localized_narratives*.jsonl"))
 
 
 def read_narratives(
     paths: Iterable[Path], report: ReadReport, image_ids: Container[str] | None = None
 ) -> Iterator[Narrative]:
-    """The narratives of files, in their order.
+    """Read the narratives of files, in their order.
 
     Args:
         image_ids: of the images whose narratives are wanted; of all by default.
@@ -91,7 +91,7 @@ def read_narratives(
 
 
 def read_word_boxes(path: Path, offset: int) -> np.ndarray:
-    """The boxes of one narrative's words.
+    """Read the boxes of one narrative's words.
 
     Args:
         offset: the byte that its line begins at.
@@ -113,7 +113,7 @@ def read_word_boxes(path: Path, offset: int) -> np.ndarray:
 
 
 def _named(record: Record) -> tuple[Record, str]:
-    """The record, named by its image too, and the image's id."""
+    """Return the record, named by its image too, and the image's id."""
     image_id = read_id(record.fields.get("image_id"))
     if image_id is None:
         found = f"image_id {quote(record.fields.get('image_id'))}"
@@ -132,7 +132,7 @@ def _narrative(record: Record, image_id: str, offset: int) -> Narrative:
 
 
 def _word_times(record: Record, words: tuple[str, ...]) -> np.ndarray:
-    """First and last second of each word [words, 2]; NaN for one without a letter or digit."""
+    """Return the first and last second of each word [words, 2]; NaN for one without letters."""
     utterances = [
         _utterance(record, number, fields)
         for number, fields in enumerate(
@@ -156,7 +156,7 @@ def _letters(text: str) -> list[str]:
 
 
 def _utterance(record: Record, number: int, fields: Any) -> tuple[str, float, float]:
-    """What is said, and its first and last second."""
+    """Return the words of an utterance, and its first and last second."""
     name = f"timed_caption {number}"
     if not isinstance(fields, dict):
         raise record.bad(f"{name} {quote(fields)}", "an object")
@@ -171,7 +171,7 @@ def _utterance(record: Record, number: int, fields: Any) -> tuple[str, float, fl
 
 
 def _points(record: Record) -> np.ndarray:
-    """x, y and second of all points [points, 3]; the seconds never fall within a segment."""
+    """Return x, y and second of all points [points, 3]; within a segment seconds never fall."""
     points: list[tuple[float, float, float]] = []
     for number, segment in enumerate(record.take("traces", list, "a list of segments")):
         if not isinstance(segment, list):
@@ -205,7 +205,7 @@ def _is_place(value: Any) -> TypeGuard[float]:
 
 
 def _word_boxes(times: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The box of the points in each word's time, and its area [words, 5]; zeros without a point."""
+    """Return the box of the points in each word's time, and its area [words, 5]; else zeros."""
     places, seconds = points[:, :2].clip(0, 1).astype(np.float32), points[:, 2]
     boxes = np.zeros((len(times), 5), dtype=np.float32)
     for word, (start, end) in enumerate(times):

@@ -30,11 +30,11 @@ class Record:
     fields: dict[str, Any]
 
     def bad(self, found: str, expected: str) -> BadRecord:
-        """The error that says what is wrong with this record."""
+        """Return the error that says what is wrong with this record."""
         return bad_record(self.path, self.name, found, expected)
 
     def take(self, key: str, kind: type, expected: str) -> Any:
-        """The value of a key, which must be of exactly this type (no bool for an int).
+        """Return the value of a key, which must be of exactly this type (no bool for an int).
 
         Raises:
             BadRecord: the key is missing or its value is of another type.
@@ -99,7 +99,7 @@ class ReadReport:
         self.skipped.append(str(problem))
 
     def lines(self) -> list[str]:
-        """The report as lines to print."""
+        """Return the report as lines to print."""
         lines = [f"{self.dataset} {self.split}"]
         for what, found in self.counts.items():
             line = f"  {what}: {found:,}"
@@ -116,5 +116,5 @@ class ReadReport:
 
 
 def same_words(first: str, second: str) -> bool:
-    """Whether two texts are the same but for white space and the case of letters."""
+    """Return whether two texts are the same but for white space and the case of letters."""
     return " ".join(first.split()).casefold() == " ".join(second.split()).casefold()

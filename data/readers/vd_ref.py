@@ -76,7 +76,7 @@ class _Repeats:
         self.dropped = 0
 
     def keep_first(self, mentions: list[Mention]) -> list[Mention]:
-        """The first mention of each span, in the given order."""
+        """Return the first mention of each span, in the given order."""
         by_span: dict[tuple[int, int], list[Mention]] = defaultdict(list)
         for mention in mentions:
             by_span[mention.start, mention.end].append(mention)
@@ -111,7 +111,7 @@ def _narration(record: Record, seen: set[str], repeats: _Repeats) -> Narration:
 
 
 def _turns(record: Record) -> list[list[str]]:
-    """The tokens of each turn."""
+    """Return the tokens of each turn."""
     turns = []
     for turn in record.take("dialog", list, "a list of turns"):
         tokens = turn.get("text") if isinstance(turn, dict) else None
@@ -122,7 +122,7 @@ def _turns(record: Record) -> list[list[str]]:
 
 
 def _sentences(record: Record, turns: list[list[str]]) -> tuple[Sentence, ...]:
-    """The turns that are not empty, with their authors."""
+    """Return the turns that are not empty, with their authors."""
     sentences = []
     start = 0
     for turn, tokens in zip(record.fields["dialog"], turns, strict=True):
@@ -137,7 +137,7 @@ def _sentences(record: Record, turns: list[list[str]]) -> tuple[Sentence, ...]:
 
 
 def _mentions(record: Record, turns: list[list[str]]) -> list[Mention]:
-    """All mentions, in the order of the record."""
+    """Return all mentions, in the order of the record."""
     first_words = [0, *accumulate(len(turn) for turn in turns)]
     # Each word is followed by one space.
     starts = [0, *accumulate(len(token) + 1 for turn in turns for token in turn)]
@@ -161,7 +161,7 @@ def _mentions(record: Record, turns: list[list[str]]) -> list[Mention]:
 def _reference(
     record: Record, index: int, fields: Any, turns: list[list[str]]
 ) -> tuple[int, int, int, str, str]:
-    """Turn, first token, last token, chain and phrase of a mention."""
+    """Return turn, first token, last token, chain and phrase of a mention."""
     if not isinstance(fields, dict):
         raise record.bad(f"text_ref {index}: {quote(fields)}", "an object")
     reference = Record(record.path, f"{record.name}, text_ref {index}", fields)
@@ -178,7 +178,7 @@ def _reference(
 
 
 def _check_chains(record: Record, members: dict[str, list[int]]) -> None:
-    """The chains by `cluster_id` must be those that `clusters` lists."""
+    """Check that the chains by `cluster_id` are those that `clusters` lists."""
     clusters = record.take("clusters", list, "a list of chains")
     if not all(isinstance(c, list) and all(type(i) is int for i in c) for c in clusters):
         raise record.bad(f"clusters {quote(clusters)}", "lists of indices into text_ref")

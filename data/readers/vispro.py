@@ -157,7 +157,7 @@ class _Places:
         self._starts = [0, *(end + 1 for end in self._ends)]
 
     def span(self, record: Record, where: str, value: Any) -> Span:
-        """A span [first, last] of tokens in characters."""
+        """Return a span [first, last] of tokens in characters."""
         if not isinstance(value, list) or [type(number) for number in value] != [int, int]:
             raise record.bad(f"{where} {quote(value)}", "[first token, last token]")
         first, last = value
@@ -166,18 +166,18 @@ class _Places:
         return self._starts[first], self._ends[last]
 
     def spans(self, record: Record, where: str, values: Any) -> tuple[Span, ...]:
-        """A list of such spans."""
+        """Return a list of such spans in characters."""
         if not isinstance(values, list):
             raise record.bad(f"{where} {quote(values)}", "a list of spans")
         return tuple(self.span(record, where, value) for value in values)
 
     def quote(self, span: Span) -> str:
-        """The words of a span as an error may print them."""
+        """Return the words of a span as an error may print them."""
         return quote(self.text[span[0] : span[1]])
 
 
 def _sentences(record: Record) -> tuple[list[str], tuple[Sentence, ...]]:
-    """The tokens of the dialogue, and its sentences that are not empty, with their speakers."""
+    """Return the tokens of the dialogue, and its non-empty sentences with their speakers."""
     said = record.take("sentences", list, "a list of sentences")
     speakers = record.take("speakers", list, "the speakers of each sentence")
     if list(map(_length, said)) != list(map(_length, speakers)):

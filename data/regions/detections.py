@@ -1,5 +1,7 @@
-"""What a detector found in images: `<split>_detection_dict.json`, image id -> `bboxes`
-(x1, y1, x2, y2 in pixels), `classes`, and `attrs`, which may be missing.
+"""The detections of images: boxes with labels and attributes.
+
+`<split>_detection_dict.json` holds by image id `bboxes` (x1, y1, x2, y2 in pixels), `classes`, and
+`attrs`, which may be missing.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ NO_ATTRIBUTE = -1
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What the detector says of one image; labels and attributes are numbers of words."""
+    """The detections of one image; labels and attributes are numbers of words."""
 
     boxes_xyxy: np.ndarray  # [regions, 4] float32, pixels
     labels: np.ndarray  # [regions] int32
@@ -40,7 +42,7 @@ class Wrong(NamedTuple):
 
 
 def read_detections(path: Path, words: dict[str, int]) -> dict[str, Detections | Wrong]:
-    """Detections by image id, or what is wrong with them.
+    """Read the detections by image id, or what is wrong with them.
 
     Each image becomes arrays as soon as it is parsed: as lists of Python numbers the detections
     of thirty thousand images would fill gigabytes.
@@ -69,7 +71,7 @@ def read_detections(path: Path, words: dict[str, int]) -> dict[str, Detections |
 
 
 def parse_detections(fields: dict[str, Any], words: dict[str, int]) -> Detections | Wrong:
-    """One image's detections as arrays, or what is wrong with them."""
+    """Return one image's detections as arrays, or what is wrong with them."""
     boxes = _parse_boxes(fields["bboxes"])
     if boxes is None:
         return Wrong(
@@ -88,7 +90,7 @@ def parse_detections(fields: dict[str, Any], words: dict[str, int]) -> Detection
 
 
 def _parse_boxes(boxes: Any) -> np.ndarray | None:
-    """Boxes [regions, 4] float32, or None where they are not boxes."""
+    """Return boxes [regions, 4] float32, or None where they are not boxes."""
     if boxes == []:
         return np.zeros((0, 4), dtype=np.float32)
     try:
@@ -107,6 +109,6 @@ def _are_words(values: Any, count: int) -> TypeGuard[list[str]]:
 
 
 def _numbers(values: list[str], words: dict[str, int]) -> np.ndarray:
-    """The number of each word [values] int32; new words are added."""
+    """Return the number of each word [values] int32; new words are added."""
     numbers = (words.setdefault(value, len(words)) for value in values)
     return np.fromiter(numbers, dtype=np.int32, count=len(values))

@@ -59,7 +59,7 @@ class VideoHeads:
 
 
 def read_head_regions(folder: Path, split: str) -> dict[str, VideoHeads]:
-    """Where the regions of a split come from, by the ids of the dialogues.
+    """Read where the regions of a split come from, by the ids of the dialogues.
 
     Raises:
         DataError: there are no region files of the split, or one cannot be read.
@@ -117,7 +117,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _are_tracks(value: Any) -> bool:
-    """Whether it is tracks of one head, at least one, none of them empty."""
+    """Return whether a value is the tracks of one head, at least one, none of them empty."""
     return (
         type(value) is list
         and bool(value)

@@ -50,7 +50,7 @@ class RegionFiles(NamedTuple):
 
 
 def region_files(folder: Path, split: str) -> RegionFiles:
-    """The names of a split's files, or of one shard's where `split` is its name."""
+    """Return the paths of a split's files, or of one shard's where `split` is its name."""
     return RegionFiles(
         folder / f"{split}_features_compress.hdf5",
         folder / f"{split}_imgid2idx.pkl",
@@ -59,12 +59,12 @@ def region_files(folder: Path, split: str) -> RegionFiles:
 
 
 def shard_name(split: str, number: int, count: int) -> str:
-    """What stands for the split in the names of a shard's files; all shards have the same count."""
+    """Return what stands for the split in the names of the files of one of `count` shards."""
     return f"{split}-{number:05d}-of-{count:05d}"
 
 
 def find_region_files(folder: Path, split: str) -> list[RegionFiles]:
-    """The files of a split's regions, one three for each shard; none where there is no file.
+    """Find the files of a split's regions, three for each shard; none where there is no file.
 
     Raises:
         DataError: some are missing, or there is a whole as well as shards, or shards of two kinds.
@@ -77,7 +77,7 @@ def find_region_files(folder: Path, split: str) -> list[RegionFiles]:
 
 
 def names_of_region_files(folder: Path, split: str) -> list[RegionFiles]:
-    """As `find_region_files`, where not all of the files need be there.
+    """Return what `find_region_files` does, where not all of the files need be there.
 
     Raises:
         DataError: there is a whole as well as shards, or shards of two kinds.
@@ -110,7 +110,7 @@ def expected_region_paths(folder: Path, split: str) -> tuple[Path, ...]:
 
 @dataclass(frozen=True, eq=False)
 class RegionIndex:
-    """The images of a region store: where their features stand, their boxes and labels.
+    """The images of a region store: the rows of their features, their boxes and labels.
 
     The regions of image p are the rows from `offsets[p]` to `offsets[p + 1]` of what is kept for
     each region. Everything but `words` may be mapped from files (`open`): then it takes no memory
@@ -139,7 +139,7 @@ class RegionIndex:
         return RegionIndex, tuple(getattr(self, f.name) for f in fields(self))
 
     def place_of(self, image_id: object) -> int | None:
-        """The image's place; None where there is none of this id."""
+        """Return the image's place; None where there is none of this id."""
         key = image_id.encode("utf-8", "surrogatepass") if isinstance(image_id, str) else b""
         if not 0 < len(key) <= self.image_ids.dtype.itemsize:
             return None
@@ -157,7 +157,7 @@ class RegionIndex:
 
     @classmethod
     def open(cls, folder: Path) -> RegionIndex:
-        """What `save` wrote, mapped.
+        """Map the files that `save` wrote.
 
         Raises:
             DataError: a file is missing or broken.
@@ -329,8 +329,11 @@ def _joined(
 def _row_spans(
     files: RegionFiles, rows: dict[str, int]
 ) -> tuple[np.ndarray, dict[str, BadRecord], int]:
-    """The first row of each image and the one after its last, [images, 2] int64, zeros where
-    these are wrong; what is wrong, by image id; and the feature size.
+    """Read which rows of the features are those of each image.
+
+    Returns:
+        The first row of each image and the one after its last, [images, 2] int64, zeros where
+        these are wrong; what is wrong, by image id; and the feature size.
     """
     (count, feature_size), published = _read_layout(files.features)
     # Python's numbers, which have no largest one.
@@ -361,7 +364,7 @@ def _checked(
     count: int,
     size: tuple[int, int] | None,
 ) -> Detections:
-    """The detections of an image, known to be as many as its features, and inside it."""
+    """Check that an image has as many detections as features, all of them inside it."""
     bad = functools.partial(bad_record, files.detections, image_id)
     if image is None:
         raise bad("nothing", f"its regions: it is in {files.image_index}")
@@ -381,7 +384,7 @@ def _checked(
 
 
 def _read_layout(path: Path) -> tuple[tuple[int, int], np.ndarray]:
-    """The shape of the features, and pos_bboxes [images, 2], whole numbers of any type."""
+    """Read the shape of the features, and pos_bboxes [images, 2], whole numbers of any type."""
     try:
         with open_hdf5(path) as file:
             shape, dtype = file["features"].shape, file["features"].dtype

@@ -54,7 +54,7 @@ def open_shards(
     settings: dict[str, Any],
     per_shard: int = IMAGES_PER_SHARD,
 ) -> tuple[list[Shard[AnySource]], list[Shard[AnySource]]]:
-    """All shards of a split, and those of them that are this rank's to write.
+    """Return all shards of a split, and those of them that are this rank's to write.
 
     A shard that is there already is not written again; ranks share the others.
 
@@ -111,7 +111,7 @@ def open_shards(
 
 
 def read_made_of(folder: Path, split: str) -> dict[str, Any] | None:
-    """The settings that the regions of a split were made with; None where nobody wrote them down.
+    """Read the settings that the regions of a split were made with; None if not written down.
 
     Raises:
         DataError: the file of them is broken.

@@ -72,7 +72,7 @@ class RegionStore:
         skip_bad_records: bool = False,
         made_of: Mapping[str, Any] | None = None,
     ) -> RegionStore:
-        """The store of some files: of a split's, or of all its shards'.
+        """Open the store of a split's files, or of those of all its shards.
 
         Args:
             max_regions: the most regions of an image; the first ones are kept.
@@ -111,7 +111,7 @@ class RegionStore:
         return {**self.__dict__, "_open_files": {}, "_process": 0, "_said": set()}
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Return how many images there are."""
         return len(self.index)
 
     def __contains__(self, image_id: object) -> bool:
@@ -119,11 +119,11 @@ class RegionStore:
 
     @property
     def image_ids(self) -> tuple[str, ...]:
-        """The ids of the images, in the order of their files."""
+        """Return the ids of the images, in the order of their files."""
         return tuple(image_id.decode() for image_id in self.index.image_ids.tolist())
 
     def read(self, image_id: str, image_size: tuple[int, int] | None) -> Regions:
-        """The regions of one image, its boxes relative to it and clipped to it.
+        """Read the regions of one image, their boxes relative to it and clipped to it.
 
         Args:
             image_size: (width, height) in pixels; where None, the image is taken to end where its
@@ -167,7 +167,7 @@ class RegionStore:
         self._open_files = {}
 
     def _read_features(self, image_id: str, place: int, count: int) -> np.ndarray:
-        """Rows [count, feature size] float32, as one slice of the file."""
+        """Read features [count, feature size] float32 as one slice of the file."""
         number, start = int(self.index.files[place]), int(self.index.first_rows[place])
         if not count:
             return np.zeros((0, self.feature_size), dtype=np.float32)
@@ -214,5 +214,5 @@ class GivenRegions:
         self._by_image = by_image
 
     def read(self, image_id: str, image_size: tuple[int, int] | None) -> Regions:
-        """The regions of one image, whatever its size."""
+        """Return the regions of one image, whatever its size."""
         return self._by_image[image_id]

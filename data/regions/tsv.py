@@ -33,7 +33,7 @@ _UNNAMED = "object"
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """The words of a vocabulary, one a line; of several with commas between them the first.
+    """Read the words of a vocabulary, one a line; of several with commas the first.
 
     Raises:
         DataError: it cannot be read, or a line has no word.
@@ -54,7 +54,7 @@ def read_region_tsv(
     attributes: Sequence[str] | None,
     skip: Callable[[BadRecord], None] | None = None,
 ) -> Iterator[ImageRegions]:
-    """The regions of each image, one after the other; boxes and features as they stand there.
+    """Read the regions of each image, one after the other; boxes and features as they are.
 
     Args:
         objects: the words of objects_id; None where the file has no labels.
@@ -128,7 +128,7 @@ def _parse(
 
 
 def _numbers(path: Path, record: str, name: str, text: str, count: int, kind: str) -> np.ndarray:
-    """An array [count, numbers of each] of a column."""
+    """Decode a column as an array [count, numbers of each]."""
     try:
         return np.frombuffer(base64.b64decode(text, validate=True), kind).reshape(count, -1)
     except (binascii.Error, ValueError) as error:

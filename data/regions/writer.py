@@ -75,7 +75,7 @@ def write_region_store(
 
 
 def images_of(store: RegionStore) -> Iterator[ImageRegions]:
-    """What a store holds, in the order of its files, to be written anew."""
+    """Yield what a store holds, in the order of its files, to be written anew."""
     index = store.index
     for place, image_id in enumerate(store.image_ids):
         regions = store.read(image_id, None)
@@ -140,7 +140,7 @@ def _new_features(file: h5py.File, feature_size: int, precision: type[np.floatin
 def _checked(
     image: ImageRegions, precision: type[np.floating]
 ) -> tuple[str, dict[str, Any], np.ndarray]:
-    """An image's id, its entry of the detections, and its features [regions, size]."""
+    """Return an image's id, its entry of the detections, and its features [regions, size]."""
     given_id, boxes, classes, attributes, features, about = image
     image_id = read_id(given_id)
     if image_id is None:

@@ -18,7 +18,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def word_spans(narration: Narration) -> list[WordSpan]:
-    """Where the words of a text are, in characters, the end exclusive.
+    """Return the spans of the words of a text, in characters, the end exclusive.
 
     They are the words of its data set where the text is those joined by spaces; else what stands
     between white space, each sign that is neither letter nor digit being a word of its own.
@@ -30,7 +30,7 @@ def word_spans(narration: Narration) -> list[WordSpan]:
 
 
 def mention_words(narration: Narration) -> list[WordSpan | None]:
-    """The first and the last word that each mention touches; None where it touches none."""
+    """Return the first and the last word that each mention touches; None where none."""
     words = word_spans(narration)
     starts, ends = [start for start, _ in words], [end for _, end in words]
     spans = (
@@ -41,7 +41,7 @@ def mention_words(narration: Narration) -> list[WordSpan | None]:
 
 
 def cuts_words(narration: Narration) -> int:
-    """How many mentions begin or end within a word."""
+    """Count the mentions that begin or end within a word."""
     words = word_spans(narration)
     return sum(
         span is not None and (words[span[0]][0] < mention.start or mention.end < words[span[1]][1])
@@ -50,7 +50,7 @@ def cuts_words(narration: Narration) -> int:
 
 
 def document_of(narration: Narration, chains: Sequence[Sequence[int]]) -> ConllDocument:
-    """A narration as part 0 of the document of its id.
+    """Return a narration as part 0 of the document of its id.
 
     Args:
         chains: indices of mentions; one that touches no word is left out.
@@ -66,11 +66,11 @@ def document_of(narration: Narration, chains: Sequence[Sequence[int]]) -> ConllD
 
 
 def _sentences(narration: Narration) -> tuple[ConllSentence, ...]:
-    """The words in the sentences where they begin; those between two sentences are one too."""
+    """Return the words by the sentence where they begin; those between two are one too."""
     starts = [sentence.start for sentence in narration.sentences]
 
     def place(word: WordSpan) -> tuple[int, bool]:
-        """The last sentence that begins before the word, and whether the word is in it."""
+        """Return the last sentence that begins before the word, and whether the word is in it."""
         index = bisect_right(starts, word[0]) - 1
         return index, index >= 0 and word[0] < narration.sentences[index].end
 

@@ -102,7 +102,7 @@ def _read_list(path: Path) -> list[Any]:
 
 
 def _read_listed_ids(path: Path, report: ReadReport) -> dict[str, None]:
-    """The ids of a list, each once, in its order."""
+    """Read the ids of a list, each once, in its order."""
     listed: dict[str, None] = {}
     for number, value in enumerate(_read_list(path)):
         image_id = read_id(value)
@@ -117,7 +117,7 @@ def _read_listed_ids(path: Path, report: ReadReport) -> dict[str, None]:
 
 
 def _read_kinds(path: Path) -> dict[str, Record]:
-    """For an image id the record `kinds` of its mentions."""
+    """Read the subsets of mentions: by image id a record with the field `kinds`."""
     if not path.exists():
         return {}
     values = read_json(path, DataError)
@@ -129,7 +129,7 @@ def _read_kinds(path: Path) -> dict[str, Record]:
 def _annotation(
     path: Path, number: int, fields: Any, splits: Sequence[str] = ("val", "test")
 ) -> Record:
-    """A record of the annotations, named by its id; it is known to say its split."""
+    """Check that a record has an id, which names it, and says its split."""
     if not isinstance(fields, dict):
         raise bad_record(path, f"record {number}", quote(fields), "an object")
     image_id = read_id(fields.get("image"))
@@ -153,7 +153,7 @@ def _labelled(record: Record, kinds: Record | None, media: SplitMedia) -> Narrat
 
 
 def _image_size(record: Record, media: SplitMedia) -> tuple[int, int] | None:
-    """(width, height) in pixels; None of a text without an image."""
+    """Return (width, height) in pixels; None for a text without an image."""
     if record.fields.keys().isdisjoint(_SIZES):
         return media.image_size(record.name)
     width, height = (_pixels(record, key) for key in _SIZES)
@@ -169,7 +169,7 @@ def _pixels(record: Record, key: str) -> int:
 
 
 def _mentions(record: Record, text: str, kinds: Record | None) -> list[Mention]:
-    """The mentions of a record, in its order."""
+    """Return the mentions of a record, in its order."""
     phrases, spans, chains, boxes = (
         record.take(key, list, "a list with one item a mention")
         for key in ("query", "query_start_end", "cluster", "target_bboxes")
@@ -199,7 +199,7 @@ def _mentions(record: Record, text: str, kinds: Record | None) -> list[Mention]:
 
 
 def _subsets(kinds: Record, count: int) -> list[str | None]:
-    """The subset of each mention."""
+    """Return the subset of each mention."""
     expected = f"{count} names of subsets or nulls, one a mention"
     subsets: list[str | None] = kinds.take("kinds", list, expected)
     known = all(subset is None or (is_text(subset) and subset) for subset in subsets)
@@ -209,7 +209,7 @@ def _subsets(kinds: Record, count: int) -> list[str | None]:
 
 
 def _span(record: Record, index: int, text: str, phrase: Any, span: Any) -> tuple[int, int]:
-    """First character of a mention and the one after its last."""
+    """Return the first character of a mention and the one after its last."""
     if not is_text(phrase) or not phrase.strip():
         raise record.bad(f"query {index} {quote(phrase)}", "a phrase")
     pair = isinstance(span, list) and len(span) == 2 and all(type(x) is int for x in span)
@@ -234,7 +234,7 @@ def _chain(record: Record, index: int, chain: Any) -> str:
 
 
 def _boxes(record: Record, index: int, boxes: Any) -> tuple[RelativeBox, ...]:
-    """A mention's boxes, relative to the image."""
+    """Return a mention's boxes, relative to the image."""
     if not isinstance(boxes, list):
         raise record.bad(f"target_bboxes {index} {quote(boxes)}", "a list of boxes")
     relative = []
@@ -266,7 +266,7 @@ def _count_labelled(
 
 
 def _count_both_splits(annotations: list[Any]) -> tuple[int, int]:
-    """Mentions, and chains of more than one mention, in whatever records have them."""
+    """Count mentions, and chains of several mentions, in whatever records have them."""
     mention_count = chain_count = 0
     for fields in annotations:
         clusters = fields.get("cluster") if isinstance(fields, dict) else None

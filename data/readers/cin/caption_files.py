@@ -25,14 +25,14 @@ _WORD_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def caption_files(data_root: Path) -> tuple[Path, Path]:
-    """The words and images, and the captions."""
+    """Return the file of the words and images, and the file of the captions."""
     return data_root / "flk30k_LN.json", data_root / "flk30k_LN_label.h5"
 
 
 def read_first_captions(
     data_root: Path, image_ids: Iterable[str], report: ReadReport
 ) -> dict[str, tuple[str, ...]]:
-    """The words of the first caption of each image that has one."""
+    """Read the words of the first caption of each image that has one."""
     index_path, labels_path = caption_files(data_root)
     vocabulary, places, images = _read_caption_index(index_path, report)
     caption_count, spans = _read_caption_spans(labels_path, images)
@@ -59,9 +59,7 @@ def read_first_captions(
 def _read_caption_index(
     path: Path, report: ReadReport
 ) -> tuple[dict[int, str], dict[str, int], int]:
-    """The words by number, for each image id its place in the labels, and how many places there
-    are.
-    """
+    """Read the words by number, each image's place in the labels, and how many places there are."""
     index = read_json(path, DataError)
     words = index.get("ix_to_word") if isinstance(index, dict) else None
     listed = index.get("images") if isinstance(index, dict) else None
@@ -85,7 +83,7 @@ def _read_caption_index(
 
 
 def _read_caption_spans(path: Path, images: int) -> tuple[int, np.ndarray]:
-    """How many captions there are, and the first and last [images, 2] int64 of each image."""
+    """Read how many captions there are, and the first and last of each image [images, 2] int64."""
     names = ("labels", "label_start_ix", "label_end_ix")
     try:
         with open_hdf5(path) as file:
@@ -109,7 +107,7 @@ def _read_caption_spans(path: Path, images: int) -> tuple[int, np.ndarray]:
 
 
 def _read_rows(path: Path, rows: dict[str, int]) -> Iterator[tuple[str, list[int]]]:
-    """The numbers in the labels' rows of the given ids, without the padding, in row order."""
+    """Read the numbers in the labels' rows of the given ids, without padding, in row order."""
     in_order = sorted(rows.items(), key=itemgetter(1))
     for block, group in itertools.groupby(in_order, lambda item: item[1] // _ROWS_PER_READ):
         first = block * _ROWS_PER_READ

@@ -61,7 +61,7 @@ def narratives_in_place_of_captions(data_root: Path) -> list[Path]:
 def _read_first_narratives(
     paths: Iterable[Path], image_ids: Container[str], report: ReadReport
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[Path, int | None]]]:
-    """The words of each image's first narrative, and where its trace is."""
+    """Read the words of each image's first narrative, and where its trace is."""
     captions: dict[str, tuple[str, ...]] = {}
     traces: dict[str, tuple[Path, int | None]] = {}
     further = 0

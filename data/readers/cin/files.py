@@ -109,7 +109,7 @@ class SplitMedia:
 
 
 def _files_by_id(folder: Path, ending: str) -> dict[str, Path]:
-    """The files of a folder by their names without the ending; none where there is no folder."""
+    """List the files of a folder, if it is there, by their names without the ending."""
     if not folder.is_dir():
         return {}
     files = (path for path in folder.iterdir() if path.name.endswith(ending))

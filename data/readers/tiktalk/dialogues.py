@@ -51,12 +51,12 @@ class Dialogue:
 
 
 def text_file(data_root: Path, split: str) -> Path:
-    """The file of a split's dialogues."""
+    """Return the file of a split's dialogues."""
     return data_root / f"{split}.textual.jsonl"
 
 
 def read_dialogues(data_root: Path, split: str, report: ReadReport) -> Iterator[Dialogue]:
-    """The dialogues of a split.
+    """Read the dialogues of a split.
 
     Raises:
         DataError: the file is missing or cannot be read.
@@ -74,7 +74,7 @@ def read_dialogues(data_root: Path, split: str, report: ReadReport) -> Iterator[
 
 
 def parse_dialogue(record: Record, seen: Collection[str]) -> Dialogue:
-    """The dialogue of one line.
+    """Parse the dialogue of one line.
 
     Args:
         seen: the ids of the lines before it.
@@ -112,7 +112,7 @@ def parse_dialogue(record: Record, seen: Collection[str]) -> Dialogue:
 
 
 def named_by_key(record: Record, seen: Collection[str], keys: Collection[str]) -> Record:
-    """The record, named by its dialogue.
+    """Return the record, named by its dialogue too.
 
     Args:
         seen: the ids of the lines before it.
@@ -142,7 +142,7 @@ def check_keys(record: Record, keys: Collection[str]) -> None:
 
 
 def _turns(record: Record) -> tuple[list[list[str]], tuple[Sentence, ...]]:
-    """The tokens of the turns, and the turns as sentences with their speakers."""
+    """Return the tokens of the turns, and the turns as sentences with their speakers."""
     turns = record.take("sentences", list, "a list of turns")
     speakers = record.take("speaker_ids", list, "the speakers of each turn")
     if not turns or None in (lengths := list(map(_length, turns))):
@@ -167,7 +167,7 @@ def _length(value: Any) -> int | None:
 
 
 def _starts(turns: Sequence[Sequence[str]]) -> list[int]:
-    """The first character of each token in the text."""
+    """Return the first character of each token in the text."""
     starts = []
     place = 0
     for turn in turns:
@@ -179,7 +179,7 @@ def _starts(turns: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _labels(record: Record) -> tuple[str, ...]:
-    """The label of each chain."""
+    """Return the label of each chain."""
     keys = [key for key in LABEL_KEYS if key in record.fields]
     if len(keys) != 1:
         raise record.bad(" and ".join(keys) or "no entity_labels", "one list of labels")
@@ -196,7 +196,7 @@ def _labels(record: Record) -> tuple[str, ...]:
 
 
 def _spans(record: Record, tokens: int) -> list[list[tuple[tuple[int, int], str]]]:
-    """First and last token of the mentions of each chain, and their texts in `clusters_str`."""
+    """Return the first and last token of each chain's mentions, and their `clusters_str`."""
     clusters, phrases = record.fields["clusters"], record.take("clusters_str", list, "lists")
     if not all(isinstance(spans, list) and spans for spans in clusters):
         raise record.bad(f"clusters {quote(clusters)}", "lists of spans, none of them empty")

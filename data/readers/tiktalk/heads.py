@@ -63,12 +63,12 @@ class AnnotatedVideo:
 
 
 def visual_file(data_root: Path, split: str) -> Path:
-    """The file of a split's titles and head boxes."""
+    """Return the file of a split's titles and head boxes."""
     return data_root / f"{split}.visual.jsonl"
 
 
 def read_heads(data_root: Path, split: str, report: ReadReport) -> dict[str, tuple[HeadBox, ...]]:
-    """The head boxes of every dialogue of a split, by the narration's id.
+    """Read the head boxes of every dialogue of a split, by the narration's id.
 
     The label of a box is the name of a chain of the narration (`Mention.chain`), and each chain has
     one box at most.
@@ -85,7 +85,7 @@ def read_heads(data_root: Path, split: str, report: ReadReport) -> dict[str, tup
 def read_heads_of(
     labels: Mapping[str, tuple[str, ...]], data_root: Path, split: str, report: ReadReport
 ) -> dict[str, tuple[HeadBox, ...]]:
-    """As `read_heads`, of dialogues that were read before.
+    """Read the head boxes of dialogues that were read before; errors are those of `read_heads`.
 
     Args:
         labels: of the chains of each dialogue.
@@ -108,7 +108,7 @@ def read_heads_of(
 
 
 def read_titles(data_root: Path, split: str, report: ReadReport) -> Iterator[str]:
-    """The titles of a split's videos; errors are those of `read_heads`."""
+    """Read the titles of a split's videos; errors are those of `read_heads`."""
     seen: set[str] = set()
     for record in read_json_lines(visual_file(data_root, split), report):
         try:
@@ -121,7 +121,7 @@ def read_titles(data_root: Path, split: str, report: ReadReport) -> Iterator[str
 
 
 def parse_video(record: Record, seen: Collection[str]) -> AnnotatedVideo:
-    """The video of one line.
+    """Parse the video of one line.
 
     Args:
         seen: the ids of the lines before it.
@@ -200,7 +200,7 @@ def _celebrity(box: Record) -> str | None:
 
 
 def _last_parts(box: Record, key: str, count: int) -> PurePosixPath:
-    """The end of a path on its makers' machine."""
+    """Return the last parts of a path on its makers' machine."""
     path = box.take(key, str, "a path")
     parts = PurePosixPath(path).parts[-count:]
     if len(parts) < count or any(read_id(part) is None for part in parts):

@@ -102,7 +102,7 @@ class TikTalkReader(DatasetReader):
 def _with_heads(
     dialogues: Sequence[Dialogue], data_root: Path, split: str, report: ReadReport
 ) -> list[Narration]:
-    """The narrations of dialogues, with the heads of their videos as regions.
+    """Return the narrations of dialogues, with the heads of their videos as regions.
 
     Where heads are missing or wrong and such are skipped, a narration stays a text alone.
     """

@@ -36,7 +36,7 @@ def frames_of_regions(video_id: str, video: VideoHeads, folder: Path) -> tuple[R
 
 
 def match_heads(boxes: Sequence[HeadBox], video: VideoHeads) -> dict[str, int]:
-    """The region that shows each head, by the head's label; those that none shows are left out."""
+    """Return the region that shows each head, by the head's label, where one does."""
     if not boxes or not video.heads:
         return {}
     overlap = np.zeros((len(boxes), len(video.heads)), dtype=np.float32)
@@ -54,7 +54,7 @@ def match_heads(boxes: Sequence[HeadBox], video: VideoHeads) -> dict[str, int]:
 
 
 def _place(track: Track, frame: int, looked_at: Sequence[int]) -> tuple[float, ...] | None:
-    """The box of a track in a frame; None where it is seen neither there nor next to it.
+    """Return the box of a track in a frame; None where it is seen neither there nor beside.
 
     Args:
         looked_at: the frames that were looked at, in ascending order.
@@ -71,7 +71,7 @@ def _place(track: Track, frame: int, looked_at: Sequence[int]) -> tuple[float, .
 def with_heads(
     narration: Narration, boxes: Sequence[HeadBox], regions: Mapping[str, int], video: VideoHeads
 ) -> Narration:
-    """The narration of a dialogue with the heads of its video as regions.
+    """Return the narration of a dialogue with the heads of its video as regions.
 
     A mention is a `name` where it and the name of the celebrity it means contain one another, a
     `pronoun` where it is one, and else a `noun`.
