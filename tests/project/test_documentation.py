@@ -110,3 +110,10 @@ def test_the_citation_is_of_this_version() -> None:
     assert citation["version"] == project["version"]
     assert citation["license"] == project["license"]
     assert text_of("CHANGELOG.md").count(f"\n## {project['version']}\n") == 1
+
+
+def test_modules_that_moved_are_where_the_changes_say() -> None:
+    rows = re.findall(r"^\| `.+` \| (`.+`) \|$", text_of("CHANGELOG.md"), re.MULTILINE)
+    for module in re.findall(r"`([\w.]+)`", " ".join(rows)):
+        path = REPOSITORY.joinpath(*module.split("."))
+        assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), module
