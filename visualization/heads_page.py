@@ -45,8 +45,10 @@ def write_heads_page(
 
     Args:
         path: the file to write.
+        split: the predictions.
         resolutions: of the dialogues to show.
-        gold, system: their chains.
+        gold: their chains with heads.
+        system: likewise.
         scores: of all of them, in percent, by their names.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The page of a resolved split: its texts with both sides, their images, and what is wrong."""
+"""The page of the predictions of a split: texts with gold and system chains, images, errors."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def write_coreference_page(
 
     Args:
         path: the file to write.
+        split: the predictions.
         sides: the chains to show.
         pooled: their scores; None where there are no gold chains.
         has_boxes: whether to show predicted boxes, and which are wrong where that is known.
@@ -76,6 +77,7 @@ def write_grounding_page(
 
     Args:
         path: the file to write.
+        split: the predictions.
         sides: the chains to show.
         scores: of the boxes.
 
@@ -88,21 +90,22 @@ def write_grounding_page(
 
 
 def _conll_of(gold: Chains[int], system: Chains[int]) -> float:
-    """The CoNLL F1 of one narration, from 0 to 1."""
+    """Return the CoNLL F1 of one narration, from 0 to 1."""
     return score_chains({"": gold}, {"": system}).pooled.conll
 
 
 def _percent(scores: Mapping[str, float | None]) -> dict[str, float]:
-    """Those scores in percent that there are."""
+    """Return in percent the scores that are known."""
     return {name: 100 * score for name, score in scores.items() if score is not None}
 
 
 @dataclass(frozen=True)
 class _Judgement:
-    """What a page says of the chains that it shows.
+    """Scores and errors of the chains on a page.
 
     Attributes:
-        scores, scores_of: of the split and of each narration, in percent, by their names.
+        scores: of the split, in percent, by their names.
+        scores_of: of each narration, likewise.
         errors: of the chains.
     """
 
@@ -120,7 +123,7 @@ def _write_page(
     *,
     has_boxes: bool,
 ) -> None:
-    """Write a page, and say so; the wrong boxes and the share of right ones are added."""
+    """Write a page, and say so; errors of boxes and the share of right boxes are added."""
     grounded = grounded_by_span(split) if has_boxes else {}
     pronouns = pronouns_of(split.language)
     wrong = {name: find_wrong_boxes(name, grounded[name], pronouns) for name in grounded}
@@ -151,7 +154,11 @@ def page_title(what: str, split: SplitPredictions) -> str:
 
 
 def training_curves(checkpoint: Path) -> list[tuple[str, bytes]]:
-    """A figure of what the run of a checkpoint logged, if it lies where its run left it."""
+    """Draw the training curves of a checkpoint that lies in the folder of its run.
+
+    Returns:
+        Title and PNG; nothing where there is no log or it cannot be read, which is printed.
+    """
     run = checkpoint.resolve().parent
     if not RunFolder(run).log.is_dir():
         return []
@@ -171,7 +178,10 @@ def page_texts(
     """Yield the narrations under their ids, in their order, with their sides and images.
 
     Args:
-        report: is told of images that cannot be read.
+        split: the predictions.
+        sides: the chains to show.
+        has_boxes: whether to show predicted boxes.
+        report: counts the images that cannot be read.
     """
     system, gold = sides.system_span_chains, sides.gold_span_chains
     for narration, resolution in zip(sides.narrations, split.resolutions, strict=True):
