@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-import main as training
 import test_coref
 import test_grounding
 from data.loading.splits import keep_labels
@@ -27,7 +26,7 @@ from metrics.chain_files import read_chain_folder
 from metrics.conll_files import read_conll
 from metrics.coreference_scores import score_chains
 from tests.conftest import REPOSITORY
-from tests.support import cin_files, tiny
+from tests.support import cin_files, tiny, trained
 from tools import train_sense2vec
 from training.trainer import Trainer
 from utils.checkpointing.checkpoint import CheckpointError, load_checkpoint
@@ -99,22 +98,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(folder: Path, *options: str, name: str) -> Path:
     """Train in the folder; returns the last checkpoint."""
-    training.main(
-        [
-            "--model_config",
-            str(folder / "config.json"),
-            "--data-root",
-            str(folder / "data"),
-            "--device",
-            "cpu",
-            "--batch",
-            "4",
-            "--save_name",
-            str(folder / "saved" / name),
-            *options,
-        ]
-    )
-    return folder / "saved" / name / "models.pt"
+    return trained.train(folder, "--batch", "4", *options, name=name)
 
 
 @pytest.fixture(scope="module")

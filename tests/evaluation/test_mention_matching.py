@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import main as training
 import test_coref
 import test_grounding
 from data.mention_spans import with_spans
@@ -26,7 +25,7 @@ from metrics.coreference_scores import score_chains
 from metrics.grounding_scores import PRONOUNS, score_grounding
 from metrics.mention_scores import score_mentions
 from tests.conftest import REPOSITORY
-from tests.support import cin_files, tiny
+from tests.support import cin_files, tiny, trained
 from utils.checkpointing.checkpoint import load_checkpoint
 from utils.errors import InputError
 
@@ -70,25 +69,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(folder: Path, *options: str, name: str) -> Path:
-    training.main(
-        [
-            "--model_config",
-            str(folder / "config.json"),
-            "--data-root",
-            str(folder / "data"),
-            "--device",
-            "cpu",
-            "--batch",
-            "4",
-            "--save_name",
-            str(folder / "saved" / name),
-            "--use-ssl",
-            "--no-unlabelled",
-            "--grounding",
-            *options,
-        ]
-    )
-    return folder / "saved" / name / "models.pt"
+    labelled = ("--batch", "4", "--use-ssl", "--no-unlabelled", "--grounding")
+    return trained.train(folder, *labelled, *options, name=name)
 
 
 @pytest.fixture(scope="module")

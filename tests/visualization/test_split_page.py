@@ -10,13 +10,12 @@ from types import ModuleType
 
 import pytest
 
-import main as training
 import test_coref
 import test_grounding
 from data.mention_spans import with_spans
 from data.narration import Narration, Sentence
 from inference.resolver import Resolver
-from tests.support import cin_files, tiny
+from tests.support import cin_files, tiny, trained
 from tests.visualization.test_page import Elements
 from utils.errors import InputError
 from visualization.split_page import speaker_turns
@@ -66,23 +65,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(folder: Path, *options: str, name: str) -> Path:
-    training.main(
-        [
-            "--model_config",
-            str(folder / "config.json"),
-            "--data-root",
-            str(folder / "data"),
-            "--device",
-            "cpu",
-            "--use-ssl",
-            "--no-unlabelled",
-            "--detect-mentions",
-            "--save_name",
-            str(folder / "saved" / name),
-            *options,
-        ]
-    )
-    return folder / "saved" / name / "models.pt"
+    labelled = ("--use-ssl", "--no-unlabelled", "--detect-mentions")
+    return trained.train(folder, *labelled, *options, name=name)
 
 
 @pytest.fixture(scope="module")
