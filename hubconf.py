@@ -14,7 +14,7 @@ dependencies = ["torch", "torchvision", "transformers", "h5py", "numpy", "scipy"
 
 
 def resolver(checkpoint: Path | str, **options: Any) -> _Resolver:
-    """A trained model to resolve texts and images with.
+    """Load a trained model to resolve texts and images with.
 
     Args:
         checkpoint: a file of weights that `main.py` wrote; it says what the model is like.

@@ -21,7 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from data.encoding.example import ExampleEncoder
 from data.encoding.tokenizer import load_tokenizer
 from data.encoding.word_vectors import look_up_words
-from data.loading.loader import workers_explained
+from data.loading.loader import worker_errors_explained
 from data.loading.training_data import (
     TrainingData,
     read_training_data,
@@ -57,7 +57,7 @@ from utils.options import add_config_options, add_data_options, command_parser, 
 from utils.text.languages import read_language
 from utils.thresholds import Thresholds
 
-# The probability above which a stretch of a text is a mention, where nothing is held out.
+# The probability above which a span of a text is a mention, where nothing is held out.
 MENTION_THRESHOLD = 0.5
 
 # The fields of the configuration that an option of this command sets, in the order of --help.
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check_can_run(config)
     device = choose_device(options.device)
     stops = StopRequests()
-    with process_group(device), stops.heard(), workers_explained():
+    with process_group(device), stops.heard(), worker_errors_explained():
         if ignored:
             print(f"{options.model_config}: not read by the method: {', '.join(ignored)}")
         trainer, validation = build(config, device, options, stops)

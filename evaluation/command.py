@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
-from data.loading.loader import workers_explained
+from data.loading.loader import worker_errors_explained
 from inference.resolver import Resolver
 from inference.split_predictions import (
     SplitPredictions,
@@ -48,7 +48,7 @@ def run_test_command(
         add_options(parser)
     options = parser.parse_args(arguments)
     device = choose_device(options.device)
-    with process_group(device), workers_explained():
+    with process_group(device), worker_errors_explained():
         of_test = _options_of_test(options)
         resolver = resolver_for_test(of_test, device)
         if check is not None:

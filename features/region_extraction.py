@@ -16,7 +16,7 @@ from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 from torchvision.transforms.functional import pil_to_tensor
 
 from data.files import BadRecord
-from data.loading.loader import workers_explained
+from data.loading.loader import worker_errors_explained
 from data.media.images import (
     ImageFile,
     read_image,
@@ -250,7 +250,7 @@ def write_shard(
                 yield found
                 done()
 
-    with workers_explained():
+    with worker_errors_explained():
         write_region_store(folder, shard.name, regions())
 
 

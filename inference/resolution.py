@@ -75,20 +75,22 @@ class Resolution:
         """[M, 4] float32, x1, y1, x2, y2; None without regions or where the size is not known."""
         if self.boxes_xyxy is None or self.narration.image_size is None:
             return None
-        return self.boxes_xyxy * np.tile(np.float32(self.narration.image_size), 2)
+        size = np.asarray(self.narration.image_size, dtype=np.float32)
+        scaled: np.ndarray = self.boxes_xyxy * np.tile(size, 2)
+        return scaled
 
     def chain_texts(self) -> list[list[str]]:
-        """The words of each chain's mentions."""
+        """Return the words of each chain's mentions."""
         return [[self.mentions[index].phrase for index in chain] for chain in self.chains]
 
     def surest(self, chain: Sequence[int]) -> int | None:
-        """The mention whose box has the highest score, which is the chain's; None without boxes."""
+        """Find the mention of a chain whose box has the highest score; None without boxes."""
         if self.box_scores is None or not self.box_scores[chain].any():
             return None
         return chain[int(self.box_scores[chain].argmax())]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values, fit for JSON; docs/formats.md says which."""
+        """Return all of it as plain values, fit for JSON; docs/formats.md says which."""
         return {
             "text": self.narration.text,
             "image_size": self.narration.image_size and list(self.narration.image_size),
@@ -122,5 +124,5 @@ class Resolution:
 
 
 def _plain(array: np.ndarray, digits: int) -> Any:
-    """An array as rounded numbers in lists, or one number."""
+    """Round an array to numbers in lists, or to one number."""
     return np.round(array.astype(np.float64), digits).tolist()

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.loading.loader import workers_explained
+from data.loading.loader import worker_errors_explained
 from data.media.images import ImageFile, read_image
 from features.detectors import (
     Detector,
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     size = (options.size, int(_LONGEST * options.size))
     detector = new_detector(["", *labels], attributes, size)
     detector.network.to(device)
-    with workers_explained():
+    with worker_errors_explained():
         train(
             detector,
             LabelledImages(options.pictures, trained_on, detector),

@@ -1,6 +1,6 @@
-"""The stretches of a text that may be mentions, in word-pieces, and which of them to take.
+"""The spans of a text that may be mentions, in word-pieces, and which of them to take.
 
-A stretch is its first and its last word-piece. It may be a mention where it begins as a word does
+A span here is its first and its last word-piece. It may be a mention where it begins as a word does
 and ends as one does; what a word is, the characters say, so that it holds for every tokenizer.
 """
 
@@ -38,7 +38,7 @@ class Candidates:
 
 
 def find_candidates(narration: Narration, text: EncodedText, max_pieces: int) -> Candidates:
-    """The candidates of a narration.
+    """Find what may be mentions of a narration, and which of these its gold mentions are.
 
     Args:
         text: the narration cut into word-pieces.
@@ -46,18 +46,18 @@ def find_candidates(narration: Narration, text: EncodedText, max_pieces: int) ->
     """
     starts, ends = boundaries(narration.text, text.offsets, text.special)
     gold = sorted(set(gold_spans(narration)))
-    stretches = align_spans(gold, text.offsets, text.special) - [0, 1]
+    spans = align_spans(gold, text.offsets, text.special) - [0, 1]
     characters = np.asarray(gold, dtype=np.int64).reshape(-1, 2)
-    first, last = stretches.T
+    first, last = spans.T
     fits = (first <= last) & (last - first < max_pieces)
     exact = (starts[first] == characters[:, 0]) & (ends[last] == characters[:, 1])
-    return Candidates(starts, ends, stretches[fits & exact])
+    return Candidates(starts, ends, spans[fits & exact])
 
 
 def boundaries(
     text: str, offsets: np.ndarray, special: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The characters at which a mention may begin and end with each word-piece.
+    """Find the characters at which a mention may begin and end with each word-piece.
 
     A word is a run of letters and digits; a letter of a script without capitals is a word by
     itself, as such scripts may write words without spaces, and so is any other sign. What combines
@@ -96,7 +96,7 @@ def boundaries(
 def count_unreachable(
     narrations: Iterable[Narration], tokenizer: Tokenizer, max_pieces: int
 ) -> int:
-    """How many gold mentions are no candidates: too long, or beginning or ending within a word."""
+    """Count gold mentions that are no candidates: too long, or that begin or end within a word."""
     unreachable = 0
     for narration in narrations:
         text = EncodedText(*tokenizer.encode(narration.text), (), np.zeros((0, 2), np.int64))
@@ -106,27 +106,27 @@ def count_unreachable(
     return unreachable
 
 
-def without_crossing(stretches: np.ndarray, order: Sequence[int]) -> list[int]:
-    """Take stretches one after the other, but for those that cross one that was taken before.
+def without_crossing(spans: np.ndarray, order: Sequence[int]) -> list[int]:
+    """Take spans one after the other, but for those that cross one that was taken before.
 
     Two cross where they share a word-piece and each has one that the other has not; nested ones do
     not.
 
     Args:
-        stretches: [N, 2] int64, first and last word-piece.
-        order: of the stretches to take.
+        spans: [N, 2] int64, first and last word-piece.
+        order: of the spans to take.
 
     Returns:
         Those that are taken, in this order.
     """
-    size = int(stretches.max(initial=-1)) + 1
-    # Of the stretches taken: the last word-piece of the longest that begins with a word-piece, and
+    size = int(spans.max(initial=-1)) + 1
+    # Of the spans taken: the last word-piece of the longest that begins with a word-piece, and
     # the first of the longest that ends with it.
     longest_end = np.full(size, -1)
     longest_start = np.full(size, size)
     taken = []
     for index in order:
-        first, last = stretches[index].tolist()
+        first, last = spans[index].tolist()
         from_inside = (longest_end[first + 1 : last + 1] > last).any()
         into_inside = (longest_start[first:last] < first).any()
         if not (from_inside or into_inside):
@@ -137,7 +137,7 @@ def without_crossing(stretches: np.ndarray, order: Sequence[int]) -> list[int]:
 
 
 def _word_starts(text: str) -> list[bool]:
-    """Whether a word may begin at each character, and behind the last one."""
+    """Tell whether a word may begin at each character, and behind the last one."""
     begins = []
     before_joins = False
     for character in text:
@@ -152,7 +152,7 @@ def _word_starts(text: str) -> list[bool]:
 
 
 def _after_combining(text: str) -> list[int]:
-    """For each place in a text, and that behind it, the next one without a combining sign."""
+    """Find for each place in a text, and that behind it, the next without a combining sign."""
     following = [len(text)]
     for place in reversed(range(len(text))):
         combines = unicodedata.category(text[place])[0] == "M"

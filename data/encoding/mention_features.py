@@ -1,4 +1,4 @@
-"""What is known of mentions beside their vectors, to compare them in pairs by."""
+"""Pair features: what is known of mentions beside their vectors, to compare them in pairs by."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]")
 def mention_features(
     narration: Narration, mention_indices: Sequence[int], language: Language
 ) -> np.ndarray:
-    """The features of some mentions.
+    """Compute the pair features of some mentions.
 
     Returns:
         [M, features] int64, the columns as `utils.batch.MENTION_FEATURES` names them. Two mentions

@@ -90,7 +90,7 @@ def count_left_out(
 def with_word_vectors(
     encoded: EncodedText, narration: Narration, vectors: WordVectors
 ) -> EncodedText:
-    """An encoded narration with the vectors of its words."""
+    """Return an encoded narration with the vectors of its words."""
     of_pieces = vectors.of_word_pieces(narration.text, encoded.offsets, encoded.special)
     return replace(encoded, word_vectors=of_pieces)
 
@@ -98,10 +98,10 @@ def with_word_vectors(
 def align_spans(
     characters: list[tuple[int, int]], offsets: np.ndarray, special: np.ndarray
 ) -> np.ndarray:
-    """Word-pieces of stretches of characters.
+    """Find the word-pieces of spans of characters.
 
     Args:
-        characters: start and end of each stretch, end exclusive.
+        characters: start and end of each span, end exclusive.
         offsets: [T, 2] characters of each word-piece, in text order.
         special: [T] bool, word-pieces without characters.
 
@@ -112,8 +112,8 @@ def align_spans(
         return np.zeros((0, 2), dtype=np.int64)
     starts, ends = np.asarray(characters, dtype=np.int64).T
     real = np.flatnonzero(~special & (offsets[:, 0] < offsets[:, 1]))
-    # From the first that ends behind a stretch's start to the last that starts before its end. In
-    # text order both are found without comparing every stretch with every word-piece.
+    # From the first that ends behind a span's start to the last that starts before its end. In
+    # text order both are found without comparing every span with every word-piece.
     first = np.searchsorted(offsets[real, 1], starts, side="right")
     end = np.searchsorted(offsets[real, 0], ends, side="left")
     spans = np.zeros((len(characters), 2), dtype=np.int64)
@@ -141,12 +141,12 @@ def mask_words(
 
 
 def masking_generator(seed: int, epoch: int, narration_id: str) -> np.random.Generator:
-    """Randomness that depends on these three alone, on any rank and in any worker."""
+    """Return randomness that depends on these three alone, on any rank and in any worker."""
     return np.random.default_rng([seed, epoch, zlib.crc32(narration_id.encode("utf-8", "replace"))])
 
 
 def chain_numbers(narration: Narration, mention_indices: tuple[int, ...]) -> np.ndarray:
-    """The chain of each mention as a number, [M] int64; `UNKNOWN_CHAIN` where it is not known."""
+    """Return the chains of mentions as numbers, [M] int64; `UNKNOWN_CHAIN` where not known."""
     numbers: dict[str, int] = {}
     return np.asarray(
         [
@@ -160,7 +160,7 @@ def chain_numbers(narration: Narration, mention_indices: tuple[int, ...]) -> np.
 def region_numbers(
     narration: Narration, mention_indices: tuple[int, ...], regions: int
 ) -> np.ndarray:
-    """The region that shows what each mention means, [M] int64.
+    """Return the region that shows what each mention means, [M] int64.
 
     `NO_REGION` where none does; `UNKNOWN_REGION` where it is not known, or not among those read.
 
@@ -174,7 +174,7 @@ def region_numbers(
 
 
 def person_numbers(narration: Narration, regions: int) -> np.ndarray:
-    """Who each of the regions that are read shows, [R] int64; `UNKNOWN_PERSON` where unknown.
+    """Return who each region that is read shows, [R] int64; `UNKNOWN_PERSON` where unknown.
 
     A name has the same number in every process.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -29,8 +30,9 @@ class Tokenizer:
 
     @functools.cached_property
     def vocabulary_size(self) -> int:
+        """How many word-pieces there are."""
         # The tokenizer counts its vocabulary anew each time it is asked, which takes milliseconds.
-        return self.backend.get_vocab_size()
+        return int(self.backend.get_vocab_size())
 
     def encode(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Cut a text into word-pieces.
@@ -47,7 +49,7 @@ class Tokenizer:
         )
 
     def to_json(self) -> str:
-        """Everything, as text for a checkpoint."""
+        """Write everything as text for a checkpoint."""
         return json.dumps(
             {
                 "tokenizer": self.backend.to_str(),
@@ -58,7 +60,7 @@ class Tokenizer:
 
     @classmethod
     def from_json(cls, text: str) -> Tokenizer:
-        """What `to_json` wrote; anything else ends in nearly any kind of error."""
+        """Read what `to_json` wrote; anything else ends in nearly any kind of error."""
         values = json.loads(text)
         backend = tokenizers.Tokenizer.from_str(values["tokenizer"])
         for name in ("pad_id", "mask_id"):
@@ -81,7 +83,8 @@ def load_tokenizer(name: str) -> Tokenizer:
 
     source = locate_encoder(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True)
+        load: Any = AutoTokenizer.from_pretrained  # transformers does not type it
+        tokenizer = load(source, use_fast=True)
     except (OSError, ValueError, ImportError) as error:
         raise EncoderNotFound(name, error) from error
     if not tokenizer.is_fast or None in (tokenizer.mask_token_id, tokenizer.pad_token_id):

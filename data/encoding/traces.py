@@ -29,7 +29,7 @@ class MentionTraces:
 
 
 def read_trace(narration: Narration) -> np.ndarray:
-    """The mouse trace of a narration that has one.
+    """Read the mouse trace of a narration that has one.
 
     Returns:
         [words, 5] float32: for each word the box (x1, y1, x2, y2) the mouse went over, relative to
@@ -69,7 +69,7 @@ def read_trace(narration: Narration) -> np.ndarray:
 def mention_traces(
     narration: Narration, trace: np.ndarray, mention_indices: Sequence[int], lag: int = 0
 ) -> MentionTraces:
-    """The box around the trace boxes of each mention's words.
+    """Find the box around the trace boxes of each mention's words.
 
     A mention's words are those that share a character with it. A box of zeros stands for a word
     without a trace; a mention of such words alone has none.
@@ -89,7 +89,7 @@ def mention_traces(
         [(mention.start, mention.end) for mention in mentions], places, np.zeros(len(places), bool)
     )
     trace = trace[np.minimum(np.arange(len(trace)) + lag, len(trace) - 1)]
-    pointed = trace.any(axis=1)
+    pointed = np.asarray(trace.any(axis=1))
     boxes = np.zeros((len(spans), 4), dtype=np.float32)
     known = np.zeros(len(spans), dtype=bool)
     for row, (first, end) in enumerate(spans):
@@ -102,7 +102,7 @@ def mention_traces(
 
 
 def word_places(narration: Narration) -> np.ndarray:
-    """The characters of each word, found one word after the other.
+    """Find the characters of each word, one word after the other.
 
     Returns:
         [words, 2] int64, first character of the text and the one after the last.
@@ -164,14 +164,15 @@ def with_usable_traces(
 def _load_array(path: Path, expected: str) -> np.ndarray:
     try:
         # Mapped, so that a header that promises too much takes no memory.
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
     except Exception as error:
         # A broken header ends in nearly any kind of error.
         raise DataError(f"{path} is not an array of {expected}: {error}") from error
 
 
 def _after_blanks(text: str, start: int) -> int:
-    """The first character from `start` on that is not blank; the text's length without one."""
+    """Find the first character from `start` on that is not blank; the text's length without one."""
     while start < len(text) and text[start].isspace():
         start += 1
     return start

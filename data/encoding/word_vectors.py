@@ -43,10 +43,10 @@ class WordVectors:
     @property
     def size(self) -> int:
         """D, how many numbers a vector has."""
-        return self.vectors.shape[1]
+        return int(self.vectors.shape[1])
 
     def of_word_pieces(self, text: str, offsets: np.ndarray, special: np.ndarray) -> np.ndarray:
-        """The vector of the word that each word-piece is part of.
+        """Find the vector of the word that each word-piece is part of.
 
         Of several words that share characters with a word-piece the first counts.
 
@@ -71,7 +71,7 @@ class WordVectors:
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text, marks among them, in its order."""
+    """Split a text into its words, marks among them, in its order."""
     return _WORD.findall(text)
 
 
@@ -114,7 +114,7 @@ def read_word_vectors(folder: Path, texts: Iterable[str]) -> WordVectors:
             raise ValueError("it holds numbers that are not finite")
         # Which key has which vector is part of what they are.
         places = np.asarray(sorted(library.vectors.key2row.items()), dtype=np.uint64)
-        checksum = zlib.crc32(places, zlib.crc32(np.ascontiguousarray(table)))
+        checksum = zlib.crc32(places.data, zlib.crc32(np.ascontiguousarray(table).data))
     except Exception as error:
         # A broken folder ends in nearly any kind of error.
         raise DataError(
@@ -128,7 +128,7 @@ def read_word_vectors(folder: Path, texts: Iterable[str]) -> WordVectors:
 def look_up_words(
     config: Config, folder: str, narrations: Iterable[Narration]
 ) -> WordVectors | None:
-    """The vectors that a model reads of the words of narrations; None where it reads none.
+    """Look up the vectors that a model reads of words; None where it reads none.
 
     Args:
         folder: of sense2vec vectors; empty for none.

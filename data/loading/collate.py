@@ -113,7 +113,7 @@ def pad(arrays: Sequence[np.ndarray], value: int) -> tuple[Tensor, Tensor]:
 
 
 def _pad_gold_boxes(examples: Sequence[Example], mentions: int) -> tuple[Tensor, Tensor]:
-    """Gold boxes [B, M, G, 4] float32 of the mentions in the batch, and their mask [B, M, G]."""
+    """Pad gold boxes to [B, M, G, 4] float32 of the mentions in the batch; mask [B, M, G]."""
     boxes = [
         [example.narration.mentions[index].boxes_xyxy for index in example.text.mention_indices]
         for example in examples
@@ -130,7 +130,7 @@ def _pad_gold_boxes(examples: Sequence[Example], mentions: int) -> tuple[Tensor,
 
 
 def _pad_traces(examples: Sequence[Example], mentions: int) -> tuple[Tensor, Tensor]:
-    """Trace boxes [B, M, 4] float32 of the mentions in the batch, and their mask [B, M]."""
+    """Pad trace boxes to [B, M, 4] float32 of the mentions in the batch; mask [B, M]."""
     boxes = np.zeros((len(examples), mentions, 4), dtype=np.float32)
     mask = np.zeros((len(examples), mentions), dtype=bool)
     for row, example in enumerate(examples):
@@ -142,7 +142,7 @@ def _pad_traces(examples: Sequence[Example], mentions: int) -> tuple[Tensor, Ten
 
 
 def _pad_alignment(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
-    """The region of each mention [B, M] int64, and who each region shows [B, R] int64."""
+    """Pad the regions of mentions to [B, M] int64, and who each region shows to [B, R] int64."""
     counts = [0 if example.regions is None else len(example.regions) for example in examples]
     regions = [
         region_numbers(example.narration, example.text.mention_indices, count)
@@ -153,19 +153,19 @@ def _pad_alignment(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
 
 
 def _pad_features(examples: Sequence[Example]) -> Tensor | None:
-    """Features [B, M, features] int64 of the mentions; None where none are read."""
+    """Pad pair features to [B, M, features] int64; None where none are read."""
     features = [e.mention_features for e in examples if e.mention_features is not None]
     return pad(features, 0)[0] if len(features) == len(examples) else None
 
 
 def _pad_word_vectors(texts: Sequence[EncodedText]) -> Tensor | None:
-    """Word vectors [B, T, D] float32; None where the texts were encoded without."""
+    """Pad word vectors to [B, T, D] float32; None where the texts were encoded without."""
     vectors = [text.word_vectors for text in texts if text.word_vectors is not None]
     return pad(vectors, 0)[0] if len(vectors) == len(texts) else None
 
 
 def _masked_words(examples: Sequence[Example], length: int, pad_id: int) -> MaskedWords | None:
-    """The masked texts [B, length], what to predict in them; None where some are not masked."""
+    """Pad masked texts to [B, length]; None where some are not masked."""
     masked = [example.masked for example in examples if example.masked is not None]
     if len(masked) < len(examples):
         return None
@@ -178,7 +178,7 @@ def _masked_words(examples: Sequence[Example], length: int, pad_id: int) -> Mask
 
 
 def _span_candidates(examples: Sequence[Example]) -> SpanCandidates | None:
-    """What may be mentions; None where none are to be found."""
+    """Pad what may be mentions; None where none are to be found."""
     found = [example.candidates for example in examples if example.candidates is not None]
     if not found:
         return None

@@ -24,43 +24,43 @@ def make_loader(
     workers: int,
     device: torch.device,
 ) -> DataLoader[Batch]:
-    """A loader of padded batches.
+    """Make a loader of padded batches.
 
     Args:
         workers: processes that read ahead; 0 reads in this one.
         device: pages are locked for copies where it is a GPU.
     """
     return DataLoader(
-        dataset,
+        dataset,  # type: ignore[arg-type]  # the stubs take a loader to give what its dataset does
         batch_sampler=batches,
         collate_fn=Collate(dataset.encoder.tokenizer),
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_obey_the_reader_alone,
+        worker_init_fn=_ignore_others_sigterm,
         # Of its own, so that starting workers does not shift the model's random numbers.
         generator=torch.Generator(),
     )
 
 
-def _obey_the_reader_alone(worker: int) -> None:
-    """In a worker: only the process that reads from it ends it by SIGTERM.
+def _ignore_others_sigterm(worker: int) -> None:
+    """Let only the process that reads from this worker end it by SIGTERM.
 
     Schedulers send that to all processes, and the one that reads may still want its batches.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_leave_when_told, daemon=True).start()
+    threading.Thread(target=_exit_with_reader, daemon=True).start()
 
 
-def _leave_when_told() -> None:
+def _exit_with_reader() -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
         pass
     os._exit(0)
 
 
 @contextmanager
-def workers_explained() -> Iterator[None]:
-    """Inside, what ends a worker of a loader is said in one line.
+def worker_errors_explained() -> Iterator[None]:
+    """Inside, an error of a loader's worker is raised as one line, without its traceback.
 
     Raises:
         InputError: the worker's own, without its traceback; or a worker was killed.

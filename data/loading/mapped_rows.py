@@ -79,7 +79,7 @@ class RowWriter:
         self.ends = [(0, 0)]
 
     def append(self, row: np.ndarray) -> None:
-        """One more row, [items] or [items, width]."""
+        """Write one more row, [items] or [items, width]."""
         content = np.ascontiguousarray(row).data
         self._file.write(content)
         self.ends.append((self.ends[-1][0] + len(row), zlib.crc32(content)))
@@ -87,7 +87,7 @@ class RowWriter:
 
 @contextmanager
 def write_rows(folder: Path, name: str) -> Iterator[RowWriter]:
-    """A writer of rows into a folder that is there."""
+    """Open a writer of rows into a folder that is there."""
     values_path, ends_path = _paths(folder, name)
     with values_path.open("wb") as file:
         writer = RowWriter(file)

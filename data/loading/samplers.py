@@ -33,7 +33,7 @@ class EndlessBatches(Sampler[list[tuple[int, int]]]):
     """One rank's batches of (epoch, place) keys, without end.
 
     The narrations of all epochs, each shuffled anew, are one stream; a batch of all ranks takes the
-    next stretch of it and each rank its part, and a step takes one such batch or several. What a
+    next part of it and each rank its part, and a step takes one such batch or several. What a
     step trains on therefore depends on how many narrations it takes in all, not on how many batches
     and ranks share them. The epoch travels with each key, so that workers that read ahead know it
     too.

@@ -29,7 +29,7 @@ def hold_out(
 
 
 def keep_labels(narrations: Sequence[Narration], fraction: float) -> list[Narration]:
-    """The share of labelled narrations whose labels are read, by a hash of their id.
+    """Keep the share of labelled narrations whose labels are read, by a hash of their id.
 
     A smaller share is part of a larger one. The hash is another than that of `hold_out`, so that
     both shares are taken independently.
@@ -47,6 +47,6 @@ def keep_labels(narrations: Sequence[Narration], fraction: float) -> list[Narrat
 
 
 def _share_of_id(narration_id: str) -> float:
-    """A number from 0 to 1 that the id alone decides."""
+    """Return a number from 0 to 1 that the id alone decides."""
     digest = hashlib.sha256(narration_id.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from data.regions.index import region_files
 from data.regions.store import RegionStore
 from tests.support import tiny
 from tests.support.cin_files import ImageNote, write_regions
+from tests.support.present import present
 
 IMAGES = {
     "man": ImageNote([[20, 20, 80, 60], [5, 50, 150, 120]], ["man", "dog"], ["tall", "red"]),
@@ -36,14 +38,15 @@ def narrations() -> list[Narration]:
     full = [example.narration for example in tiny.examples()]
     bare = Narration("\u00e9\u4eba", "\U0001f600 it")
     sentences = (Sentence(0, 30, "narrator"), Sentence(32, 50))
-    beside = {
-        "sentences": sentences,
-        "image_size": (200, 150),
-        "image_path": Path("a b.jpg"),
-        "trace_path": Path("t.jsonl"),
-        "trace_offset": 0,
-    }
-    return [dataclasses.replace(full[0], **beside), *full[1:], bare]
+    first = dataclasses.replace(
+        full[0],
+        sentences=sentences,
+        image_size=(200, 150),
+        image_path=Path("a b.jpg"),
+        trace_path=Path("t.jsonl"),
+        trace_offset=0,
+    )
+    return [first, *full[1:], bare]
 
 
 def source(folder: Path) -> SplitData:
@@ -89,16 +92,16 @@ def test_what_is_cached_is_what_was_read(
         assert list(found.narrations) == narrations()
         assert found.narrations[1:3] == narrations()[1:3]
         assert found.traced == 1
-        for text, narration in zip(found.texts, narrations(), strict=True):
+        for text, narration in zip(present(found.texts), narrations(), strict=True):
             assert_same_text(text, encode(narration))
-        expected = source(tmp_path).store
-        assert len(found.store) == len(expected) == 2
+        store, expected = present(found.store), present(source(tmp_path).store)
+        assert len(store) == len(expected) == 2
         for image_id in IMAGES:
-            ours, theirs = (s.read(image_id, (200, 150)) for s in (found.store, expected))
+            ours, theirs = (s.read(image_id, (200, 150)) for s in (store, expected))
             assert np.array_equal(ours.features, theirs.features)
             assert np.array_equal(ours.boxes_xyxy, theirs.boxes_xyxy)
             assert (ours.labels, ours.attributes) == (theirs.labels, theirs.attributes)
-        assert "tree" not in found.store
+        assert "tree" not in store
     assert read.count == 1
     with pytest.raises(IndexError):
         found.narrations[4]
@@ -107,7 +110,8 @@ def test_what_is_cached_is_what_was_read(
 def test_it_is_made_anew_where_it_was_made_from_something_else(tmp_path: Path) -> None:
     read = Reading(tmp_path)
     open_cache = functools.partial(cached_split, tmp_path / "cache", "made")
-    for count, made_from in enumerate([{"of": 1}, {"of": 2}, {"of": 2, "and": []}], start=1):
+    made_froms: list[dict[str, object]] = [{"of": 1}, {"of": 2}, {"of": 2, "and": []}]
+    for count, made_from in enumerate(made_froms, start=1):
         open_cache(made_from, read, encode)
         open_cache(made_from, read, encode)
         assert read.count == count
@@ -167,7 +171,7 @@ def test_what_was_changed_is_refused_where_it_is_read(tmp_path: Path, name: str)
     assert found.narrations[0] == narrations()[0]
     with pytest.raises(DataError, match=rf"{name}: row \d is not what was written"):
         for place in range(4):
-            found.narrations[place], found.texts[place]
+            found.narrations[place], present(found.texts)[place]
 
 
 @pytest.mark.parametrize(
@@ -189,13 +193,14 @@ def put_example(dataset: NarrationDataset, answers: multiprocessing.SimpleQueue)
 
 def example_as_json(dataset: NarrationDataset) -> str:
     example = dataset[3, 0]
-    values = (example.regions.features, example.text.token_ids, example.masked.token_ids)
+    regions, masked = present(example.regions), present(example.masked)
+    values = (regions.features, example.text.token_ids, masked.token_ids)
     return json.dumps([example.narration.text, *(value.tolist() for value in values)])
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_read_what_their_parent_reads(tmp_path: Path, method: str) -> None:
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     found = cached_split(tmp_path, "made", {}, Reading(tmp_path), encode)
     encoder = tiny.encoder(masking=Masking(0.3, seed=1))
 

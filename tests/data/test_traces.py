@@ -19,6 +19,7 @@ from data.files import DataError
 from data.loading.dataset import NarrationDataset
 from data.narration import Mention, Narration
 from tests.support import tiny
+from tests.support.present import present
 
 
 def narrated(text: str, phrases: list[str], words: list[str] | None = None) -> Narration:
@@ -97,7 +98,7 @@ def test_a_trace_box_is_around_those_of_the_words_and_within_the_image() -> None
     boxes = [[0.4, 0.1, 0.5, 0.6, 0], [-0.2, 0.2, 0.3, 1.4, 0], [0] * 5, [0.7, 0.7, 0.7, 0.7, 0]]
     traces = mention_traces(narration, np.array(boxes, dtype=np.float32), [0, 1, 2])
     expected = [[0, 0.1, 0.5, 1], [0, 0, 0, 0], [0.7, 0.7, 0.7, 0.7]]
-    np.testing.assert_allclose(traces.boxes_xyxy, expected, rtol=1e-6)
+    np.testing.assert_allclose(traces.boxes_xyxy, np.array(expected), rtol=1e-6)
     assert traces.known.tolist() == [True, False, True]
     chosen = mention_traces(narration, np.array(boxes, dtype=np.float32), [2])
     np.testing.assert_array_equal(chosen.boxes_xyxy, traces.boxes_xyxy[2:])
@@ -123,10 +124,10 @@ def test_traces_stand_at_their_mentions_in_a_batch() -> None:
     batch = tiny.batch([*examples, dataclasses.replace(examples[0], traces=None)])
     assert batch.trace_boxes_xyxy.shape == (4, 7, 4)
     for row, example in enumerate(examples):
-        count = len(example.text.mention_indices)
-        assert batch.trace_mask[row, :count].tolist() == example.traces.known.tolist()
+        count, traces = len(example.text.mention_indices), present(example.traces)
+        assert batch.trace_mask[row, :count].tolist() == traces.known.tolist()
         boxes = batch.trace_boxes_xyxy[row, :count].numpy()
-        np.testing.assert_array_equal(boxes, example.traces.boxes_xyxy)
+        np.testing.assert_array_equal(boxes, traces.boxes_xyxy)
         assert not batch.trace_mask[row, count:].any()
     assert not batch.trace_mask[3].any() and not batch.trace_boxes_xyxy[3].any()
 

@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from inference.resolver import Resolver
 from models.factory import encoder_config_of
 from tests.conftest import REPOSITORY
 from tests.support import cin_files, tiny
+from tests.support.present import present
 from tools import train_sense2vec
 from utils.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from utils.config import Config
@@ -69,10 +71,11 @@ def pieces_and_numbers(text: str, folder: Path) -> list[tuple[str, float]]:
     narration = Narration("n", text)
     encoded = encode_text(narration, tiny.tokenizer(), 128)
     encoded = with_word_vectors(encoded, narration, vectors)
-    assert encoded.word_vectors.shape == (len(encoded), SIZE)
-    assert encoded.word_vectors.dtype == np.float32
+    of_pieces = present(encoded.word_vectors)
+    assert of_pieces.shape == (len(encoded), SIZE)
+    assert of_pieces.dtype == np.float32
     tokens = map(tiny.tokenizer().backend.id_to_token, encoded.token_ids.tolist())
-    return list(zip(tokens, encoded.word_vectors[:, 0].tolist(), strict=True))
+    return list(zip(tokens, of_pieces[:, 0].tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -137,11 +140,12 @@ def test_a_batch_holds_vectors_where_the_texts_have_them() -> None:
     assert tiny.batch(tiny.examples()).word_vectors is None
     examples = tiny.examples(vectors=tiny.word_vectors())
     batch = tiny.batch(examples)
-    assert batch.word_vectors.shape == (*batch.token_ids.shape, tiny.WORD_VECTOR_SIZE)
+    padded = present(batch.word_vectors)
+    assert padded.shape == (*batch.token_ids.shape, tiny.WORD_VECTOR_SIZE)
     for row, example in enumerate(examples):
         length = len(example.text)
-        assert np.array_equal(batch.word_vectors[row, :length], example.text.word_vectors)
-        assert not batch.word_vectors[row, length:].any()
+        assert np.array_equal(padded[row, :length], present(example.text.word_vectors))
+        assert not padded[row, length:].any()
 
 
 def spoil(folder: Path, name: str, content: bytes | None) -> None:
@@ -201,13 +205,13 @@ def test_a_folder_that_is_not_there_is_an_error_that_names_the_option(path: str)
 def test_other_vectors_than_those_of_the_configuration_are_refused(folder: Path) -> None:
     narrations = [Narration("n", "the man")]
     assert look_up_words(Config(), "", narrations) is None
-    vectors = look_up_words(Config(), str(folder), narrations)
+    vectors = present(look_up_words(Config(), str(folder), narrations))
     known = Config(
         sense2vec="elsewhere",
         word_vector_size=vectors.size,
         word_vector_checksum=vectors.checksum,
     )
-    assert look_up_words(known, str(folder), narrations).checksum == vectors.checksum
+    assert present(look_up_words(known, str(folder), narrations)).checksum == vectors.checksum
     with pytest.raises(InputError, match="have 4 numbers, the model takes 128"):
         look_up_words(dataclasses.replace(known, word_vector_size=128), str(folder), narrations)
     with pytest.raises(InputError, match="other vectors"):
@@ -222,7 +226,7 @@ def resolved(resolver: Resolver, vectors: WordVectors | None) -> np.ndarray:
 def test_a_checkpoint_gives_the_same_output_and_asks_for_its_word_vectors(tmp_path: Path) -> None:
     config = tiny.tiny_config(sense2vec="folder", word_vector_size=tiny.WORD_VECTOR_SIZE)
     model = tiny.tiny_model(sense2vec="folder", word_vector_size=tiny.WORD_VECTOR_SIZE)
-    torch.nn.init.normal_(model.word_vector_layer.linear.weight, std=0.2)
+    torch.nn.init.normal_(present(model.word_vector_layer).linear.weight, std=0.2)
     checkpoint = Checkpoint(
         config,
         encoder_config_of(model),
@@ -342,7 +346,7 @@ def test_a_pipeline_tells_the_senses(captions: Path, tmp_path: Path) -> None:
     import spacy
 
     pipeline = spacy.blank("en")
-    ruler = pipeline.add_pipe("attribute_ruler")
+    ruler: Any = pipeline.add_pipe("attribute_ruler")
     ruler.add([[{"ORTH": "ball"}], [{"ORTH": "piano"}]], {"POS": "NOUN"})
     ruler.add([[{"ORTH": "plays"}]], {"POS": "VERB"})
     pipeline.to_disk(tmp_path / "pipeline")

@@ -16,6 +16,7 @@ from data.narration import Mention, Narration, Sentence
 from models.antecedent_head import same_chain_probability
 from models.coreference_model import CoreferenceModel, Output
 from tests.support import tiny
+from tests.support.present import present
 from training import losses
 from training.pseudo_labels import PseudoLabels, make_pseudo_labels
 from utils.batch import MENTION_FEATURES, UNKNOWN_SPEAKER, Batch
@@ -45,7 +46,7 @@ def output(model: CoreferenceModel, batch: Batch) -> Output:
 
 
 def test_each_mention_has_a_distribution_over_those_before_it(output: Output, batch: Batch) -> None:
-    log_probabilities = output.antecedent_log_probabilities
+    log_probabilities = present(output.antecedent_log_probabilities)
     mentions = batch.mention_mask.shape[1]
     assert log_probabilities.shape == (3, mentions, 1 + mentions)
     torch.testing.assert_close(log_probabilities.exp().sum(dim=-1), torch.ones(3, mentions))
@@ -83,19 +84,17 @@ def test_the_similarity_of_the_model_is_that_probability(output: Output, batch: 
 
 
 def test_the_loss_is_its_formula(output: Output, batch: Batch) -> None:
-    expected = count = 0
+    expected, count = 0.0, 0
     for row in range(len(batch)):
         chains = batch.chains[row][batch.mention_mask[row]].tolist()
         for m, chain in enumerate(chains):
-            probabilities = output.antecedent_log_probabilities[row, m].exp()
+            probabilities = present(output.antecedent_log_probabilities)[row, m].exp()
             right = [1 + n for n in range(m) if chains[n] == chain] or [0]
             expected -= math.log(sum(float(probabilities[n]) for n in right))
             count += 1
     term = losses.antecedent_likelihood(batch)
-    assert (term.total(output).item(), term.count.item()) == (
-        pytest.approx(expected, rel=1e-4),
-        count,
-    )
+    assert term.total(output).item() == pytest.approx(expected, rel=1e-4)
+    assert term.count.item() == count
 
 
 def of_truth(batch: Batch) -> PseudoLabels:
@@ -122,7 +121,7 @@ def test_pairs_that_are_neither_are_left_out(output: Output, batch: Batch) -> No
     term = losses.pseudo_antecedents(batch, labels)
     # The first mention of each narration has none before it: that it begins an entity costs none.
     assert term.count == 3 + 1
-    log_probabilities = output.antecedent_log_probabilities[0, 2]
+    log_probabilities = present(output.antecedent_log_probabilities)[0, 2]
     known = torch.stack([log_probabilities[0], log_probabilities[1]]).logsumexp(dim=0)
     torch.testing.assert_close(term.total(output), known - log_probabilities[1])
 
@@ -230,7 +229,7 @@ def test_a_file_that_describes_no_language_is_named(tmp_path: Path, content: str
 
 
 def test_the_features_of_padding_change_nothing(model: CoreferenceModel, batch: Batch) -> None:
-    assert batch.mention_features.dtype == torch.int64
+    assert present(batch.mention_features).dtype == torch.int64
     assert isinstance(tiny.examples()[0].mention_features, np.ndarray)
     with torch.inference_mode():
         more = model(tiny.padded(batch)).mention_similarity

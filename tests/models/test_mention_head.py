@@ -25,6 +25,7 @@ from metrics.mention_scores import (
 )
 from models.mention_head import IMPOSSIBLE, MentionDetector
 from tests.support import tiny
+from tests.support.present import present
 from training import losses
 from training.objective import (
     Objective,
@@ -186,7 +187,7 @@ def test_the_loss_is_the_cross_entropy_of_each_candidate() -> None:
         parts = [losses.mention_detection(one).total(model(one)).item() for one in alone]
     assert term.count == sum(len(phrases) for _, phrases in TEXTS)
     assert total == pytest.approx(sum(parts), rel=1e-5)
-    gold = set(map(tuple, batch.candidates.gold.tolist()))
+    gold = set(map(tuple, present(batch.candidates).gold.tolist()))
     expected = 0.0
     for row, first, width in np.argwhere(output.mention_logits.numpy() > IMPOSSIBLE).tolist():
         probability = output.mention_logits[row, first, width].double().sigmoid()
@@ -273,7 +274,7 @@ def test_a_long_text_is_searched_in_windows() -> None:
     """The tiny encoder reads 64 word-pieces."""
     text = " ".join(["a man and the dog"] * 500)
     searching = resolver()
-    torch.nn.init.zeros_(searching.model.mention_detector.width_scores)
+    torch.nn.init.zeros_(present(searching.model.mention_detector).width_scores)
     (scored,) = searching.score_mentions([Narration("long", text)])
     assert max(span.end for span in scored) > len(text) - 100
     for span in scored:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from models.factory import (
 from models.text_encoder import GROUP_COST, group_by_length
 from models.windows import Texts, cut_into_windows
 from tests.support import tiny
+from tests.support.present import present
 from utils.batch import Batch
 from utils.pretrained import EncoderNotFound
 
@@ -37,7 +39,7 @@ WITH_WORD_VECTORS = {"sense2vec": "folder", "word_vector_size": tiny.WORD_VECTOR
 def model_with_word_vectors() -> CoreferenceModel:
     model = tiny.tiny_model(**WITH_WORD_VECTORS)
     # As it may be after training: at first word vectors change nothing.
-    torch.nn.init.normal_(model.word_vector_layer.linear.weight, std=0.2)
+    torch.nn.init.normal_(present(model.word_vector_layer).linear.weight, std=0.2)
     return model
 
 
@@ -108,11 +110,11 @@ def test_word_vectors_matter_to_mentions_but_not_to_labels_and_masked_words(
     model_with_word_vectors: CoreferenceModel,
 ) -> None:
     batch = tiny.batch(tiny.examples(masked=True, vectors=tiny.word_vectors()))
-    zeros = dataclasses.replace(batch, word_vectors=torch.zeros_like(batch.word_vectors))
+    zeros = dataclasses.replace(batch, word_vectors=torch.zeros_like(present(batch.word_vectors)))
     first, second = run(model_with_word_vectors, batch), run(model_with_word_vectors, zeros)
     assert not torch.allclose(first.mention_vectors, second.mention_vectors, atol=1e-3)
     assert torch.equal(first.region_vectors, second.region_vectors)
-    assert torch.equal(first.masked_word_logits, second.masked_word_logits)
+    assert torch.equal(present(first.masked_word_logits), present(second.masked_word_logits))
 
 
 def test_word_vectors_add_nothing_at_first() -> None:
@@ -131,7 +133,7 @@ def test_word_vectors_are_learned_from_at_once() -> None:
     model, _ = build_from_pretrained(tiny.tiny_config(**WITH_WORD_VECTORS))
     batch = tiny.batch(tiny.examples(vectors=tiny.word_vectors()))
     model.eval()(batch).mention_similarity.sum().backward()
-    gradient = model.word_vector_layer.linear.weight.grad
+    gradient = present(present(model.word_vector_layer).linear.weight.grad)
     assert gradient[:, model.text_encoder.hidden_size :].abs().max() > 0
 
 
@@ -183,12 +185,14 @@ def test_other_slots_of_the_label_table_do_not_matter(model: CoreferenceModel) -
 def test_the_image_and_the_labels_matter(model: CoreferenceModel) -> None:
     batch = tiny.batch(tiny.examples()[:1])
     before = run(model, batch)
-    for change in (
-        {"region_features": batch.region_features + 1},
-        {"region_boxes_xyxy": batch.region_boxes_xyxy * 0.5},
-        {"region_labels": (batch.region_labels + 1) % len(batch.label_token_ids)},
+    for changed in (
+        dataclasses.replace(batch, region_features=batch.region_features + 1),
+        dataclasses.replace(batch, region_boxes_xyxy=batch.region_boxes_xyxy * 0.5),
+        dataclasses.replace(
+            batch, region_labels=(batch.region_labels + 1) % len(batch.label_token_ids)
+        ),
     ):
-        after = run(model, dataclasses.replace(batch, **change))
+        after = run(model, changed)
         assert not torch.allclose(before.fused_mentions, after.fused_mentions, atol=1e-4)
 
 
@@ -264,10 +268,10 @@ def test_fusion_starts_from_the_layers_after_the_text_layers() -> None:
     model, started = build_from_pretrained(tiny.tiny_config(text_layers=2, fusion_layers=2))
     whole, _ = build_from_pretrained(tiny.tiny_config(text_layers=5, fusion_layers=1))
     assert started == 2
-    assert len(model.text_encoder.body.encoder.layer) == 2
-    for ours, theirs in zip(
-        model.fusion.layers, whole.text_encoder.body.encoder.layer[2:4], strict=True
-    ):
+    layers: Any = model.text_encoder.body.encoder
+    further: Any = whole.text_encoder.body.encoder
+    assert len(layers.layer) == 2
+    for ours, theirs in zip(model.fusion.layers, further.layer[2:4], strict=True):
         torch.testing.assert_close(ours.self_attention.key.weight, theirs.attention.self.key.weight)
         torch.testing.assert_close(ours.feedforward[2].weight, theirs.output.dense.weight)
 

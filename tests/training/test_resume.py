@@ -25,7 +25,7 @@ import main as training
 from data.encoding.example import Example
 from data.files import BadRecord
 from data.loading.dataset import NarrationDataset
-from data.loading.loader import make_loader, workers_explained
+from data.loading.loader import make_loader, worker_errors_explained
 from data.loading.samplers import EndlessBatches, OrderedBatches
 from tests.commands.test_commands import (
     CAPTION,
@@ -382,7 +382,7 @@ def test_what_ends_a_worker_is_said(fail: Callable[[], None], message: str) -> N
     narrations = [tiny.narration("a man", [("a man", "1")], name=str(n)) for n in range(2)]
     dataset = Failing(NarrationDataset(narrations, None, tiny.encoder()), fail)
     loader = make_loader(dataset, OrderedBatches(2, 1), 1, torch.device("cpu"))
-    with pytest.raises(InputError, match=message), workers_explained():
+    with pytest.raises(InputError, match=message), worker_errors_explained():
         list(loader)
 
 
