@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tools import code_report
-from tools.code_report import Measure, measure
+from tools.code_report import Measure, measure, measure_frames
 
 
 def write(root: Path, **files: str) -> Path:
@@ -94,3 +95,13 @@ def test_the_exit_status_says_whether_a_limit_is_broken(
     write(tmp_path, a__one=f"def f({names}): ...")
     assert code_report.main([str(tmp_path), "--offenders"]) == (parameters > 7)
     assert ("    8 a/one.py:1 f\n" in capsys.readouterr().out) == (parameters > 7)
+
+
+def test_the_house_keeps_to_its_limits() -> None:
+    broken = [found for found in measure(REPOSITORY) if not found.is_kept]
+    assert not broken, [(found.name, *found.offenders) for found in broken]
+
+
+def test_few_functions_are_running_at_backward() -> None:
+    frames = measure_frames(REPOSITORY)
+    assert frames.value > 0 and frames.is_kept, frames.offenders
