@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +64,8 @@ class Trunk(nn.Module):
     def __init__(self, resnet: models.ResNet) -> None:
         super().__init__()
         stem = (resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool)
-        self.of_image = nn.Sequential(*stem, resnet.layer1, resnet.layer2, resnet.layer3)
-        self.of_region = resnet.layer4
+        self.image_layers = nn.Sequential(*stem, resnet.layer1, resnet.layer2, resnet.layer3)
+        self.region_layers = resnet.layer4
 
     def forward(self, images: Tensor, boxes_xyxy: Sequence[Tensor]) -> list[Tensor]:
         """Describe the regions of a batch.
@@ -78,16 +78,16 @@ class Trunk(nn.Module):
             For each image [regions, FEATURE_SIZE].
         """
         described = []
-        for maps, boxes in zip(self.of_image(images), boxes_xyxy, strict=True):
+        for maps, boxes in zip(self.image_layers(images), boxes_xyxy, strict=True):
             scale = 1 / _TRUNK_STRIDE
             # One image at a time: a hundred regions take 80 MB here.
             pooled = roi_align(maps[None], [boxes], _POOLED, scale, sampling_ratio=2, aligned=True)
-            described.append(self.of_region(pooled).mean(dim=(2, 3)))
+            described.append(self.region_layers(pooled).mean(dim=(2, 3)))
         return described
 
 
 def load_detector(name: str, weights: str, size: int | None, seed: int) -> Detector:
-    """A detector with its weights, in evaluation mode.
+    """Load a detector with its weights, in evaluation mode.
 
     Args:
         name: of torchvision's builder; a file that `save_detector` wrote brings its own network.
@@ -112,7 +112,7 @@ def load_detector(name: str, weights: str, size: int | None, seed: int) -> Detec
 
 
 def load_trunk(weights: str, seed: int) -> Trunk | None:
-    """The network that describes regions, in evaluation mode; None where the detector does.
+    """Load the network that describes regions, in evaluation mode; None where the detector does.
 
     Args:
         weights: a name of torchvision's weights of a ResNet-101, a file, RANDOM or OF_DETECTOR.
@@ -126,7 +126,7 @@ def load_trunk(weights: str, seed: int) -> Trunk | None:
     if weights != RANDOM and not Path(weights).is_file():
         return Trunk(_published_network("resnet101", weights)).eval()
     torch.manual_seed(seed)
-    # What is not trained keeps its numbers small: each block begins as nothing.
+    # Each residual block begins as the identity, which keeps the numbers of untrained ones small.
     resnet = models.resnet101(zero_init_residual=True)
     if weights != RANDOM:
         _take_weights(resnet, weights, read_weights(Path(weights)))
@@ -136,7 +136,7 @@ def load_trunk(weights: str, seed: int) -> Trunk | None:
 def new_detector(
     labels: Sequence[str], attributes: Sequence[str], size: tuple[int, int]
 ) -> Detector:
-    """A small detector to train, with a head for attributes where there are some.
+    """Build a small detector to train, with a head for attributes where there are some.
 
     Args:
         labels: of the classes, the background first, with an empty label.
@@ -179,17 +179,28 @@ def save_detector(path: Path, detector: Detector) -> None:
 
 
 def _saved_detector(path: Path, content: dict[str, Any]) -> Detector:
-    labels, attributes, size = (content.get(name) for name in ("labels", "attributes", "size"))
-    words = all(isinstance(v, list) and all(map(is_text, v)) for v in (labels, attributes))
-    sides = isinstance(size, list) and len(size) == 2 and all(type(side) is int for side in size)
-    if not (words and sides and labels and 0 < size[0] <= size[1] <= _LONGEST_SIDE):
+    labels, attributes = content.get("labels"), content.get("attributes")
+    size = content.get("size")
+    if not (_are_words(labels) and _are_words(attributes) and _is_size(size) and labels):
         raise DataError(
             f"{path} holds labels {quote(labels)}, attributes {quote(attributes)} and size "
             f"{quote(size)}, expected what tools/train_detector.py writes"
         )
-    detector = new_detector(labels, attributes, tuple(size))
+    detector = new_detector(labels, attributes, (size[0], size[1]))
     _take_weights(detector.network, str(path), content.get("weights"))
     return detector
+
+
+def _are_words(value: Any) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(map(is_text, value))
+
+
+def _is_size(value: Any) -> TypeGuard[list[int]]:
+    """Return whether it is the shortest and the longest side of images, in pixels."""
+    is_pair = isinstance(value, list) and len(value) == 2
+    if not is_pair or not all(type(side) is int for side in value):
+        return False
+    return 0 < value[0] <= value[1] <= _LONGEST_SIDE
 
 
 def _published_detector(

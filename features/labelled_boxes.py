@@ -42,7 +42,7 @@ class LabelledImage:
 
 
 def read_labelled_boxes(path: Path) -> list[LabelledImage]:
-    """The images that have boxes, in the order of the file.
+    """Read the images that have boxes, in the order of the file.
 
     Raises:
         DataError: the file cannot be read or is not of this form.
@@ -94,7 +94,7 @@ def read_labelled_boxes(path: Path) -> list[LabelledImage]:
 def _id_of(
     path: Path, record: str, fields: Any, key: str, known: Mapping[str, str] | None = None
 ) -> str:
-    """An id of a record; one of those that are known, where some are given."""
+    """Return an id of a record; one of those that are known, where some are given."""
     value = read_id(fields.get(key)) if isinstance(fields, dict) else None
     if value is None or (known is not None and value not in known):
         expected = "an id" if known is None else "an id that the file lists"

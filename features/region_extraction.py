@@ -1,4 +1,4 @@
-"""From images to region files: what a detector finds in each, described by a network."""
+"""Regions of images: found by a detector, described by a network, and written to region files."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _OVERLAP = 0.5  # IoU of two regions of one class, from which the surer one is k
 _LEAST_SIDE = 1.0  # pixels of the image as the detector sees it
 
 
-class _Found(NamedTuple):
-    """What was found in an image, the surest first.
+class _Detections(NamedTuple):
+    """The regions that are detected in an image, the surest first.
 
     Attributes:
         boxes_xyxy: [regions, 4], pixels of the image as the detector sees it.
@@ -77,7 +77,7 @@ class RegionExtractor:
         size: int | None = None,
         seed: int = 0,
     ) -> RegionExtractor:
-        """The networks of these names and weights; `load_detector` and `load_trunk` say which."""
+        """Load the networks by the names that `load_detector` and `load_trunk` take."""
         return cls(
             load_detector(detector, detector_weights, size, seed),
             load_trunk(trunk_weights, seed),
@@ -85,7 +85,7 @@ class RegionExtractor:
         )
 
     def regions_of(self, images: Sequence[Image.Image]) -> list[Regions]:
-        """The regions of images in RGB, as a model takes them."""
+        """Return the regions of images in RGB, as a model takes them."""
         return [self._regions_of(image) for image in images]
 
     def _regions_of(self, image: Image.Image) -> Regions:
@@ -100,7 +100,7 @@ class RegionExtractor:
 
     @torch.inference_mode()
     def __call__(self, names: Sequence[str], images: Sequence[Tensor]) -> list[ImageRegions]:
-        """The regions of some images, each as it would be found alone if all are of one size.
+        """Find and describe the regions of images; of one size, each is as it would be found alone.
 
         Args:
             names: ids of the images.
@@ -110,24 +110,25 @@ class RegionExtractor:
         batch, _ = network.transform([image.to(self.device) / 255 for image in images])
         maps = network.backbone(batch.tensors)
         proposals, _ = network.rpn(batch, maps)
-        found = self._find(maps, proposals, batch.image_sizes)
-        features, attributes = self._describe(batch, maps, [each.boxes_xyxy for each in found])
+        detections = self._detect(maps, proposals, batch.image_sizes)
+        boxes = [found.boxes_xyxy for found in detections]
+        features, attributes = self._describe(batch, maps, boxes)
         return [
             ImageRegions(
                 name,
-                _in_image(of_image.boxes_xyxy, seen, tuple(image.shape[1:])).cpu().numpy(),
-                [self.detector.labels[number] for number in of_image.classes.tolist()],
-                of_attributes,
-                of_regions.cpu().numpy(),
+                _in_image(found.boxes_xyxy, seen, tuple(image.shape[1:])).cpu().numpy(),
+                [self.detector.labels[number] for number in found.classes.tolist()],
+                words,
+                vectors.cpu().numpy(),
             )
-            for name, image, seen, of_image, of_attributes, of_regions in zip(
-                names, images, batch.image_sizes, found, attributes, features, strict=True
+            for name, image, seen, found, words, vectors in zip(
+                names, images, batch.image_sizes, detections, attributes, features, strict=True
             )
         ]
 
     @torch.inference_mode()
     def describe(self, images: Sequence[Tensor], boxes_xyxy: Sequence[Tensor]) -> list[np.ndarray]:
-        """What describes given regions of some images, all of one size.
+        """Describe given regions of some images, all of one size.
 
         Args:
             images: each [3, H, W] uint8.
@@ -142,21 +143,21 @@ class RegionExtractor:
         )
         maps = self.network.backbone(batch.tensors)
         features, _ = self._describe(batch, maps, [target["boxes"] for target in targets])
-        return [of_image.cpu().numpy() for of_image in features]
+        return [vectors.cpu().numpy() for vectors in features]
 
-    def _find(
+    def _detect(
         self,
         maps: dict[str, Tensor],
         proposals: list[Tensor],
         sizes: list[tuple[int, int]],
-    ) -> list[_Found]:
+    ) -> list[_Detections]:
         heads = self.network.roi_heads
         represented = heads.box_head(heads.box_roi_pool(maps, proposals, sizes))
         logits, deltas = heads.box_predictor(represented)
         scores, places = logits.softmax(dim=1)[:, self._named].max(dim=1)
         classes = self._named[places]
-        of_all = heads.box_coder.decode(deltas, proposals)  # [proposals, classes, 4]
-        boxes = of_all[torch.arange(len(classes), device=self.device), classes]
+        decoded = heads.box_coder.decode(deltas, proposals)  # [proposals, classes, 4]
+        boxes = decoded[torch.arange(len(classes), device=self.device), classes]
         counts = list(map(len, proposals))
         parts = zip(boxes.split(counts), scores.split(counts), classes.split(counts), strict=True)
         return [
@@ -167,7 +168,7 @@ class RegionExtractor:
     def _describe(
         self, batch: ImageList, maps: dict[str, Tensor], boxes_xyxy: list[Tensor]
     ) -> tuple[Sequence[Tensor], Sequence[list[str] | None]]:
-        """For each image its features [regions, feature size], and attributes where known."""
+        """Return features [regions, feature size] of each image, and attributes where known."""
         heads, words = self.network.roi_heads, self.detector.attributes
         attributes: list[list[str] | None] = [None] * len(boxes_xyxy)
         if self.trunk is not None and not words:
@@ -175,15 +176,16 @@ class RegionExtractor:
         pooled = heads.box_roi_pool(maps, boxes_xyxy, batch.image_sizes)
         represented = heads.box_head(pooled).split(list(map(len, boxes_xyxy)))
         if words:
-            told = [heads.attribute_predictor(each).argmax(dim=1).tolist() for each in represented]
-            attributes = [[words[number] for number in of_image] for of_image in told]
+            for place, vectors in enumerate(represented):
+                numbers = heads.attribute_predictor(vectors).argmax(dim=1).tolist()
+                attributes[place] = [words[number] for number in numbers]
         if self.trunk is not None:
             return self.trunk(batch.tensors, boxes_xyxy), attributes
         return represented, attributes
 
 
-def choose_regions(boxes_xyxy: Tensor, scores: Tensor, classes: Tensor) -> _Found:
-    """The regions that are kept of an image, the surest first.
+def choose_regions(boxes_xyxy: Tensor, scores: Tensor, classes: Tensor) -> _Detections:
+    """Choose the regions that are kept of an image, the surest first.
 
     Of those of one class that overlap the surest is kept. At least MIN_REGIONS and at most
     MAX_REGIONS are: where too few are sure enough, the surest of the others, then of those that
@@ -194,8 +196,8 @@ def choose_regions(boxes_xyxy: Tensor, scores: Tensor, classes: Tensor) -> _Foun
         scores: [proposals], of the likeliest class.
         classes: [proposals], that class.
     """
-    whole = remove_small_boxes(boxes_xyxy, _LEAST_SIDE)
-    boxes_xyxy, scores, classes = boxes_xyxy[whole], scores[whole], classes[whole]
+    large = remove_small_boxes(boxes_xyxy, _LEAST_SIDE)
+    boxes_xyxy, scores, classes = boxes_xyxy[large], scores[large], classes[large]
     kept = batched_nms(boxes_xyxy, scores, classes, _OVERLAP)
     if len(kept) < MIN_REGIONS:
         order = scores.argsort(descending=True, stable=True)
@@ -203,7 +205,7 @@ def choose_regions(boxes_xyxy: Tensor, scores: Tensor, classes: Tensor) -> _Foun
         kept = torch.cat([kept, others[: MIN_REGIONS - len(kept)]])
     sure = int((scores[kept] > _THRESHOLD).sum())
     kept = kept[: min(max(sure, MIN_REGIONS), MAX_REGIONS)]
-    return _Found(boxes_xyxy[kept], classes[kept])
+    return _Detections(boxes_xyxy[kept], classes[kept])
 
 
 def _in_image(boxes_xyxy: Tensor, seen: tuple[int, int], size: tuple[int, int]) -> Tensor:

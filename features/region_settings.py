@@ -45,8 +45,8 @@ class RegionSettings:
     def identity(self) -> dict[str, Any]:
         """Return what regions depend on, as JSON can hold it: files of weights by their content."""
         weights = {name: getattr(self, name) for name in _WEIGHTS}
-        told = {name: value and identity_of_weights(value) for name, value in weights.items()}
-        return {**asdict(self), **told}
+        digests = {name: value and identity_of_weights(value) for name, value in weights.items()}
+        return {**asdict(self), **digests}
 
     def completed_by(self, identity: Mapping[str, Any]) -> RegionSettings:
         """Return these settings with what they leave out taken from those of other regions.

@@ -15,7 +15,7 @@ from utils.printable import quote
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """What a file of weights holds, on the CPU; no code in it is run.
+    """Read a file of weights, onto the CPU; no code in it is run.
 
     Raises:
         DataError: it cannot be read, or holds other things.
@@ -36,7 +36,7 @@ def read_weights(path: Path) -> dict[str, Any]:
 
 
 def identity_of_weights(weights: str) -> str:
-    """What tells weights from others: their name, and of a file or folder what is in it."""
+    """Return what tells weights from others: their name, and a digest of a file or folder."""
     path = Path(weights)
     if not path.exists():
         return weights

@@ -68,6 +68,6 @@ def repack_regions(data: DataFolder, split: str, out: Path, *, precision: str, s
         for number in range(shards):
             begin, end = (len(store) * n // shards for n in (number, number + 1))
             name = shard_name(split, number, shards) if shards > 1 else split
-            images_of_shard = itertools.islice(images, end - begin)
-            write_region_store(folder, name, images_of_shard, _PRECISIONS[precision])
+            shard_images = itertools.islice(images, end - begin)
+            write_region_store(folder, name, shard_images, _PRECISIONS[precision])
     print(f"wrote the regions of {len(store)} pictures to {out}")

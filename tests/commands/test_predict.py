@@ -15,6 +15,7 @@ import pytest
 import spacy
 import torch
 from PIL import Image
+from spacy.pipeline import SpanRuler
 
 import predict
 from data.narration import Regions
@@ -132,6 +133,7 @@ def test_a_bad_line_is_named_or_skipped_and_counted(
 def test_mentions_are_found_by_spacy(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = spacy.blank("en")
     ruler = pipeline.add_pipe("span_ruler", config={"spans_key": "sc"})
+    assert isinstance(ruler, SpanRuler)
     ruler.add_patterns([{"label": "mention", "pattern": "a dog"}])
     monkeypatch.setattr(predict, "load_pipeline", lambda name: pipeline)
     monkeypatch.setattr("data.mentions.spacy_pipeline.span_group", lambda pipeline: "sc")
@@ -237,9 +239,9 @@ def test_a_page_shows_every_answer(run, folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_prints_answers_and_nothing_else(folder: Path) -> None:
-    command = [sys.executable, REPOSITORY / "predict.py", "--device", "cpu"]
+    command = [sys.executable, str(REPOSITORY / "predict.py"), "--device", "cpu"]
     done = subprocess.run(
-        [*command, "--save_name", folder / "models.pt", "--text", TEXT],
+        [*command, "--save_name", str(folder / "models.pt"), "--text", TEXT],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0 and done.stderr == ""

@@ -127,7 +127,7 @@ def test_singletons_are_left_out_on_request(tmp_path: Path, capsys) -> None:
 
 def test_it_runs_from_anywhere(tmp_path: Path) -> None:
     write_chains(tmp_path / "gold", "x", [["a", "b"]])
-    command = [sys.executable, REPOSITORY / "tools" / "score.py", "gold", "gold"]
+    command = [sys.executable, str(REPOSITORY / "tools" / "score.py"), "gold", "gold"]
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("100.00") >= 30

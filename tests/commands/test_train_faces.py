@@ -76,7 +76,7 @@ def test_it_tells_apart_whom_it_was_trained_on(
     main([*options, "--steps", "40", "--people", "10", "--device", "cpu"])
     assert "the faces of 10 people" in capsys.readouterr().out
     same, others = measure(load_face_encoder(out), read_faces(boxes, tmp_path), torch.device("cpu"))
-    assert same > 0.9 and others < 0.4
+    assert same is not None and same > 0.9 and others is not None and others < 0.4
 
 
 def test_the_encoder_is_kept_in_a_file(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def test_annotated_heads_are_regions(dialogues: Path, tmp_path: Path, videos: st
                 assert pixels == pytest.approx(box.box_xyxy, abs=1e-3)
                 assert head.frame == box.frame and head.tracks == (((box.frame, box.box_xyxy),),)
                 assert region.label == "head"
+                assert head.crop is not None
                 with Image.open(tmp_path / "crops" / head.crop) as crop:
                     x1, y1, x2, y2 = box.box_xyxy
                     assert crop.size == (x2 - x1, y2 - y1)
@@ -123,13 +124,13 @@ def known_heads(dialogues: Path) -> tuple[dict[str, list[TrueHead]], list[Video]
 def all_knowing(
     truth: Sequence[TrueHead], step: int, scores: np.ndarray
 ) -> tuple[Callable[[Sequence[np.ndarray]], list[HeadDetections]], HeadDescriptor]:
-    """Finds every head that is half seen, one frame after the other, and knows whose it is."""
+    """A detector of every head that is half seen, and a descriptor that knows whose each is."""
     numbers = iter(range(0, FRAMES, step))
     people = sorted({head.person for head in truth})
     looks = np.random.default_rng(0).normal(size=(len(people), 32))
     whose = {}
 
-    def find(frames: Sequence[np.ndarray]) -> list[HeadDetections]:
+    def detect(frames: Sequence[np.ndarray]) -> list[HeadDetections]:
         found = []
         for _, frame in zip(frames, numbers, strict=False):
             there = [head for head in truth if head.frame == frame and head.visible >= 0.5]
@@ -140,13 +141,13 @@ def all_knowing(
 
     def describe(frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
         return [
-            np.float32([looks[people.index(whose[box.tobytes()])] for box in of_frame]).reshape(
-                -1, 32
-            )
+            np.array(
+                [looks[people.index(whose[box.tobytes()])] for box in of_frame], np.float32
+            ).reshape(-1, 32)
             for of_frame in boxes
         ]
 
-    return find, describe
+    return detect, describe
 
 
 def test_each_person_is_one_region_by_their_surest_head(dialogues: Path, tmp_path: Path) -> None:
@@ -157,22 +158,22 @@ def test_each_person_is_one_region_by_their_surest_head(dialogues: Path, tmp_pat
         """Says of a head where it is, and nothing of who it is."""
         return [of_frame.astype(np.float32) for of_frame in boxes]
 
-    def look(video: Video) -> DescribedVideo:
-        find, describe = all_knowing(truth[video.image_id], 2, scores)
-        return TrackedHeadFinder(find, pale, describe, 2, 0.6)(video)
+    def find_heads(video: Video) -> DescribedVideo:
+        detect, describe = all_knowing(truth[video.image_id], 2, scores)
+        return TrackedHeadFinder(detect, pale, describe, 2, 0.6)(video)
 
     def refuse(problem: BadRecord) -> None:
         raise problem
 
     done: list[int] = []
     shard = Shard("train", videos)
-    write_heads(tmp_path, shard, look, done=lambda: done.append(1), refuse=refuse)
+    write_heads(tmp_path, shard, find_heads, done=lambda: done.append(1), refuse=refuse)
     assert len(done) == len(videos)
     stored = RegionStore.read_files(find_region_files(tmp_path, "train"))
     for video_id, video in read_head_regions(tmp_path, "train").items():
         assert video.looked_at == tuple(range(0, FRAMES, 2))
-        regions = [head.tracks for head in video.heads]
-        counts = count_heads(regions, video.looked_at, truth[video_id])
+        tracks = [head.tracks for head in video.heads]
+        counts = count_heads(tracks, video.looked_at, truth[video_id])
         assert counts.found == counts.heads == counts.boxes and not counts.boxes_of_none
         assert counts.regions == counts.people == counts.people_found == len(video.heads)
         assert counts.joined == counts.pairs_of_one
@@ -338,9 +339,9 @@ def check_descriptor(describe: HeadDescriptor, size: int) -> None:
     random = np.random.default_rng(0)
     frames = [random.integers(0, 256, (64, 48, 3), np.uint8) for _ in range(3)]
     boxes = [
-        np.float32([[1, 2, 20, 30], [8, 8, 40, 60]]),
+        np.array([[1, 2, 20, 30], [8, 8, 40, 60]], np.float32),
         np.zeros((0, 4), np.float32),
-        np.float32([[0.5, 0, 48, 64]]),
+        np.array([[0.5, 0, 48, 64]], np.float32),
     ]
     together = describe(frames, boxes)
     assert [each.shape for each in together] == [(2, size), (0, size), (1, size)]
@@ -366,9 +367,9 @@ def test_only_sure_heads_are_found() -> None:
         "labels": torch.tensor([2, 1, 2, 2]),
         "scores": torch.tensor([0.9, 0.9, 0.4, 0.9]),
     }
-    finder = HeadDetector(detector, ["head", "face"], CPU)
-    finder.network = lambda images: [answer for _ in images]
-    (found,) = finder([np.zeros((64, 48, 3), np.uint8)])
+    detect = HeadDetector(detector, ["head", "face"], CPU)
+    detect.network = lambda images: [answer for _ in images]
+    (found,) = detect([np.zeros((64, 48, 3), np.uint8)])
     assert found.boxes_xyxy.tolist() == [[0, 0, 20, 20]] and found.scores == pytest.approx([0.9])
 
 

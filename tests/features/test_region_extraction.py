@@ -114,9 +114,9 @@ def test_what_is_kept_of_an_image(count: int, surest: float) -> None:
     boxes = corners.flatten(1)
     scores = torch.rand(count, generator=random) * surest
     classes = torch.randint(1, 5, (count,), generator=random)
-    whole = (boxes[:, 2:] - boxes[:, :2]).min(dim=1).values >= 1 if count else torch.zeros(0)
+    large = (boxes[:, 2:] - boxes[:, :2]).min(dim=1).values >= 1 if count else torch.zeros(0)
     kept, kept_classes = choose_regions(boxes, scores, classes)
-    assert min(MIN_REGIONS, int(whole.sum())) <= len(kept) <= MAX_REGIONS
+    assert min(MIN_REGIONS, int(large.sum())) <= len(kept) <= MAX_REGIONS
     places = [int((boxes == box).all(dim=1).nonzero()) for box in kept]
     assert kept_classes.tolist() == classes[places].tolist()
     if len(kept) > MIN_REGIONS:
@@ -284,6 +284,7 @@ def test_a_saved_detector_brings_its_names_and_features(tmp_path: Path) -> None:
     assert np.array_equal(found.features, given.features)
     assert np.array_equal(found.boxes_xyxy, given.boxes_xyxy)
     assert found.features.shape == (len(found.boxes_xyxy), FEATURE_SIZE)
+    assert found.attributes is not None
     assert set(found.classes) <= {"man", "dog"} and set(found.attributes) <= set(ATTRIBUTES)
     (by_trunk,) = RegionExtractor(loaded, load_trunk(RANDOM, 0), CPU)(["1"], [image])
     assert by_trunk.attributes == found.attributes
