@@ -347,9 +347,8 @@ class RegionMatch:
 
 def match_regions(batch: Batch) -> RegionMatch:
     """Find the region that stands for each mention of a batch that has regions."""
-    mentions, boxes = batch.gold_box_mask.shape[1:]
     iou = pairwise_iou(batch.gold_boxes_xyxy.flatten(1, 2), batch.region_boxes_xyxy)
-    iou = iou.unflatten(1, (mentions, boxes))
+    iou = iou.reshape(*batch.gold_box_mask.shape, iou.shape[-1])
     iou = iou * batch.gold_box_mask[..., None] * batch.region_mask[:, None, None, :]
     # A column of zeros before the real pairs makes the maximum exist where there are none.
     best, pair = F.pad(iou.flatten(2), (1, 0)).max(dim=-1)
@@ -368,7 +367,7 @@ def _same_chain(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def _antecedents(batch: Batch, positive: Tensor, negative: Tensor, counted: Tensor) -> Term:
-    """The likelihood of the right antecedents among what is known of the mentions before.
+    """Make the term of the right antecedents' likelihood among the known mentions before.
 
     Args:
         positive, negative: [B, M, M] bool, pairs that are of one chain, and that are not.
@@ -408,7 +407,7 @@ def _squared_distance_to_mean(vectors: Tensor, chosen: Tensor) -> Tensor:
 
 
 def _of_all_ranks(vectors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The vectors of all ranks, of which this rank's own have gradients, and their mask.
+    """Gather the vectors of all ranks, of which this rank's own have gradients, and their mask.
 
     Args:
         vectors: [B, N, H].
@@ -427,7 +426,7 @@ def _of_all_ranks(vectors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _share_of_ranks(whole: Tensor, own: Tensor, count: Tensor) -> Tensor:
-    """A sum over all ranks as this rank's: its value is the share of what this rank counts, its
+    """Make a sum over all ranks this rank's: its value is the share of what this rank counts, its
     gradient that of the whole.
 
     Args:
@@ -438,10 +437,10 @@ def _share_of_ranks(whole: Tensor, own: Tensor, count: Tensor) -> Tensor:
 
 
 def _nothing(batch: Batch) -> Term:
-    """A term of a batch that has nothing to count."""
+    """Make the term of a batch that has nothing to count."""
     return Term(torch.zeros((), dtype=torch.int64, device=batch.token_ids.device), _zero)
 
 
 def _zero(output: Output) -> Tensor:
-    """A sum over nothing; it reaches the weights with a zero gradient."""
+    """Sum over nothing: zero, which reaches the weights with a zero gradient."""
     return output.fused_mentions.sum() * 0

@@ -33,7 +33,7 @@ class PseudoSchedule:
         return True
 
     def next_weight(self) -> float:
-        """What to multiply the weights of the next step by."""
+        """Return what the weights of the next step are multiplied by, and count that step."""
         if self.since_start is None:
             return 0.0
         self.since_start += 1
@@ -41,8 +41,9 @@ class PseudoSchedule:
 
 
 def make_optimizer(model: CoreferenceModel, config: Config) -> Optimizer:
-    """AdamW; biases and norms do not decay. The pretrained text encoder has a learning rate of its
-    own, and so has what finds mentions.
+    """Make AdamW, without weight decay of biases and norms.
+
+    The pretrained text encoder has a learning rate of its own, and so has the mention detector.
     """
     pretrained = set(model.text_encoder.body.parameters())
     finder = set() if model.mention_detector is None else set(model.mention_detector.parameters())
@@ -67,7 +68,7 @@ def make_optimizer(model: CoreferenceModel, config: Config) -> Optimizer:
 def make_scheduler(
     optimizer: Optimizer, config: Config, steps_per_epoch: int, done: int = 0
 ) -> LRScheduler:
-    """A linear rise over the warm-up epochs, then a factor every few epochs; set at every step.
+    """Make the schedule: a linear rise over the warm-up epochs, then a factor every few epochs.
 
     Args:
         done: how many steps the optimizer has done.

@@ -15,10 +15,10 @@ from data.loading.dataset import NarrationDataset
 from data.loading.loader import make_loader
 from data.loading.samplers import OrderedBatches
 from data.loading.training_data import TrainingData, unlabelled_root
-from data.narration import with_truth
+from data.narration import NO_REGION, with_truth
 from data.readers import dataset_reader
 from training.engine import pseudo_label
-from training.pseudo_labels import NO_REGION, PseudoLabels
+from training.pseudo_labels import PseudoLabels
 from utils.batch import Batch
 from utils.boxes import SUFFICIENT_IOU, pairwise_iou
 from utils.config import Config
@@ -86,9 +86,9 @@ def count_pseudo_labels(labels: PseudoLabels, batch: Batch) -> dict[str, int]:
         region = labels.regions.clamp(min=0)
         boxes = batch.region_boxes_xyxy.gather(1, region[..., None].expand(-1, -1, 4))
         iou = pairwise_iou(batch.gold_boxes_xyxy.flatten(0, 1), boxes.flatten(0, 1)[:, None])
-        overlap = (iou[..., 0].unflatten(0, region.shape) * batch.gold_box_mask).amax(dim=-1)
+        iou = iou.reshape(batch.gold_box_mask.shape) * batch.gold_box_mask
         counts["regions known"] = sure & batch.gold_box_mask.any(dim=-1)
-        counts["regions right"] = counts["regions known"] & (overlap >= SUFFICIENT_IOU)
+        counts["regions right"] = counts["regions known"] & (iou.amax(dim=-1) >= SUFFICIENT_IOU)
     return {name: int(mask.sum()) for name, mask in counts.items()}
 
 

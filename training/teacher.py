@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
+
 
 def make_teacher(model: nn.Module, decay: float) -> AveragedModel:
-    """A copy of a model that follows it by `teacher.update_parameters(model)` after each step.
+    """Copy a model; `teacher.update_parameters(model)` after each step lets the copy follow it.
 
     After update t, counted from 1, the teacher is d * teacher + (1 - d) * model with
     d = min(decay, (1 + t) / (10 + t)): at a constant decay the random start would still weigh most
@@ -19,7 +23,7 @@ def make_teacher(model: nn.Module, decay: float) -> AveragedModel:
     """
 
     @torch.no_grad()
-    def average(averaged: list[Tensor], current: list[Tensor], _: Tensor) -> None:
+    def average(averaged: Tensors, current: Tensors, _: Tensor | int) -> None:
         # Not the count that is passed, which lies on the device: to read it would wait for that.
         done = int(teacher.n_averaged)
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + done) / (10 + done)))

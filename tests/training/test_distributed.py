@@ -15,6 +15,7 @@ from data.loading.dataset import NarrationDataset
 from data.loading.loader import make_loader
 from data.loading.samplers import EndlessBatches
 from data.narration import NO_REGION, Narration, Regions, counted_mentions
+from data.regions.store import RegionStore
 from evaluation.validation import evaluate
 from inference.resolver import Resolver
 from inference.split_predictions import resolve_on_all_ranks
@@ -58,10 +59,11 @@ PSEUDO = {
 }
 
 
-class Store:
+class Store(RegionStore):
     """Stands for a region store: random regions, none for the last image."""
 
-    feature_size = tiny.FEATURE_SIZE
+    def __init__(self) -> None:
+        self.feature_size = tiny.FEATURE_SIZE
 
     def read(self, image_id: str, image_size: object) -> Regions | None:
         number = int(image_id)
@@ -81,7 +83,7 @@ def narrations() -> list[Narration]:
              "a woman in a shirt, she on it", "the tree", "it and a tree and it"]  # fmt: skip
     boxes = [[[(0.1, 0.1, 0.6, 0.7)]] * len(of_text) for of_text in phrases]
     shown = [{"1": 0, "2": 2}, {"1": 1, "2": NO_REGION}, {"1": 2}, {}, {"2": NO_REGION}]
-    people = [["Ann"], [None, "Ann"], [None, None, "Bob"], [], []]
+    people: list[list[str | None]] = [["Ann"], [None, "Ann"], [None, None, "Bob"], [], []]
     return [
         tiny.showing(tiny.narration(text, of_text, box, str(number)), regions, names)
         for number, (text, of_text, box, regions, names) in enumerate(

@@ -34,14 +34,24 @@ LOOSE = {
 }
 
 
-def labels_of(output: Output, batch: Batch, **values: float) -> PseudoLabels:
+def labels_of(
+    output: Output,
+    batch: Batch,
+    *,
+    positive_above: float = POSITIVE,
+    negative_below: float = NEGATIVE,
+    region_above: float = REGION,
+    propagation_steps: int = 1,
+) -> PseudoLabels:
     """Pseudo-labels with thresholds between which there are some."""
-    settings = {
-        "positive_above": POSITIVE,
-        "negative_below": NEGATIVE,
-        "region_above": REGION,
-    }
-    return make_pseudo_labels(output, batch, **settings | {"propagation_steps": 1} | values)
+    return make_pseudo_labels(
+        output,
+        batch,
+        positive_above=positive_above,
+        negative_below=negative_below,
+        region_above=region_above,
+        propagation_steps=propagation_steps,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def arguments(folder: Path, name: str, *options: str) -> list[str]:
     ]  # fmt: skip
 
 
-def process(folder: Path, name: str, *options: str) -> multiprocessing.Process:
+def process(folder: Path, name: str, *options: str) -> BaseProcess:
     """The training in a process of its own, which is started."""
 
     started = SERVER.Process(target=training.main, args=(arguments(folder, name, *options),))
@@ -117,11 +118,11 @@ def assert_same_end(run: Path, expected: Path) -> None:
         assert found.model_state.keys() == wanted.model_state.keys()
         for key, weight in wanted.model_state.items():
             assert torch.equal(found.model_state[key], weight), (name, key)
-    found, wanted = (load_run_state(path / "run_state.pt") for path in (run, expected))
-    assert (found.taken, found.losses, found.best) == (wanted.taken, wanted.losses, wanted.best)
-    for number, moments in wanted.learner["optimizer"]["state"].items():
+    state, whole = (load_run_state(path / "run_state.pt") for path in (run, expected))
+    assert (state.taken, state.losses, state.best) == (whole.taken, whole.losses, whole.best)
+    for number, moments in whole.learner["optimizer"]["state"].items():
         for key, value in moments.items():
-            assert torch.equal(found.learner["optimizer"]["state"][number][key], value)
+            assert torch.equal(state.learner["optimizer"]["state"][number][key], value)
     assert not list(run.glob(".*.tmp"))
 
 
@@ -301,7 +302,9 @@ def with_bad_gradients(monkeypatch: pytest.MonkeyPatch, steps: Container[int]) -
     def backward(objective: torch.nn.Module, *values: Any) -> dict[str, torch.Tensor]:
         terms = original(objective, *values)
         if next(calls) in steps:
-            next(objective.parameters()).grad.fill_(math.nan)
+            gradient = next(objective.parameters()).grad
+            assert gradient is not None
+            gradient.fill_(math.nan)
         return terms
 
     monkeypatch.setattr(trainer, "backward", backward)
@@ -346,21 +349,17 @@ def test_the_stream_goes_on_for_any_number_of_ranks(batches: tuple[int, int, int
     assert list(itertools.islice(stream(*batches, taken), 60)) == whole[taken:]
 
 
-class Failing(torch.utils.data.Dataset):
+class Failing(NarrationDataset):
     """Narrations of which one cannot be had."""
 
-    def __init__(self, narrations: NarrationDataset, fail: Callable[[], None]) -> None:
-        self.narrations = narrations
-        self.encoder = narrations.encoder
+    def __init__(self, whole: NarrationDataset, fail: Callable[[], None]) -> None:
+        super().__init__(whole.narrations, whole.store, whole.encoder)
         self.fail = fail
-
-    def __len__(self) -> int:
-        return len(self.narrations)
 
     def __getitem__(self, key: tuple[int, int]) -> Example:
         if key[1] == 1:
             self.fail()
-        return self.narrations[key]
+        return super().__getitem__(key)
 
 
 def refuse() -> None:

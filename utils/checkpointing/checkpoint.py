@@ -168,7 +168,7 @@ def _check_types(path: Path, content: dict[Any, Any]) -> None:
 
 
 def _neighbours(path: Path) -> str:
-    """The checkpoints that lie where a missing one was looked for."""
+    """Name the checkpoints that lie where a missing one was looked for."""
     folder = path if path.is_dir() else path.parent
     found = sorted(p.name for p in folder.glob("*.pt")) if folder.is_dir() else []
     return f"; in {folder} there are {', '.join(found[:8])}" if found else ""

@@ -19,12 +19,14 @@ def set_seeds(seed: int) -> None:
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """The state of every source of random numbers, as plain values.
+    """Return the state of every source of random numbers, as plain values.
 
     Args:
         device: that this rank computes on.
     """
-    name, keys, *rest = np.random.get_state()
+    of_numpy = np.random.get_state()
+    assert isinstance(of_numpy, tuple)
+    name, keys, *rest = of_numpy
     state = {
         "python": random.getstate(),
         "numpy": (name, keys.tolist(), *rest),

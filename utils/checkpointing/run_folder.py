@@ -56,7 +56,7 @@ class RunFolder:
         return self.path / "log"
 
     def of_epoch(self, epoch: int) -> Path:
-        """The checkpoint of an epoch."""
+        """Return the path of the checkpoint of an epoch."""
         return self.path / f"models_{epoch}.pt"
 
     def make(self) -> None:

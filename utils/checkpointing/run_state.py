@@ -26,7 +26,7 @@ _MAY_CHANGE = frozenset(
      "accumulation", "skip_bad_steps")
 )  # fmt: skip
 
-_TYPES = {
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "config": dict, "epoch": int, "step": int, "steps_per_epoch": int, "sizes": dict, "taken": dict,
     "learner": dict, "losses": dict, "best": (float, type(None)), "random_states": list,
 }  # fmt: skip
@@ -62,11 +62,11 @@ class RunState:
     random_states: Sequence[Mapping[str, Any]]
 
     def step_of(self, steps_per_epoch: int) -> int:
-        """The step where an epoch has this many: more or fewer on another number of ranks."""
+        """Return the step of an epoch that has this many, as on another number of ranks."""
         return round(self.step * steps_per_epoch / self.steps_per_epoch)
 
     def done(self, steps_per_epoch: int) -> int:
-        """The steps of all epochs where each has this many."""
+        """Return the steps of all epochs until now, where each has this many."""
         return self.epoch * steps_per_epoch + self.step_of(steps_per_epoch)
 
 
