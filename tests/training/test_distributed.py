@@ -65,9 +65,9 @@ class Store(RegionStore):
     def __init__(self) -> None:
         self.feature_size = tiny.FEATURE_SIZE
 
-    def read(self, image_id: str, image_size: object) -> Regions | None:
+    def read(self, image_id: str, image_size: object) -> Regions:
         number = int(image_id)
-        return None if number == 4 else tiny.regions(3 + number, number)
+        return tiny.regions(0 if number == 4 else 3 + number, number)
 
 
 def narrations() -> list[Narration]:
