@@ -27,6 +27,7 @@ from data.loading.training_data import (
     read_training_data,
     warn_of_unreachable_mentions,
 )
+from evaluation.thresholds import default_thresholds
 from evaluation.validation import Evaluation, evaluate
 from inference.resolver import Resolver
 from models.coreference_model import CoreferenceModel
@@ -43,7 +44,6 @@ from utils.checkpointing.run_state import check_same_run
 from utils.config import (
     FIELD_NAMES,
     Config,
-    default_threshold,
     language_of_features,
     make_config,
     read_config_file,
@@ -55,10 +55,6 @@ from utils.distributed.ranks import is_main, process_group
 from utils.errors import InputError
 from utils.options import add_config_options, add_data_options, command_parser, whole_number_from
 from utils.text.languages import read_language
-from utils.thresholds import Thresholds
-
-# The probability above which a span of a text is a mention, where nothing is held out.
-MENTION_THRESHOLD = 0.5
 
 # The fields of the configuration that an option of this command sets, in the order of --help.
 CONFIG_OPTIONS = (
@@ -223,8 +219,7 @@ class Validation:
 
     def evaluate(self, model: CoreferenceModel) -> Evaluation:
         """Score the model on the held-out narrations; nothing but thresholds without any."""
-        mention_threshold = MENTION_THRESHOLD if self.config.mention_detection else None
-        thresholds = Thresholds(default_threshold(self.config), mention_threshold)
+        thresholds = default_thresholds(self.config)
         if not self.data.held_out.narrations:
             return Evaluation(thresholds, {})
         return evaluate(

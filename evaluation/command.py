@@ -59,6 +59,6 @@ def run_test_command(
 
 
 def _options_of_test(options: argparse.Namespace) -> TestOptions:
-    """What was given; options of the configuration are absent where they were not."""
+    """Take what was given; options of the configuration are absent where they were not."""
     names = {field.name for field in fields(TestOptions)}
     return TestOptions(**{name: value for name, value in vars(options).items() if name in names})

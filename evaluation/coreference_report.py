@@ -111,7 +111,7 @@ def score_coreference(
 
 
 def _rule_scores(sides: GoldAndSystem) -> dict[str, float]:
-    """Pooled CoNLL F1 of the rules, which link the mentions that the system links."""
+    """Return the pooled CoNLL F1 of the rules, which link the mentions that the system links."""
     scores = {}
     for name, rule in RULES.items():
         system = {}
@@ -125,7 +125,7 @@ def _rule_scores(sides: GoldAndSystem) -> dict[str, float]:
 
 
 def _link_scores(sides: GoldAndSystem) -> dict[str, LinkScores]:
-    """Scores of the links of pronouns, and of every kind of mention that the data set names."""
+    """Score the links of pronouns, and of every kind of mention that the data set names."""
     chosen: dict[str, dict[str, list[int]]] = {"pronouns": {}}
     for narration in sides.narrations:
         chains = (*sides.gold[narration.id], *sides.system[narration.id])
@@ -140,7 +140,7 @@ def _link_scores(sides: GoldAndSystem) -> dict[str, LinkScores]:
 
 
 def _pronoun_scores(split: SplitPredictions, sides: GoldAndSystem) -> PronounScores | None:
-    """How well annotated pronouns are resolved; None where the data set has no such annotation."""
+    """Score how annotated pronouns are resolved; None where the data set has none such."""
     pronouns = dataset_reader(split.dataset).read_pronouns(
         split.data_root, split.name, skip_bad_records=split.skip_bad_records
     )
@@ -152,7 +152,7 @@ def _pronoun_scores(split: SplitPredictions, sides: GoldAndSystem) -> PronounSco
 
 
 def _mention_scores(sides: GoldAndSystem) -> MentionScoresByKind:
-    """How well the mentions of the gold chains are found, by the mentions of the system's."""
+    """Score the mentions of the system's chains against those of the gold chains."""
     gold, system = (
         {document: list(itertools.chain.from_iterable(chains)) for document, chains in side.items()}
         for side in (sides.gold_span_chains, sides.system_span_chains)
@@ -161,7 +161,7 @@ def _mention_scores(sides: GoldAndSystem) -> MentionScoresByKind:
 
 
 def _format_rules(rules: Mapping[str, float], model: float) -> str:
-    """The rules' pooled CoNLL F1 beside the model's."""
+    """Set the rules' pooled CoNLL F1 beside the model's."""
     rows = {**rules, "this model": model}
     width = max(map(len, rows))
     lines = [f"{'pooled CoNLL F1':{width}}"]
@@ -169,7 +169,7 @@ def _format_rules(rules: Mapping[str, float], model: float) -> str:
 
 
 def _format_links(links: Mapping[str, LinkScores]) -> str:
-    """How well the links of some mentions are found, a row for each choice of mentions."""
+    """Show how well the links of some mentions are found, a row for each choice of mentions."""
     rows = [
         (escape_unprintable(name), score.mentions, score.score)
         for name, score in links.items()

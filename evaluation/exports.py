@@ -77,7 +77,7 @@ def conll_losses(
 
 
 def _with_mentions_of(chains: Chains[int], narration: Narration) -> tuple[Narration, Chains[int]]:
-    """A narration with no mentions but those of its chains, and the chains over these."""
+    """Return the narration with no mentions but those of its chains, and the chains over these."""
     kept = sorted(mention for chain in chains for mention in chain)
     return keep_mentions(narration, kept), restrict(chains, kept)
 

@@ -69,12 +69,12 @@ def grounded_gold_mentions(gold: Narration, resolution: Resolution) -> list[Grou
     grounded = []
     for mention, span in zip(gold.mentions, gold_spans(gold), strict=True):
         if mention.boxes_xyxy:
-            is_missed = boxes_xyxy is None or span not in indices
+            index = indices.get(span)
             grounded.append(
                 GroundedMention(
                     phrase=mention.phrase,
                     gold_boxes_xyxy=np.asarray(mention.boxes_xyxy, dtype=np.float32),
-                    box_xyxy=None if is_missed else boxes_xyxy[indices[span]],
+                    box_xyxy=None if boxes_xyxy is None or index is None else boxes_xyxy[index],
                     regions_xyxy=resolution.regions_xyxy,
                     kind=mention.kind,
                 )

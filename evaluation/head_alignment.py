@@ -17,41 +17,37 @@ from metrics.alignment_scores import (
     NO_CANDIDATE,
     HeadedChain,
     Search,
-    score_joint,
 )
 from metrics.chains import Chains, chains_from_labels, chains_from_similarity
 from utils.vectors import normalize_rows
-
-# Cosines that the least one of a chain and its head is chosen from.
-HEAD_THRESHOLDS = np.round(np.arange(-0.95, 1.0, 0.05), 2)
 
 ChainFinder = Callable[[Resolution], Chains[int]]
 
 
 def gold_chains_of(resolution: Resolution) -> Chains[int]:
-    """The gold chains of what was resolved."""
+    """Return the gold chains of what was resolved."""
     return chains_from_labels([mention.chain for mention in resolution.mentions])
 
 
 def system_chains_at(threshold: float) -> ChainFinder:
-    """What gives the chains of resolutions at a threshold."""
+    """Return what gives the system's chains of a resolution, linked above a similarity."""
     return lambda resolution: chains_from_similarity(resolution.similarity, threshold)
 
 
 def resolutions_with_heads(resolutions: Sequence[Resolution]) -> list[Resolution]:
-    """Those of narrations whose heads were read."""
+    """Return the resolutions of narrations whose heads were read."""
     return [r for r in resolutions if r.narration.image_id is not None]
 
 
 def singleton_chains_of(resolution: Resolution) -> Chains[int]:
-    """Every mention for itself: it is then compared by its own vector."""
+    """Return each mention as a chain of its own: it is then compared by its own vector."""
     return [[index] for index in range(len(resolution.mentions))]
 
 
 def searches_in_dialogues(
     resolutions: Sequence[Resolution], chains_of: ChainFinder
 ) -> Iterator[Search]:
-    """The searches of the gold mentions that have a head, among the heads of their dialogue.
+    """Search the head of each gold mention that has one among the heads of its dialogue.
 
     A head that shows the same person as the right one is no candidate.
     """
@@ -62,7 +58,7 @@ def searches_in_dialogues(
 def searches_in_split(
     resolutions: Sequence[Resolution], chains_of: ChainFinder
 ) -> Iterator[Search]:
-    """The searches of the gold mentions that have a head, among the heads of all dialogues.
+    """Search the head of each gold mention that has one among the heads of all dialogues.
 
     A head that shows the same person as the right one is no candidate.
     """
@@ -85,7 +81,7 @@ def searches_in_split(
 
 
 def head_scores(resolution: Resolution, chains: Chains[int], heads: np.ndarray) -> np.ndarray:
-    """How well heads fit each mention: cosines, of the mean of its chain.
+    """Return how well heads fit each mention: their cosine with the mean of its chain.
 
     Args:
         chains: over all mentions of the narration.
@@ -102,7 +98,7 @@ def head_scores(resolution: Resolution, chains: Chains[int], heads: np.ndarray) 
 
 
 def gold_headed_chains(narrations: Sequence[Narration]) -> dict[str, list[HeadedChain]]:
-    """The gold chains of narrations with their heads."""
+    """Return the gold chains of each narration with their heads."""
     heads = {NO_REGION: None, None: NO_CANDIDATE}
     headed = {}
     for narration in narrations:
@@ -120,7 +116,7 @@ def gold_headed_chains(narrations: Sequence[Narration]) -> dict[str, list[Headed
 def headed_chains(
     resolutions: Sequence[Resolution], chains_of: ChainFinder, *, by_chain: bool, threshold: float
 ) -> dict[str, list[HeadedChain]]:
-    """Predicted chains with the head that fits each best.
+    """Return the predicted chains of each narration with the head that fits each best.
 
     Args:
         by_chain: whether a chain is compared by its mean, or by the mean of its mentions' cosines.
@@ -143,25 +139,6 @@ def headed_chains(
     return headed
 
 
-def choose_head_threshold(
-    resolutions: Sequence[Resolution], chains_of: ChainFinder, *, by_chain: bool
-) -> float:
-    """The least cosine of a chain and its head with the highest joint F1; the middle one of equals.
-
-    Args:
-        resolutions: of narrations with their gold mentions.
-    """
-    gold = gold_headed_chains([resolution.narration for resolution in resolutions])
-
-    def joint_f1(threshold: float) -> float:
-        system = headed_chains(resolutions, chains_of, by_chain=by_chain, threshold=threshold)
-        return score_joint(gold, system).overall.f1
-
-    f1 = np.array([joint_f1(float(threshold)) for threshold in HEAD_THRESHOLDS])
-    best = np.flatnonzero(f1 >= f1.max() - 1e-9)
-    return float(HEAD_THRESHOLDS[best[len(best) // 2]])
-
-
 def _aligned(resolution: Resolution) -> AlignedVectors:
     if resolution.aligned is None:
         raise ValueError(f"narration {resolution.narration.id}: the model aligns nothing")
@@ -169,19 +146,19 @@ def _aligned(resolution: Resolution) -> AlignedVectors:
 
 
 def _mentions_with_head(resolution: Resolution) -> Iterator[tuple[int, int | None]]:
-    """The indices of the mentions that have a head, and its region; None where none shows it."""
+    """Yield the indices of the mentions that have a head, and its region, None if none shows it."""
     for index, mention in enumerate(resolution.mentions):
         if mention.region != NO_REGION:
             yield index, _if_read(mention.region, resolution)
 
 
 def _if_read(region: int | None, resolution: Resolution) -> int | None:
-    """A region, None where the model read only those before it."""
+    """Return the region, None where the model read only those before it."""
     is_read = region is not None and region < len(_aligned(resolution).regions)
     return region if is_read else None
 
 
 def _names(resolution: Resolution) -> list[str]:
-    """Whom each head that was read shows; empty where nobody knows."""
+    """Return whom each head that was read shows; empty where nobody knows."""
     count = len(_aligned(resolution).regions)
     return [name or "" for name in (*resolution.narration.people, *[None] * count)[:count]]

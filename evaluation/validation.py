@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from data.encoding.word_vectors import WordVectors
 from data.mention_spans import gold_spans
 from data.narration import Narration, keep_mentions
@@ -15,7 +13,6 @@ from data.regions.store import RegionStore
 from evaluation.gold_and_system import gold_chains, system_chains
 from evaluation.grounding import grounded_mentions
 from evaluation.head_alignment import (
-    choose_head_threshold,
     gold_chains_of,
     gold_headed_chains,
     headed_chains,
@@ -24,14 +21,18 @@ from evaluation.head_alignment import (
     singleton_chains_of,
     system_chains_at,
 )
+from evaluation.thresholds import (
+    choose_head_threshold,
+    choose_link_threshold,
+    choose_mention_threshold,
+)
 from inference.resolution import Resolution
 from inference.resolver import Resolver
 from inference.split_predictions import resolve_on_all_ranks
 from metrics.alignment_scores import score_joint, score_retrieval
-from metrics.chains import Chains, chains_from_labels
+from metrics.chains import chains_from_labels
 from metrics.coreference_scores import score_chains
 from metrics.grounding_scores import score_grounding
-from metrics.mention_scores import choose_mention_threshold
 from utils.distributed.ranks import (
     broadcast_object,
     gather_objects,
@@ -39,9 +40,6 @@ from utils.distributed.ranks import (
     share_of,
 )
 from utils.thresholds import Thresholds
-
-# Similarities that the threshold is chosen from.
-THRESHOLDS = np.round(np.arange(-0.9, 1.0, 0.05), 2)
 
 
 @dataclass(frozen=True)
@@ -80,25 +78,27 @@ def evaluate(
         word_vectors: of the narrations' words, for a model that was trained with such.
     """
     resolutions = resolve_on_all_ranks(resolver, narrations, store, word_vectors=word_vectors)
-    found = None
+    evaluation = None
     if resolutions is not None:
-        found = _score_held_out(resolutions, counted, with_boxes=store is not None)
+        evaluation = _score_held_out(resolutions, counted, with_boxes=store is not None)
         if resolver.config.alignment != "off":
             by_chain = resolver.config.alignment == "chain"
-            found = _with_alignment(found, resolutions, by_chain=by_chain)
+            evaluation = _with_alignment(evaluation, resolutions, by_chain=by_chain)
     if resolver.config.mention_detection:
         scores = resolver.score_mentions(share_of(narrations), word_vectors=word_vectors)
         shares = gather_objects(list(scores))
-        if found is not None and shares is not None:
+        if evaluation is not None and shares is not None:
             threshold, mentions = choose_mention_threshold(
                 interleave(shares), list(map(gold_spans, narrations))
             )
-            found = dataclasses.replace(
-                found,
-                scores={**found.scores, "mentions": 100 * mentions.f1},
-                thresholds=dataclasses.replace(found.thresholds, mention=threshold),
+            evaluation = dataclasses.replace(
+                evaluation,
+                scores={**evaluation.scores, "mentions": 100 * mentions.f1},
+                thresholds=dataclasses.replace(evaluation.thresholds, mention=threshold),
             )
-    return broadcast_object(found)
+    evaluation = broadcast_object(evaluation)
+    assert evaluation is not None  # the first rank has all resolutions
+    return evaluation
 
 
 def _score_held_out(
@@ -126,15 +126,16 @@ def _score_held_out(
 
 
 def _with_alignment(
-    found: Evaluation, resolutions: Sequence[Resolution], *, by_chain: bool
+    evaluation: Evaluation, resolutions: Sequence[Resolution], *, by_chain: bool
 ) -> Evaluation:
-    """The evaluation with how heads are found: R@1 in the dialogues, by gold chains where a mention
-    is compared by its chain, and the joint F1 of chains and heads.
+    """Add how well heads are found: R@1 in the dialogues, and the joint F1 of chains and heads.
+
+    The first is by gold chains where a mention is compared by its chain.
     """
     resolutions = resolutions_with_heads(resolutions)
     if not resolutions:
-        return found
-    chains_of = system_chains_at(found.thresholds.link)
+        return evaluation
+    chains_of = system_chains_at(evaluation.thresholds.link)
     compared = gold_chains_of if by_chain else singleton_chains_of
     recall = score_retrieval(searches_in_dialogues(resolutions, compared)).overall
     threshold = choose_head_threshold(resolutions, chains_of, by_chain=by_chain)
@@ -144,28 +145,7 @@ def _with_alignment(
     if recall is not None:
         scores["heads"] = 100 * recall.found[0]
     return dataclasses.replace(
-        found,
-        scores={**found.scores, **scores},
-        thresholds=dataclasses.replace(found.thresholds, head=threshold),
+        evaluation,
+        scores={**evaluation.scores, **scores},
+        thresholds=dataclasses.replace(evaluation.thresholds, head=threshold),
     )
-
-
-def choose_link_threshold(
-    resolutions: Sequence[Resolution],
-    counted: Sequence[Sequence[int]],
-    gold: Mapping[str, Chains[int]],
-) -> float:
-    """Choose the similarity with the highest pooled CoNLL F1; the middle one of equals.
-
-    Args:
-        counted: the indices of the mentions of each narration that scores count.
-        gold: the gold chains over these.
-    """
-    conll = np.asarray(
-        [
-            score_chains(gold, system_chains(resolutions, counted, float(threshold))).pooled.conll
-            for threshold in THRESHOLDS
-        ]
-    )
-    best = np.flatnonzero(conll >= conll.max() - 1e-9)
-    return float(THRESHOLDS[best[len(best) // 2]])

@@ -11,10 +11,11 @@ from torch import Tensor
 from data.encoding.candidates import without_crossing
 from data.narration import Narration
 from inference.resolution import AlignedVectors, Resolution
-from metrics.mention_scores import MENTION_THRESHOLDS, ScoredSpan
+from metrics.mention_scores import ScoredSpan
 from models.coreference_model import Output, decode_boxes
 from utils.batch import Batch, SpanCandidates
 from utils.errors import InputError
+from utils.thresholds import LOWEST_MENTION_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def decode_spans(logits: Tensor, candidates: SpanCandidates) -> list[list[Scored
     for probabilities, starts, ends in zip(
         logits.sigmoid().cpu(), candidates.starts.tolist(), candidates.ends.tolist(), strict=True
     ):
-        first, width = torch.nonzero(probabilities > MENTION_THRESHOLDS[0], as_tuple=True)
+        first, width = torch.nonzero(probabilities > LOWEST_MENTION_THRESHOLD, as_tuple=True)
         values = probabilities[first, width]
         spans = torch.stack([first, first + width], dim=1).numpy()
         order = values.argsort(descending=True, stable=True).tolist()

@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from utils.text.span_scores import MatchScores, score_spans
+from utils.text.span_scores import MatchScores
 from utils.text.spans import Span
-
-# The grid that the threshold of mentions is chosen from: probabilities.
-MENTION_THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.01), 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +50,6 @@ class MentionScoresByKind:
             }
             for name, scores in self.rows().items()
         }
-
-
-def choose_mention_threshold(
-    scored: Sequence[Sequence[ScoredSpan]], gold: Sequence[Sequence[Span]]
-) -> tuple[float, MatchScores]:
-    """Choose the threshold of `MENTION_THRESHOLDS` with the highest F1.
-
-    Args:
-        scored: the spans of each narration that may be mentions.
-        gold: the spans of the gold mentions of each narration.
-
-    Returns:
-        The threshold, the middle one of equals, and the scores that it gives.
-    """
-    scores = []
-    for threshold in MENTION_THRESHOLDS:
-        found = (spans_above(of_narration, threshold) for of_narration in scored)
-        scores.append(score_spans(found, gold))
-    f1 = np.asarray([of_threshold.f1 for of_threshold in scores])
-    best = np.flatnonzero(f1 >= f1.max() - 1e-9)
-    chosen = best[len(best) // 2]
-    return float(MENTION_THRESHOLDS[chosen]), scores[chosen]
 
 
 def spans_above(scored: Sequence[ScoredSpan], threshold: float) -> list[Span]:

@@ -427,14 +427,6 @@ def language_of_features(config: Config) -> Language | None:
     return read_language(config.language) if config.coreference_head == "antecedent" else None
 
 
-def default_threshold(config: Config) -> float:
-    """Return the similarity above which mentions are linked where nothing is held out to choose it.
-
-    The published one of cosines; as likely as not, where the similarity is a probability.
-    """
-    return 0.8 if config.coreference_head == "cosine" else 0.5
-
-
 def nearest(word: str, known: list[str]) -> str:
     """Name the known word that a wrong one resembles most, for a message; empty if none does."""
     matches = difflib.get_close_matches(word, known, n=1)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What is less probable is never taken for a mention.
+LOWEST_MENTION_THRESHOLD = 0.05
+
 
 @dataclass(frozen=True)
 class Thresholds:

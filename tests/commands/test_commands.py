@@ -21,6 +21,7 @@ from data.loading.splits import keep_labels
 from data.mentions.found import cache_path, fingerprint
 from data.narration import Mention, Narration, Regions
 from data.readers import dataset_reader, read_narrations
+from data.regions.store import GivenRegions
 from inference.resolver import Resolver
 from metrics.chain_files import read_chain_folder
 from metrics.conll_files import read_conll
@@ -742,25 +743,23 @@ def test_labels_of_the_same_word_pieces_are_told_from_others(checkpoint: Path) -
     """Upper case is none of an uncased tokenizer's."""
     images = {"1": ("dog", "Dog", "ball"), "2": ("man", "tree", "dog"), "3": ("ball", "man")}
 
-    class Store:
-        feature_size = tiny.FEATURE_SIZE
+    def regions(labels: tuple[str, ...]) -> Regions:
+        boxes = np.tile(np.array([0.1, 0.1, 0.9, 0.9], np.float32), (len(labels), 1))
+        features = np.ones((len(labels), tiny.FEATURE_SIZE), np.float32)
+        return Regions(boxes, labels, (), features)
 
-        def read(self, image_id: str, image_size: object) -> Regions:
-            labels = images[image_id]
-            boxes = np.tile(np.array([0.1, 0.1, 0.9, 0.9], np.float32), (len(labels), 1))
-            features = np.ones((len(labels), tiny.FEATURE_SIZE), np.float32)
-            return Regions(boxes, labels, (), features)
-
+    store = GivenRegions({image_id: regions(labels) for image_id, labels in images.items()})
     narrations = [
         Narration(image_id, "a man and the dog", (Mention(0, 5, "a man"), Mention(10, 17, "dog")),
                   image_id=image_id)
         for image_id in images
     ]  # fmt: skip
     resolver = Resolver.from_checkpoint(checkpoint, torch.device("cpu"))
-    one_by_one = resolver.resolve(narrations, Store(), batch=1)
+    one_by_one = resolver.resolve(narrations, store, batch=1)
     for found, narration in zip(one_by_one, narrations, strict=True):
-        (alone,) = resolver.resolve([narration], Store())
+        (alone,) = resolver.resolve([narration], store)
         np.testing.assert_allclose(found.similarity, alone.similarity, atol=1e-5)
+        assert found.box_scores is not None and alone.box_scores is not None
         np.testing.assert_allclose(found.box_scores, alone.box_scores, atol=1e-5)
 
 
@@ -841,6 +840,7 @@ def test_who_has_read_enough_ends_the_command_quietly(folder: Path) -> None:
         [*command, "--data-root", str(folder / "data")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+    assert run.stdout is not None and run.stderr is not None
     run.stdout.close()
     assert "BrokenPipe" not in run.stderr.read()
     assert run.wait() == 1

@@ -6,7 +6,8 @@ import dataclasses
 import json
 import re
 import shutil
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,9 @@ from data.readers import dataset_reader, read_narrations
 from data.readers.tiktalk.heads import HeadBox
 from data.readers.tiktalk.regions import match_heads
 from data.regions.head_files import HeadRegion, VideoHeads
+from data.regions.store import RegionStore
 from data.regions.writer import ImageRegions, write_region_store
 from evaluation.head_alignment import (
-    choose_head_threshold,
     gold_chains_of,
     gold_headed_chains,
     head_scores,
@@ -33,9 +34,12 @@ from evaluation.head_alignment import (
     searches_in_split,
     singleton_chains_of,
 )
+from evaluation.thresholds import choose_head_threshold
 from inference.resolution import AlignedVectors, Resolution
 from metrics.alignment_scores import (
     NO_CANDIDATE,
+    Recall,
+    Search,
     score_joint,
     score_retrieval,
 )
@@ -54,17 +58,31 @@ from tests.visualization.test_page import Elements
 from tools import data_split
 from utils.errors import InputError
 
+Corners = tuple[float, float, float, float]
 LEFT, RIGHT = (20.0, 30.0, 60.0, 90.0), (100.0, 30.0, 140.0, 90.0)
 
 
-def video(*tracks: tuple[tuple[int, tuple[float, ...]], ...]) -> VideoHeads:
+def video(*tracks: tuple[tuple[int, Corners], ...]) -> VideoHeads:
     """Heads, each of one track."""
     heads = tuple(HeadRegion(track[0][0], f"{n}.jpg", (track,)) for n, track in enumerate(tracks))
     return VideoHeads((160, 120), (0, 10), heads)
 
 
-def box(label: str, frame: int, corners: tuple[float, ...]) -> HeadBox:
-    return HeadBox(label, frame, tuple(map(int, corners)), None, Path("f"), Path("h"))
+def box(label: str, frame: int, corners: Corners) -> HeadBox:
+    x1, y1, x2, y2 = map(int, corners)
+    return HeadBox(label, frame, (x1, y1, x2, y2), None, PurePosixPath("f"), PurePosixPath("h"))
+
+
+def regions_of(folder: Path, split: str) -> RegionStore:
+    store = dataset_reader("tiktalk").open_regions(folder, split)
+    assert store is not None
+    return store
+
+
+def overall(searches: Iterator[Search]) -> Recall:
+    recall = score_retrieval(searches).overall
+    assert recall is not None
+    return recall
 
 
 def write_heads(folder: Path, split: str, boxes: dict[str, list[tuple[float, ...]]]) -> None:
@@ -97,13 +115,13 @@ def test_a_box_is_shown_by_the_region_that_overlaps_it_in_its_frame() -> None:
 
 def test_two_boxes_never_have_one_region() -> None:
     heads = video(((0, LEFT),))
-    near = tuple(value + 5 for value in LEFT)
+    near = (25.0, 35.0, 65.0, 95.0)
     assert match_heads([box("C1", 0, near), box("C2", 0, LEFT)], heads) == {"C2": 0}
 
 
 def test_a_head_is_between_the_frames_that_were_looked_at() -> None:
     heads = video(((0, LEFT), (10, RIGHT)))
-    middle = tuple((a + b) / 2 for a, b in zip(LEFT, RIGHT, strict=True))
+    middle = (60.0, 30.0, 100.0, 90.0)
     assert match_heads([box("C1", 5, middle)], heads) == {"C1": 0}
     assert match_heads([box("C1", 5, LEFT)], heads) == {}
     # After the last frame that was looked at it is where it was.
@@ -137,7 +155,7 @@ def test_mentions_know_the_regions_and_kinds_of_what_they_mean(tmp_path: Path) -
     found = [(m.phrase, m.region, m.kind) for m in second.mentions]
     assert found == [("某", None, "name"), ("他", None, "pronoun"), ("好", NO_REGION, "noun")]
     assert reading.report.counts["head boxes that a region shows"] == 1
-    with dataset_reader("tiktalk").open_regions(tmp_path / "all", "val") as store:
+    with regions_of(tmp_path / "all", "val") as store:
         assert store.read("7", (160, 120)).features.shape == (2, tiny.FEATURE_SIZE)
 
 
@@ -209,10 +227,10 @@ def test_heads_that_fit_best_are_found() -> None:
         resolution("a", "0101", {"0": 0, "1": 1}),
         resolution("b", "224", {"2": 2, "4": NO_REGION}),
     ]
-    found = score_retrieval(searches_in_dialogues(resolutions, gold_chains_of)).overall
+    found = overall(searches_in_dialogues(resolutions, gold_chains_of))
     assert (found.searches, found.candidates, found.found) == (6, 3, (1, 1, 1))
     # Both dialogues have the same heads, so that two of all fit each mention equally well.
-    found = score_retrieval(searches_in_split(resolutions, singleton_chains_of)).overall
+    found = overall(searches_in_split(resolutions, singleton_chains_of))
     assert (found.searches, found.candidates, found.found) == (6, 6, (0.5, 1, 1))
     threshold = choose_head_threshold(resolutions, gold_chains_of, by_chain=True)
     assert 0 < threshold < 1
@@ -238,15 +256,14 @@ def test_another_head_of_the_same_person_is_no_candidate() -> None:
 def test_a_head_that_no_region_shows_is_never_found() -> None:
     (one,) = resolutions = [resolution("a", "00", {"0": None})]
     for searches in (searches_in_dialogues, searches_in_split):
-        recall = score_retrieval(searches(resolutions, singleton_chains_of)).overall
+        recall = overall(searches(resolutions, singleton_chains_of))
         assert (recall.searches, recall.found, recall.chance) == (2, (0, 0, 0), (0, 0, 0))
     (chain,) = gold_headed_chains([one.narration])["a"]
     assert chain.head == NO_CANDIDATE
     # So too where the model read fewer regions than there are.
     units = np.eye(6, dtype=np.float32)
     cut = [resolution("a", "2", {"2": 2}, aligned=AlignedVectors(units[[2]], units[:2]))]
-    recall = score_retrieval(searches_in_dialogues(cut, singleton_chains_of)).overall
-    assert recall.found == (0, 0, 0)
+    assert overall(searches_in_dialogues(cut, singleton_chains_of)).found == (0, 0, 0)
 
 
 def test_a_chain_is_compared_by_the_mean_of_its_mentions() -> None:
@@ -317,7 +334,9 @@ def test_the_page_shows_frames_and_heads(folder: Path) -> None:
     Image.new("RGB", (160, 120)).save(frames / "test0_0_1.jpg")
     (names, *_) = dataset_reader("tiktalk").read_frames(folder / "all", "test").values()
     assert [frame.number for frame in names] == [0, 0]
-    assert {frame.path.resolve() for frame in names} == {(frames / "test0_0_1.jpg").resolve()}
+    found = {frame.path.resolve() for frame in names if frame.path is not None}
+    assert found == {(frames / "test0_0_1.jpg").resolve()}
+    assert all(frame.path is not None for frame in names)
     page = folder / "page.html"
     options = ["--device", "cpu", "--output", str(folder / "coref"), "--page", str(page)]
     command.main(["--save_name", str(folder / "run" / "models.pt"), *options])
@@ -376,13 +395,13 @@ def test_random_features_need_annotated_heads_alone(tmp_path: Path) -> None:
     first, second = read_narrations("tiktalk", tmp_path / "all", "val").narrations
     assert (first.image_size, first.people) == ((60, 90), ("某人",))
     assert (second.image_size, second.people) == ((1, 1), ())
-    with dataset_reader("tiktalk").open_regions(tmp_path / "all", "val") as store:
+    with regions_of(tmp_path / "all", "val") as store:
         drawn = store.read("7", first.image_size).features
         assert len(store.read("8", second.image_size)) == 0
     shutil.rmtree(tmp_path / "heads")
     for seed, same in ((0, True), (1, False)):
         write_random_heads(tmp_path, "val", "--seed", str(seed))
-        with dataset_reader("tiktalk").open_regions(tmp_path / "all", "val") as store:
+        with regions_of(tmp_path / "all", "val") as store:
             again = store.read("7", first.image_size).features
         assert np.array_equal(drawn, again) is same
         shutil.rmtree(tmp_path / "heads")

@@ -108,7 +108,8 @@ def finding(spans: Sequence[tuple[int, int]]) -> Callable:
 
 def test_the_threshold_of_mentions_is_tuned_and_kept(checkpoint: Path) -> None:
     last = load_checkpoint(checkpoint)
-    assert last.config.mention_detection and 0 < last.thresholds.mention < 1
+    assert last.config.mention_detection and last.thresholds.mention is not None
+    assert 0 < last.thresholds.mention < 1
     assert last.scores["mentions"] > 0
 
 

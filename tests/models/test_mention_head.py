@@ -17,10 +17,10 @@ from data.encoding.candidates import (
 )
 from data.mention_spans import gold_spans, with_spans
 from data.narration import Narration
+from evaluation.thresholds import choose_mention_threshold
 from inference.resolver import Resolver
 from metrics.mention_scores import (
     ScoredSpan,
-    choose_mention_threshold,
     spans_above,
 )
 from models.mention_head import IMPOSSIBLE, MentionDetector
