@@ -29,8 +29,8 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.figures import add_json_option, write_figures
+from benchmarks.generated_data import FEATURE_SIZE, REGIONS, RELEASED_MENTIONS, GeneratedData
 from benchmarks.loading import memory_gb
-from benchmarks.shapes import FEATURE_SIZE, REGIONS, RELEASED_MENTIONS, GeneratedData
 from data.encoding.example import ExampleEncoder, Masking
 from data.encoding.text import EncodedText, encode_text
 from data.encoding.tokenizer import Tokenizer, load_tokenizer

@@ -18,9 +18,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.floor import Sizes, forward_operations
+from benchmarks.generated_data import GeneratedData, as_released, published_config, published_model
 from benchmarks.measuring import add_options, measure, set_up
-from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
+from benchmarks.operations import Sizes, forward_operations
 from inference.resolver import Resolver
 from utils.batch import Batch
 from utils.distributed.command import run_command

@@ -24,7 +24,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.figures import add_json_option, write_figures
-from benchmarks.shapes import RELEASED_MENTIONS, GeneratedData
+from benchmarks.generated_data import RELEASED_MENTIONS, GeneratedData
 from data.encoding.example import ExampleEncoder, Masking
 from data.loading.dataset import NarrationDataset
 from data.loading.loader import make_loader

@@ -15,9 +15,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.floor import Sizes, training_operations
+from benchmarks.generated_data import GeneratedData, as_released, published_config, published_model
 from benchmarks.measuring import add_options, measure, set_up
-from benchmarks.shapes import GeneratedData, as_released, published_config, published_model
+from benchmarks.operations import Sizes, training_operations
 from data.encoding.example import Masking
 from data.narration import without_labels
 from training.batches import TrainingBatches

@@ -15,14 +15,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import browsing, index, inference, loading, scoring, train_step
-from benchmarks.floor import Sizes, forward_operations, training_operations
-from benchmarks.shapes import (
+from benchmarks.generated_data import (
     RELEASED_MENTIONS,
     RELEASED_TOKENS,
     GeneratedData,
     as_released,
     published_config,
 )
+from benchmarks.operations import Sizes, forward_operations, training_operations
 from data.encoding.example import Masking
 from models.coreference_model import CoreferenceModel
 from models.factory import build_from_config
