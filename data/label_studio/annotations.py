@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from data.files import BadRecord, DataError, bad_record, is_text, read_id
+from data.files import DataError, bad_record, is_text, read_id
 from data.narration import Mention, Narration, RelativeBox
 from data.percent_boxes import relative_box
 from data.readers.report import ReadReport, Record
@@ -53,7 +53,7 @@ def read_annotations(
     narrations: dict[str, Narration] = {}
     not_annotated = boxes_alone = 0
     for number, fields in enumerate(tasks):
-        try:
+        with report.skipping():
             record = _task(path, number, fields)
             if record.name in narrations:
                 raise record.bad("the same id in an earlier task", "every id once")
@@ -63,8 +63,6 @@ def read_annotations(
                 continue
             narrations[record.name], without_mention = _narration(record, annotation)
             boxes_alone += without_mention
-        except BadRecord as problem:
-            report.refuse(problem)
     mentions = [mention for narration in narrations.values() for mention in narration.mentions]
     report.count("narrations", len(narrations))
     report.count("mentions", len(mentions))

@@ -30,14 +30,12 @@ def read_answers(path: Path, report: ReadReport) -> list[Narration]:
     """
     narrations: dict[str, Narration] = {}
     for record in read_json_lines(path, report):
-        try:
+        with report.skipping():
             narration = _narration(record)
             if narration.id in narrations:
                 found = f"the picture {quote(narration.id)} in an earlier line too"
                 raise record.bad(found, "one narration of a picture")
             narrations[narration.id] = narration
-        except BadRecord as problem:
-            report.refuse(problem)
     return list(narrations.values())
 
 

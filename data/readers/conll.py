@@ -70,13 +70,10 @@ def read_files(paths: Iterable[Path], report: ReadReport) -> list[Narration]:
     annotated = 0
     for path in paths:
         for lines in _split(path):
-            try:
+            with report.skipping():
                 narration, mentions = _narration(lines, narrations)
-            except BadRecord as problem:
-                report.refuse(problem)
-                continue
-            narrations[narration.id] = narration
-            annotated += mentions
+                narrations[narration.id] = narration
+                annotated += mentions
     _count(list(narrations.values()), annotated, report)
     return list(narrations.values())
 

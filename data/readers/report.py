@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,18 @@ class ReadReport:
         self.count("mentions", sum(sizes))
         self.count("chains", len(sizes))
         self.count("singletons", sizes.count(1))
+
+    @contextmanager
+    def skipping(self) -> Iterator[None]:
+        """Leave out the record that the `with` block reads where it is bad and such are skipped.
+
+        Raises:
+            BadRecord: it is bad, and such end the reading.
+        """
+        try:
+            yield
+        except BadRecord as problem:
+            self.refuse(problem)
 
     def refuse(self, problem: BadRecord) -> None:
         """Leave a bad record out where that is wanted; otherwise it ends the reading.

@@ -19,7 +19,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from data.files import BadRecord, is_text, read_id
+from data.files import is_text, read_id
 from data.narration import Mention, Narration, Sentence
 from data.readers.dataset_reader import DatasetReader
 from data.readers.expected_files import ExpectedFiles, expected_texts
@@ -39,13 +39,10 @@ class VDRefReader(DatasetReader):
         seen: set[str] = set()
         repeats = _Repeats()
         for record in read_json_lines(_file_of(data_root, split), report):
-            try:
+            with report.skipping():
                 narration = _narration(record, seen, repeats)
-            except BadRecord as problem:
-                report.refuse(problem)
-                continue
-            seen.add(narration.id)
-            narrations.append(narration)
+                seen.add(narration.id)
+                narrations.append(narration)
         chains = [{mention.chain for mention in narration.mentions} for narration in narrations]
         report.count("narrations", len(narrations))
         report.count("mentions", sum(len(narration.mentions) for narration in narrations))

@@ -23,7 +23,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from data.files import BadRecord, is_text, read_id
+from data.files import is_text, read_id
 from data.narration import Mention, Narration, Sentence
 from data.readers.dataset_reader import DatasetReader
 from data.readers.expected_files import ExpectedFiles, expected_texts
@@ -86,13 +86,10 @@ def _file_of(data_root: Path, split: str) -> Path:
 def _read_dialogues(data_root: Path, split: str, report: ReadReport) -> Iterator[_Dialogue]:
     seen: set[str] = set()
     for record in read_json_lines(_file_of(data_root, split), report):
-        try:
+        with report.skipping():
             dialogue = _dialogue(record, seen)
-        except BadRecord as problem:
-            report.refuse(problem)
-            continue
-        seen.add(dialogue.narration.id)
-        yield dialogue
+            seen.add(dialogue.narration.id)
+            yield dialogue
 
 
 def _dialogue(record: Record, seen: set[str]) -> _Dialogue:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from data.files import (
-    BadRecord,
     DataError,
     bad_record,
     is_text,
@@ -52,7 +51,7 @@ def read_annotations(
     split_of: dict[str, str] = {}
     narrations = []
     for number, fields in enumerate(annotations):
-        try:
+        with report.skipping():
             record = _annotation(path, number, fields)
             image_id, its_split = record.name, record.fields["split"]
             if image_id in split_of:
@@ -63,8 +62,6 @@ def read_annotations(
             if image_id not in listed:
                 raise record.bad(f"an id that {listed_path.name} does not list", "a listed one")
             narrations.append(_labelled(record, kinds.get(image_id), media))
-        except BadRecord as problem:
-            report.refuse(problem)
     for image_id in listed:
         if split_of.get(image_id) != split:
             found = f"no {split} narration in {path.name}"

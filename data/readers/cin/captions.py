@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from data.files import BadRecord, DataError
+from data.files import DataError
 from data.narration import Narration
 from data.readers.cin.caption_files import caption_files, read_first_captions
 from data.readers.cin.files import SplitMedia, region_folder
@@ -41,12 +41,9 @@ def read_captions(
         if image_id not in captions:
             continue
         words = captions[image_id]
-        try:
+        with report.skipping():
             image_size = media.image_size(image_id)
-        except BadRecord as problem:
-            report.refuse(problem)
-            continue
-        narrations.append(media.narration(image_id, " ".join(words), words, image_size))
+            narrations.append(media.narration(image_id, " ".join(words), words, image_size))
     report.count("narrations", len(narrations))
     report.count("pictures without a caption", len(media.with_regions) - len(captions))
     return narrations

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.files import BadRecord, is_text, read_id
+from data.files import is_text, read_id
 from data.narration import Mention, Narration, Sentence
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
@@ -64,13 +64,10 @@ def read_dialogues(data_root: Path, split: str, report: ReadReport) -> Iterator[
     """
     seen: set[str] = set()
     for record in read_json_lines(text_file(data_root, split), report):
-        try:
+        with report.skipping():
             dialogue = parse_dialogue(record, seen)
-        except BadRecord as problem:
-            report.refuse(problem)
-            continue
-        seen.add(dialogue.narration.id)
-        yield dialogue
+            seen.add(dialogue.narration.id)
+            yield dialogue
 
 
 def parse_dialogue(record: Record, seen: Collection[str]) -> Dialogue:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data.files import BadRecord, bad_record, is_text, read_id
+from data.files import bad_record, is_text, read_id
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from data.readers.tiktalk.dialogues import (
@@ -93,13 +93,10 @@ def read_heads_of(
     path = visual_file(data_root, split)
     heads: dict[str, tuple[HeadBox, ...]] = {}
     for record in read_json_lines(path, report):
-        try:
+        with report.skipping():
             video = parse_video(record, heads)
             check_labels(record, video, labels)
-        except BadRecord as problem:
-            report.refuse(problem)
-            continue
-        heads[video.id] = video.heads
+            heads[video.id] = video.heads
     for doc_key in labels:
         if doc_key not in heads:
             report.refuse(bad_record(path, f"doc_key {doc_key}", "no line of it", "one"))
@@ -111,13 +108,10 @@ def read_titles(data_root: Path, split: str, report: ReadReport) -> Iterator[str
     """Read the titles of a split's videos; errors are those of `read_heads`."""
     seen: set[str] = set()
     for record in read_json_lines(visual_file(data_root, split), report):
-        try:
+        with report.skipping():
             video = parse_video(record, seen)
-        except BadRecord as problem:
-            report.refuse(problem)
-            continue
-        seen.add(video.id)
-        yield video.title
+            seen.add(video.id)
+            yield video.title
 
 
 def parse_video(record: Record, seen: Collection[str]) -> AnnotatedVideo:
