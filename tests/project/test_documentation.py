@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
 import tomllib
 from dataclasses import fields
@@ -112,8 +113,7 @@ def test_the_citation_is_of_this_version() -> None:
     assert text_of("CHANGELOG.md").count(f"\n## {project['version']}\n") == 1
 
 
-def test_modules_that_moved_are_where_the_changes_say() -> None:
+def test_what_moved_is_where_the_changes_say() -> None:
     rows = re.findall(r"^\| `.+` \| (`.+`) \|$", text_of("CHANGELOG.md"), re.MULTILINE)
-    for module in re.findall(r"`([\w.]+)`", " ".join(rows)):
-        path = REPOSITORY.joinpath(*module.split("."))
-        assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), module
+    for place in re.findall(r"`([\w.]+)`", " ".join(rows)):
+        assert pkgutil.resolve_name(place) is not None
