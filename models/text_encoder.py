@@ -193,7 +193,7 @@ def text_encoder_from_pretrained(
         config.hidden_dropout_prob = dropout
         config.attention_probs_dropout_prob = attention_dropout
         with _quiet_transformers():
-            whole, loading = AutoModelForMaskedLM.from_pretrained(
+            pretrained, loading = AutoModelForMaskedLM.from_pretrained(
                 source, config=config, output_loading_info=True
             )
     except EncoderNotFound:
@@ -201,7 +201,7 @@ def text_encoder_from_pretrained(
     except Exception as error:
         # A missing, broken or unfit encoder ends in nearly any kind of error.
         raise EncoderNotFound(name, error) from error
-    body = whole.base_model
+    body = pretrained.base_model
     if not isinstance(getattr(getattr(body, "encoder", None), "layer", None), nn.ModuleList):
         raise EncoderNotFound(name, "it has no stack of layers like BERT's (encoder.layer)")
     if body.get_input_embeddings().embedding_dim != config.hidden_size:
@@ -210,7 +210,7 @@ def text_encoder_from_pretrained(
     body.encoder.layer = body.encoder.layer[:text_layers]
     config.num_hidden_layers = text_layers
     encoder = TextEncoder(config, body)
-    _copy_masked_word_head(whole, encoder.masked_words, set(loading["missing_keys"]))
+    _copy_masked_word_head(pretrained, encoder.masked_words, set(loading["missing_keys"]))
     return encoder, further
 
 
