@@ -17,6 +17,7 @@ from data.mentions.spacy_pipeline import find_spans
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from utils.errors import InputError
+from utils.files import decode_text
 from utils.printable import quote
 from utils.text.spans import Span
 
@@ -112,7 +113,7 @@ def _read_text(text: str) -> str:
     name = "standard input" if text == "-" else text[1:]
     try:
         content = sys.stdin.buffer.read() if text == "-" else Path(name).read_bytes()
-        return content.decode("utf-8").rstrip("\r\n")
+        return decode_text(content).rstrip("\r\n")
     except OSError as error:
         raise InputError(f"--text: {name} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from utils.printable import quote
 from utils.text.conll import (
     ConllError,
     DocumentLines,
@@ -20,8 +21,8 @@ def read_conll(path: Path) -> dict[str, list[list[WordSpan]]]:
     scorer 8.01 (Pradhan et al., ACL 2014).
 
     Returns:
-        By document ("NAME", or "NAME; part 0" where it has parts): chains of (first, last) words,
-        counted from 0 over the document.
+        By document ("(NAME)", or "(NAME); part 0" where it has parts): chains of (first, last)
+        words, counted from 0 over the document.
 
     Raises:
         ConllError: a bracket is not matched, a line has no place, a document is there twice or
@@ -31,11 +32,13 @@ def read_conll(path: Path) -> dict[str, list[list[WordSpan]]]:
     for lines in split_documents(path):
         name = _document_name(lines)
         if name in documents:
-            raise ConllError(f"{path}, line {lines.number}: document {name!r} begins a second time")
+            raise ConllError(
+                f"{path}, line {lines.number}: document {quote(name)} begins a second time"
+            )
         documents[name] = without_repeats(lines.parse().chains)
     return documents
 
 
 def _document_name(lines: DocumentLines) -> str:
     """Return the name of a document and, where it is one of several parts, the part."""
-    return lines.name if lines.part is None else f"{lines.name}; part {lines.part}"
+    return f"({lines.name})" + ("" if lines.part is None else f"; part {lines.part}")

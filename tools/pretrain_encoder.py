@@ -37,7 +37,7 @@ from utils.checkpointing.random_state import set_seeds
 from utils.device import choose_device
 from utils.distributed.command import run_command
 from utils.errors import InputError
-from utils.files import folder_when_whole
+from utils.files import decode_text, folder_when_whole
 from utils.options import command_parser, whole_number_from
 
 PADDING, UNKNOWN, START, END, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
@@ -93,7 +93,7 @@ def read_texts(dataset: str, data_root: Path, further: Sequence[Path]) -> list[s
     texts += reader.further_texts(data_root, split)
     for path in further:
         try:
-            texts += path.read_text(encoding="utf-8").splitlines()
+            texts += decode_text(path.read_bytes()).splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"--texts {path} cannot be read: {error}") from error
     return list(dict.fromkeys(text for text in texts if text.strip()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from utils.errors import InputError
+
+BYTE_ORDER_MARK = "\ufeff"
+_LINE_END = re.compile(r"\r\n?|\n")
 
 
 @contextmanager
@@ -62,6 +66,23 @@ def folder_when_whole(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def decode_text(content: bytes) -> str:
+    """Decode UTF-8; a byte-order mark at its beginning, as editors write it, is no text.
+
+    Raises:
+        UnicodeDecodeError: it is no UTF-8.
+    """
+    return content.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
+
+
+def split_lines(text: str) -> list[str]:
+    """Split a text at its line ends, of any system.
+
+    What Unicode names line ends besides, as U+2028 and U+0085 are, is text.
+    """
+    return _LINE_END.split(text)
 
 
 def write_text(path: Path, content: str) -> None:

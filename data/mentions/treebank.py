@@ -11,10 +11,11 @@ from __future__ import annotations
 import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from data.files import DataError, bad_record
+from utils.files import decode_text, split_lines
 from utils.printable import quote
 
 _RENAMED = {
@@ -97,14 +98,13 @@ def read_treebank(path: Path) -> Iterator[ParsedSentence]:
         BadRecord: a sentence is wrong.
     """
     try:
-        if path.suffix == ".xz":
-            content = lzma.decompress(path.read_bytes()).decode("utf-8")
-        else:
-            content = path.read_text(encoding="utf-8")
+        packed = path.read_bytes()
+        content = decode_text(lzma.decompress(packed) if path.suffix == ".xz" else packed)
     except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-    for number, block in enumerate(content.split("\n\n"), start=1):
-        lines = [line for line in block.splitlines() if line and not line.startswith("#")]
+    blocks = groupby(split_lines(content), key=bool)
+    for number, block in enumerate((lines for is_block, lines in blocks if is_block), start=1):
+        lines = [line for line in block if not line.startswith("#")]
         if lines:
             yield to_spacy_scheme(_parse(path, f"sentence {number}", lines))
 

@@ -5,13 +5,15 @@ Each split is a file `<split>.conll` in the data root, or a folder `<split>` who
 `utils/text/conll.py`.
 
 A narration is the words of a document, joined by single spaces; its id is the document's name, "/"
-written as "_", and of a part that is not part 0, "_" and the part's number. Where a span is there
-more than once, it stays in the chain that opened first.
+written as "_", and of a part that is not part 0, "_" and the part's number. Where another document
+has this id already, "-2" follows, "-3" and so on. Where a span is there more than once, it stays in
+the chain that opened first; a mention with a split antecedent is left out. The report counts both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection, Container, Iterable
 from pathlib import Path
 
 from data.files import BadRecord, DataError, bad_record, read_id
@@ -22,6 +24,7 @@ from data.readers.expected_files import ExpectedFiles, expected_texts
 from data.readers.report import ReadReport
 from utils.printable import quote
 from utils.text.conll import (
+    ConllDocument,
     ConllError,
     DocumentLines,
     split_documents,
@@ -67,14 +70,15 @@ def read_files(paths: Iterable[Path], report: ReadReport) -> list[Narration]:
         BadRecord: a document is wrong, and the report does not skip such.
     """
     narrations: dict[str, Narration] = {}
-    annotated = 0
+    documents: dict[tuple[str, int | None], ConllDocument] = {}
     for path in paths:
         for lines in _split(path):
             with report.skipping():
-                narration, mentions = _narration(lines, narrations)
+                document = _document(lines, documents)
+                narration = narration_of(document, _free_id(lines, narrations))
                 narrations[narration.id] = narration
-                annotated += mentions
-    _count(list(narrations.values()), annotated, report)
+                documents[document.name, document.part] = document
+    _count(list(narrations.values()), documents.values(), report)
     return list(narrations.values())
 
 
@@ -85,28 +89,56 @@ def _split(path: Path) -> list[DocumentLines]:
         raise DataError(str(error)) from error
 
 
-def _narration(lines: DocumentLines, seen: Iterable[str]) -> tuple[Narration, int]:
-    """Return a document as a narration, and how many mentions are annotated in it."""
+def _document(lines: DocumentLines, seen: Container[tuple[str, int | None]]) -> ConllDocument:
+    """Parse a document.
+
+    Args:
+        seen: name and part of those before it.
+    """
     try:
         document = lines.parse()
     except ConllError as error:
         raise BadRecord(str(error)) from error
-    record = f"document {quote(lines.name)} (line {lines.number})"
-    name = lines.name.replace("/", "_")
-    narration_id = read_id(f"{name}_{lines.part}" if lines.part else name)
-    if narration_id is None:
-        raise bad_record(lines.path, record, f"the name {quote(lines.name)}", "one fit for an id")
-    if narration_id in seen:
-        raise bad_record(lines.path, record, f"the id {narration_id} before it too", "it once")
+    if (document.name, document.part) in seen:
+        raise bad_record(lines.path, _record(lines), "this document before it too", "it once")
     if not document.words or not all(document.words):
         found = "a line without a word" if document.words else "no words"
-        raise bad_record(lines.path, record, found, "a word in the fourth column of each line")
-    return narration_of(document, narration_id), sum(map(len, document.chains))
+        expected = "a word in the fourth column of each line"
+        raise bad_record(lines.path, _record(lines), found, expected)
+    return document
 
 
-def _count(narrations: list[Narration], annotated: int, report: ReadReport) -> None:
+def _free_id(lines: DocumentLines, taken: Container[str]) -> str:
+    """Return the id of a document: of its name and part, numbered where another one has it."""
+    wanted = _plain_id(lines)
+    numbered = (f"{wanted}-{number}" for number in itertools.count(2))
+    free = next(each for each in itertools.chain([wanted], numbered) if each not in taken)
+    narration_id = read_id(free)
+    if narration_id is None:
+        found = f"the name {quote(lines.name)}"
+        raise bad_record(lines.path, _record(lines), found, "one fit for an id")
+    return narration_id
+
+
+def _plain_id(document: DocumentLines | ConllDocument) -> str:
+    name = document.name.replace("/", "_")
+    return f"{name}_{document.part}" if document.part else name
+
+
+def _record(lines: DocumentLines) -> str:
+    return f"document {quote(lines.name)} (line {lines.number})"
+
+
+def _count(
+    narrations: list[Narration], documents: Collection[ConllDocument], report: ReadReport
+) -> None:
     report.count("narrations", len(narrations))
     report.count("words", sum(len(narration.words) for narration in narrations))
     report.count_chains(narrations)
     kept = sum(len(narration.mentions) for narration in narrations)
+    annotated = sum(len(chain) for document in documents for chain in document.chains)
     report.count("mentions dropped as repeats", annotated - kept)
+    if split := sum(len(document.split_antecedents) for document in documents):
+        report.notes.append(f"mentions with a split antecedent, in no chain, left out: {split:,}")
+    if renamed := sum(n.id != _plain_id(d) for n, d in zip(narrations, documents, strict=True)):
+        report.notes.append(f"documents whose id another one had, numbered: {renamed:,}")

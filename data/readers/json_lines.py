@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ def each_json_line(path: Path, report: ReadReport) -> Iterator[tuple[int, Record
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 try:
-                    if line.strip():
+                    if line.strip().removeprefix(codecs.BOM_UTF8):
                         yield start, parse_json_line(path, f"line {number}", line)
                 except BadRecord as problem:
                     report.refuse(problem)

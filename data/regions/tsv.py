@@ -21,6 +21,7 @@ import numpy as np
 
 from data.files import BadRecord, DataError, bad_record, read_id
 from data.regions.writer import ImageRegions
+from utils.files import decode_text, split_lines
 from utils.printable import quote
 
 _WITHOUT_LABELS = ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features")
@@ -39,7 +40,7 @@ def read_vocabulary(path: Path) -> list[str]:
         DataError: it cannot be read, or a line has no word.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = split_lines(decode_text(path.read_bytes()).rstrip("\r\n"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     words = [line.split(",")[0].strip() for line in lines]
@@ -66,7 +67,8 @@ def read_region_tsv(
         BadRecord: a record is wrong, and such are not skipped.
     """
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        # A byte-order mark at its beginning is not of the first image's id.
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
             for number, line in enumerate(file, start=1):
                 try:
                     yield _parse(path, number, line, objects, attributes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import subprocess
@@ -81,7 +82,7 @@ def test_a_text_is_read_from_a_file_or_standard_input(
     (tmp_path / "text.txt").write_text(TEXT + "\n")
     expected = run("--text", TEXT)
     assert run("--text", f"@{tmp_path}/text.txt") == expected
-    stdin = SimpleNamespace(buffer=io.BytesIO(TEXT.encode() + b"\r\n"))
+    stdin = SimpleNamespace(buffer=io.BytesIO(codecs.BOM_UTF8 + TEXT.encode() + b"\r\n"))
     monkeypatch.setattr(sys, "stdin", stdin)
     assert run("--text", "-") == expected
 

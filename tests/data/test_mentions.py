@@ -6,6 +6,7 @@ The pipelines here are trained in seconds on made-up narrations, or not at all.
 from __future__ import annotations
 
 import json
+import lzma
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -531,6 +532,18 @@ def test_contracted_words_are_read_in_their_parts(tmp_path: Path) -> None:
     written = "".join(token.text + " " * token.space_after for token in sentence)
     assert written.strip() == "I don't know"
     assert_is_a_tree(sentence)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_marks_and_line_ends_are_no_part_of_a_treebank(
+    tmp_path: Path, end: str, packed: bool
+) -> None:
+    plain = find_part(write_treebank(tmp_path / "plain"), "dev")
+    path = tmp_path / ("x.conllu.xz" if packed else "x.conllu")
+    content = ("\ufeff" + plain.read_text().replace("\n", end)).encode()
+    path.write_bytes(lzma.compress(content) if packed else content)
+    assert list(read_treebank(path)) == list(read_treebank(plain))
 
 
 def test_a_broken_treebank_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -94,6 +95,10 @@ def test_both_kinds_hold_the_same_regions(tmp_path: Path) -> None:
         assert np.array_equal(record.boxes_xyxy, BOXES)
         assert np.array_equal(record.features, FEATURES)
     (_, with_attributes) = read_region_tsv(path, OBJECTS, ["red"])
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert [each.image_id for each in read_region_tsv(path, OBJECTS, None)] == [
+        plain.image_id, named.image_id,
+    ]  # fmt: skip
     assert with_attributes.attributes == ["red", "red"]
 
 

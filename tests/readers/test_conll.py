@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from data.files import BadRecord, DataError
 from data.readers import Reading, dataset_reader, read_narrations
+from utils.text.conll import split_documents
 
 # Words and last columns; the columns between are those of OntoNotes.
 DOCUMENT = [
@@ -73,6 +75,84 @@ def test_a_repeated_span_stays_in_the_chain_that_opened_first(tmp_path: Path) ->
     assert reading.report.counts["mentions dropped as repeats"] == 1
 
 
+@pytest.mark.parametrize("joined", ["  ", "\t"])
+def test_columns_end_at_tabs_and_spaces_alone(tmp_path: Path, joined: str) -> None:
+    words = {"10\u00a0000": "(0)", "\u3000": "-", "a\u2028b\x85c": "-", "it": "(0)"}
+    lines = [
+        joined.join(["x", "0", "0", word, *["-"] * 5, "Ann\u00a0B.", "-", chains])
+        for word, chains in words.items()
+    ]
+    (narration,) = read(tmp_path, written(text="\n".join(lines) + "\n")).narrations
+    assert narration.words == tuple(words)
+    assert narration.text == " ".join(words)
+    assert [m.phrase for m in narration.mentions] == ["10\u00a0000", "it"]
+    assert [s.speaker for s in narration.sentences] == ["Ann\u00a0B."]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_marks_of_the_byte_order_and_line_ends_are_no_text(tmp_path: Path, end: str) -> None:
+    marked = "\ufeff" + written() + "\ufeff" + written(part=1)  # as where two files were joined
+    (tmp_path / "train.conll").write_bytes(marked.replace("\n", end).encode())
+    narrations = read_narrations("conll", tmp_path, "train").narrations
+    (plain,) = read(tmp_path, written()).narrations
+    assert [n.text for n in narrations] == [plain.text] * 2
+    assert narrations[0].sentences == plain.sentences
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "part"),
+    [
+        ("(bn/abc); part 001", "bn/abc", 1),
+        ("(bn/abc); part 001;", "bn/abc", 1),
+        ("(bn/abc)", "bn/abc", None),
+        ("  (bn/abc) ;", "bn/abc", None),
+        ("file_7", "file_7", None),
+        ("file 7; part 2", "file 7", 2),
+        ("((a); part 1)", "(a); part 1", None),
+    ],
+)
+def test_documents_begin_as_others_write_it(
+    tmp_path: Path, line: str, name: str, part: int | None
+) -> None:
+    path = tmp_path / "x.conll"
+    path.write_text(f"# a comment\n#begin document {line}\nx 0 0 it (0)\n#end document\n")
+    (document,) = split_documents(path)
+    assert (document.name, document.part, document.number) == (name, part, 2)
+    assert document.parse().chains == (((0, 0),),)
+
+
+@pytest.mark.parametrize("line", ["#begin document", "#begin doc (a)", "#begin"])
+def test_a_line_that_begins_no_document_is_named(tmp_path: Path, line: str) -> None:
+    with pytest.raises(DataError, match=rf"line 2: found {re.escape(repr(line))}, expected"):
+        read(tmp_path, f"# a comment\n{line}\nx 0 0 it (0)\n#end document\n")
+
+
+def test_a_split_antecedent_is_in_no_chain_and_is_counted(tmp_path: Path) -> None:
+    text = "x 0 0 Ann * (0)\nx 0 1 met * (0+1\nx 0 2 Bo * (1)|0+1)\nx 0 3 They * (0+1+12)\n"
+    reading = read(tmp_path, written(text=text))
+    assert [(m.phrase, m.chain) for m in reading.narrations[0].mentions] == [
+        ("Ann", "0"), ("Bo", "1"),
+    ]  # fmt: skip
+    assert "mentions with a split antecedent, in no chain, left out: 2" in reading.report.notes
+    assert reading.report.counts["mentions dropped as repeats"] == 0
+    with pytest.raises(BadRecord, match=r"the last column is '\(0\+\)'"):
+        read(tmp_path, written(text="x 0 0 Ann * (0+)\n"))
+
+
+def test_documents_whose_ids_would_be_one_are_numbered(tmp_path: Path) -> None:
+    documents = [
+        written("a", 1),
+        written("a_1"),
+        written("a/1"),
+        written("b_c/d"),
+        written("b/c_d"),
+    ]
+    reading = read(tmp_path, *documents)
+    ids = [narration.id for narration in reading.narrations]
+    assert ids == ["a_1", "a_1-2", "a_1-3", "b_c_d", "b_c_d-2"]
+    assert "documents whose id another one had, numbered: 3" in reading.report.notes
+
+
 def test_the_files_of_a_folder_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     for name in ("b/2.v4_gold_conll", "b/1.conll", "b/1.v4_auto_conll", "a/README"):
         path = tmp_path / "val" / name
@@ -86,7 +166,7 @@ WRONG = {
     "bracket": (written("x", text="x 0 0 a * (0\n"), "opens a mention that is not closed"),
     "end": (written("x").replace("#end document", ""), "begins before 'x' has ended"),
     "name": (written("../x"), "'../x'"),
-    "id": (written("bn/abc"), "bn_abc before it too"),
+    "id": (written("bn/abc"), "this document before it too"),
     "columns": (written("x", text="man (0)\n"), "a line without a word"),
     "words": (written("x", text="\n"), "no words"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from metrics.conll_files import read_conll
 from metrics.coreference_scores import score_chains
 from utils.text.conll import (
     ConllDocument,
+    SplitAntecedent,
     crossing_pairs,
+    split_documents,
     write_documents,
 )
 
@@ -143,12 +146,31 @@ def test_what_a_file_cannot_hold_is_counted() -> None:
     assert crossing_pairs(document) == 1
 
 
-def test_columns_hold_no_white_space_and_no_comment(tmp_path: Path) -> None:
-    of = Narration("#1 x", "a\u00a0b c", (Mention(0, 3, "a b", "0"),), words=("a\u00a0b", "c"))
+def test_columns_hold_no_space_and_no_comment(tmp_path: Path) -> None:
+    of = Narration("#1 x", "a\tb c", (Mention(0, 3, "a b", "0"),), words=("a\tb", "c"))
     write_documents(tmp_path / "train.conll", [document_of(of, [[0]])])
     (again,) = read_narrations("conll", tmp_path, "train").narrations
     assert (again.id, again.text) == ("#1 x", "a_b c")
     assert [(m.start, m.end) for m in again.mentions] == [(0, 3)]
+
+
+def test_a_split_antecedent_is_written_and_read_again(tmp_path: Path) -> None:
+    of = document_of(narration("man", "dog", "he"), [[1, 2], [0]])
+    split = (SplitAntecedent((1, 4), (0, 1)), SplitAntecedent((6, 6), (0, 1, 2)))
+    written = replace(of, split_antecedents=split)
+    write_documents(tmp_path / "x.conll", [written])
+    (lines,) = split_documents(tmp_path / "x.conll")
+    again = lines.parse()
+    # Chains are numbered as they open: that of "man" is before that of "dog".
+    assert again.chains == (written.chains[1], written.chains[0])
+    assert again.split_antecedents == (
+        SplitAntecedent((1, 4), (1, 0)), SplitAntecedent((6, 6), (1, 0, 2)),
+    )  # fmt: skip
+    write_documents(tmp_path / "y.conll", [again])
+    write_documents(
+        tmp_path / "z.conll", [d.parse() for d in split_documents(tmp_path / "y.conll")]
+    )
+    assert (tmp_path / "y.conll").read_bytes() == (tmp_path / "z.conll").read_bytes()
 
 
 def test_chains_are_written_as_the_official_scorer_writes_them(tmp_path: Path) -> None:
@@ -165,5 +187,5 @@ def test_a_document_of_several_parts_keeps_its_number(tmp_path: Path) -> None:
     of = document_of(narration("dog"), [[0]])
     path = tmp_path / "train.conll"
     write_documents(path, [ConllDocument("n", 3, of.sentences, of.chains)])
-    assert read_conll(path) == {"n; part 3": [[(4, 4)]]}
+    assert read_conll(path) == {"(n); part 3": [[(4, 4)]]}
     assert narration_of(of, "n").mentions[0].phrase == "dog"

@@ -1,31 +1,43 @@
 """CoNLL-2012 files: documents of sentences, words, speakers and coreference chains.
 
 A file holds documents between `#begin document (NAME); part NNN` and `#end document`, one word a
-line, sentences apart by empty lines. The columns of a line are apart by tabs or by white space: the
-fourth is the word, the tenth the speaker, where the line is that long. The last one that is not
-empty opens and closes mentions: `(3` opens one of chain 3, `3)` closes it, `(3)` is a mention of
-one word; several stand beside each other, with `|` between them or nothing; `-` or `_` is none.
-Words are counted from 0 over the document, the last one of a span inclusive.
+line, sentences apart by empty lines. Whatever else stands after `#begin document` is a name too.
+The columns of a line are apart by tabs, or by spaces where it has no tab; no other white space ends
+one, as words may hold it. The fourth is the word, the tenth the speaker, where the line is that
+long. The last one that is not empty opens and closes mentions: `(3` opens one of chain 3, `3)`
+closes it, `(3)` is a mention of one word; several stand beside each other, with `|` between them or
+nothing; `-` or `_` is none. `(3+5)` has a split antecedent: it means chains 3 and 5 together, and
+is in no chain. Words are counted from 0 over the document, the last one of a span inclusive.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
+from operator import itemgetter
 from pathlib import Path
 
 from utils.errors import InputError
-from utils.files import write_text
+from utils.files import BYTE_ORDER_MARK, decode_text, split_lines, write_text
 from utils.printable import quote
 
 WordSpan = tuple[int, int]  # (first, last) words of the document, the last inclusive
-_BEGIN = re.compile(r"#\s*begin document\s+\((?P<name>.*)\);(?:\s*part\s+(?P<part>\d{1,9}))?\s*$")
-_END = re.compile(r"#\s*end document")
-_BRACKET = re.compile(r"\((?P<single>[^()|]+)\)|\((?P<opened>[^()|]+)|(?P<closed>[^()|]+)\)|\|")
+_BEGIN = re.compile(r"#\s*begin\s+document\b\s*(?P<document>.*?)\s*$", re.IGNORECASE)
+_LIKE_BEGIN = re.compile(r"#\s*begin\b", re.IGNORECASE)
+_PART = r"(?:\s*;\s*part\s+(?P<part>[0-9]{1,9}))?\s*;?"
+_NAMES = (re.compile(rf"\((?P<name>.*)\){_PART}"), re.compile(rf"(?P<name>.*?){_PART}"))
+_END = re.compile(r"#\s*end\s+document", re.IGNORECASE)
+_CHAIN = r"[^()|+]+(?:\+[^()|+]+)*"
+_BRACKET = re.compile(rf"\((?P<single>{_CHAIN})\)|\((?P<opened>{_CHAIN})|(?P<closed>{_CHAIN})\)|\|")
 _NOTHING = ("-", "_", "")
+_SPLIT = "+"
+_BLANKS = re.compile(r"[ \t]+")
+_BORDERS = " \t"
 _WORD, _SPEAKER = 3, 9
+_EXPECTED = "#begin document (NAME); part 0"
 
 
 class ConllError(InputError):
@@ -46,6 +58,20 @@ class ConllSentence:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitAntecedent:
+    """A mention that means several chains together: "they", after Ann and Bo.
+
+    Attributes:
+        span: (first, last) words.
+        chains: the places of these chains in the document; from the number of its chains on, they
+            are chains without a mention.
+    """
+
+    span: WordSpan
+    chains: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ConllDocument:
     """What a file says of one document.
 
@@ -55,12 +81,14 @@ class ConllDocument:
         sentences: none of them empty.
         chains: spans of (first, last) words, in the order in which the chains open: of those that
             open at one word, first those with a mention of just this word.
+        split_antecedents: the mentions that mean several chains, in the order of their last words.
     """
 
     name: str
     part: int | None
     sentences: tuple[ConllSentence, ...]
     chains: tuple[tuple[WordSpan, ...], ...]
+    split_antecedents: tuple[SplitAntecedent, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -98,18 +126,19 @@ class DocumentLines:
         sentences: list[list[list[str]]] = [[]]
         mentions = _Mentions()
         for number, line in enumerate(self.lines, start=self.number + 1):
-            if not line.strip():
+            if not line.strip(_BORDERS):
                 sentences.append([])
             elif not line.startswith("#"):
-                mentions.read(line.split()[-1], number, self.path)
-                columns = line.split("\t") if "\t" in line else line.split()
-                sentences[-1].append([column.strip() for column in columns])
+                mentions.read(_BLANKS.split(line.strip(_BORDERS))[-1], number, self.path)
+                columns = line.split("\t") if "\t" in line else _BLANKS.split(line.strip(_BORDERS))
+                sentences[-1].append([column.strip(_BORDERS) for column in columns])
         mentions.check_closed(self.path)
         return ConllDocument(
             self.name,
             self.part,
             tuple(_sentence(rows) for rows in sentences if rows),
             tuple(map(tuple, mentions.chains.values())),
+            tuple(mentions.split_antecedents()),
         )
 
 
@@ -117,41 +146,51 @@ def split_documents(path: Path) -> list[DocumentLines]:
     """Split a file into its documents, each still to be parsed.
 
     Raises:
-        ConllError: the file cannot be read, holds a word outside of a document, or no document.
+        ConllError: the file cannot be read, holds a word outside of a document, a document without
+            a name, or no document.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        text = decode_text(path.read_bytes())
     except OSError as error:
         raise ConllError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConllError(f"{path}: not UTF-8: {error}") from error
+    # Where marked files were joined, a mark stands before the first line of each.
+    lines = [line.removeprefix(BYTE_ORDER_MARK) for line in split_lines(text)]
     documents: list[DocumentLines] = []
-    begin: re.Match[str] | None = None
-    first = 0
+    begun: DocumentLines | None = None
+    unknown = ""  # the last line outside of documents that may have been meant to begin one
     for number, line in enumerate(lines, start=1):
         place = f"{path}, line {number}"
-        if next_begin := _BEGIN.match(line):
-            if begin is not None:
-                broken = f"{place}: a document begins before {quote(begin['name'])} has ended"
-                documents.append(_document_lines(path, begin, first, lines[first:number], broken))
-            begin, first = next_begin, number
-        elif begin is not None and _END.match(line):
-            documents.append(_document_lines(path, begin, first, lines[first : number - 1]))
-            begin = None
-        elif begin is None and line.strip() and not line.startswith("#"):
-            raise ConllError(f"{place}: found {quote(line)}, expected a document to begin")
-    if begin is not None:
-        broken = f"{path}, line {first}: document {quote(begin['name'])} does not end"
-        documents.append(_document_lines(path, begin, first, lines[first:], broken))
+        if begin := _BEGIN.match(line):
+            if begun is not None:
+                broken = f"{place}: a document begins before {quote(begun.name)} has ended"
+                documents.append(_with_lines(begun, lines[begun.number : number], broken))
+            name, part = _name_and_part(begin["document"])
+            if not name:
+                raise ConllError(f'{place}: found {quote(line)}, expected "{_EXPECTED}"')
+            begun, unknown = DocumentLines(path, number, name, part, ()), ""
+        elif begun is not None and _END.match(line):
+            documents.append(_with_lines(begun, lines[begun.number : number - 1]))
+            begun = None
+        elif begun is None and _LIKE_BEGIN.match(line):
+            unknown = f'{place}: found {quote(line)}, expected "{_EXPECTED}"'
+        elif begun is None and line.strip(_BORDERS) and not line.startswith("#"):
+            found = f"{place}: found {quote(line)}, expected a document to begin"
+            raise ConllError(unknown or found)
+    if begun is not None:
+        broken = f"{path}, line {begun.number}: document {quote(begun.name)} does not end"
+        documents.append(_with_lines(begun, lines[begun.number :], broken))
     if not documents:
-        raise ConllError(f'{path}: no document, expected "#begin document (NAME); part 0"')
+        raise ConllError(f'{path}: no document, expected "{_EXPECTED}"')
     return documents
 
 
 def without_repeats(chains: Iterable[Iterable[WordSpan]]) -> list[list[WordSpan]]:
     """Keep each span of some chains only once, in the chain that opened first.
 
-    So does the official scorer 8.01. Spans are sorted; a chain without any left is dropped.
+    Spans are sorted; a chain without any left is dropped. No scorer does so:
+    `metrics/conll_files.py` says how repeats are scored.
 
     Args:
         chains: in the order in which they open.
@@ -182,21 +221,24 @@ def crossing_pairs(document: ConllDocument) -> int:
 def write_documents(path: Path, documents: Iterable[ConllDocument]) -> None:
     """Write documents as `split_documents` reads them; a file that is there already is replaced.
 
-    White space within a name, a word or a speaker becomes "_", as it would end the column. Chains
-    are numbered from 0 in each document, whatever they open.
+    Spaces, tabs and line ends within a name, a word or a speaker become "_", as they would end the
+    column. Chains are numbered from 0 in each document, whatever they open.
     """
     write_text(path, "".join(map(_written, documents)))
 
 
-def _document_lines(
-    path: Path, begin: re.Match[str], number: int, lines: list[str], broken: str = ""
-) -> DocumentLines:
-    part = None if begin["part"] is None else int(begin["part"])
-    return DocumentLines(path, number, begin["name"], part, tuple(lines), broken)
+def _name_and_part(document: str) -> tuple[str, int | None]:
+    """Take what names a document apart: `(NAME); part 1`, with brackets and part or without."""
+    match = next(filter(None, (names.fullmatch(document) for names in _NAMES)))
+    return match["name"], None if match["part"] is None else int(match["part"])
+
+
+def _with_lines(begun: DocumentLines, lines: Sequence[str], broken: str = "") -> DocumentLines:
+    return replace(begun, lines=tuple(lines), broken=broken)
 
 
 def _written(document: ConllDocument) -> str:
-    brackets = iter(_brackets(document.chains, len(document.words)))
+    brackets = iter(_brackets(document))
     part = document.part or 0
     lines = [f"#begin document ({document.name}); part {part:03}"]
     for sentence in document.sentences:
@@ -209,29 +251,31 @@ def _written(document: ConllDocument) -> str:
 
 def _cell(value: str | None) -> str:
     """Return a value as a column; a line that began with "#" would be a comment."""
-    return re.sub(r"\s+|^#", "_", value or "-")
+    return re.sub(r"[ \t\r\n]+|^#", "_", value or "-")
 
 
-def _brackets(chains: Sequence[Sequence[WordSpan]], words: int) -> list[str]:
+def _brackets(document: ConllDocument) -> list[str]:
     """Write the last column of each word: outer mentions open before and close after inner ones."""
-    opened: list[list[tuple[int, int]]] = [[] for _ in range(words)]
-    closed: list[list[tuple[int, int]]] = [[] for _ in range(words)]
-    single: list[list[int]] = [[] for _ in range(words)]
-    for chain, spans in enumerate(chains):
-        for first, last in spans:
-            if first == last:
-                single[first].append(chain)
-            else:
-                opened[first].append((-last, chain))
-                closed[last].append((-first, -chain))
+    mentions = [(mention.span, mention.chains) for mention in document.split_antecedents]
+    mentions += [(span, (chain,)) for chain, spans in enumerate(document.chains) for span in spans]
+    opened: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    closed: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    single: dict[int, list[str]] = defaultdict(list)
+    for (first, last), chains in sorted(mentions, key=lambda mention: mention[1]):
+        name = _SPLIT.join(map(str, chains))
+        if first == last:
+            single[first].append(f"({name})")
+        else:
+            opened[first].append((-last, f"({name}"))
+            closed[last].insert(0, (-first, f"{name})"))
     return [
         "|".join(
-            [f"({chain}" for _, chain in sorted(opened[word])]
-            + [f"({chain})" for chain in sorted(single[word])]
-            + [f"{-chain})" for _, chain in sorted(closed[word])]
+            [bracket for _, bracket in sorted(opened[word], key=itemgetter(0))]
+            + single[word]
+            + [bracket for _, bracket in sorted(closed[word], key=itemgetter(0))]
         )
         or "-"
-        for word in range(words)
+        for word in range(len(document.words))
     ]
 
 
@@ -252,6 +296,7 @@ class _Mentions:
 
     def __init__(self) -> None:
         self.chains: dict[str, list[WordSpan]] = {}
+        self._split: list[tuple[WordSpan, list[str]]] = []
         self._words = 0
         # For each chain, word and line of its mentions that are not closed yet.
         self._open: dict[str, list[tuple[int, int]]] = {}
@@ -269,11 +314,11 @@ class _Mentions:
             raise ConllError(f"{place}: {found}, expected brackets or '-'")
         for kind in ("single", "opened"):
             for bracket in brackets:
-                if bracket[kind]:
+                if bracket[kind] and _SPLIT not in bracket[kind]:
                     self.chains.setdefault(bracket[kind], [])
         for bracket in brackets:
             if chain := bracket["single"]:
-                self.chains[chain].append((word, word))
+                self._add(chain, (word, word))
             elif chain := bracket["opened"]:
                 self._open.setdefault(chain, []).append((word, line))
             elif chain := bracket["closed"]:
@@ -282,7 +327,21 @@ class _Mentions:
                         f"{place}: {quote(f'{chain})')} closes a mention that is not open"
                     )
                 first, _ = self._open[chain].pop()
-                self.chains[chain].append((first, word))
+                self._add(chain, (first, word))
+
+    def _add(self, chain: str, span: WordSpan) -> None:
+        """Add a mention of a chain, or of those that `+` is between."""
+        if _SPLIT in chain:
+            self._split.append((span, chain.split(_SPLIT)))
+        else:
+            self.chains[chain].append(span)
+
+    def split_antecedents(self) -> Iterator[SplitAntecedent]:
+        """Yield the mentions that mean several chains; those that never open are numbered last."""
+        place = {chain: index for index, chain in enumerate(self.chains)}
+        for span, chains in self._split:
+            of_chains = tuple(place.setdefault(chain, len(place)) for chain in chains)
+            yield SplitAntecedent(span, of_chains)
 
     def check_closed(self, path: Path) -> None:
         """Refuse a document that ends within a mention."""
