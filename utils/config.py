@@ -123,7 +123,9 @@ class Config:
     )
 
     dataset: str = _setting(
-        "cin", option="--dataset", help="data set: cin, vd_ref, vispro, litbank, conll or tiktalk"
+        "cin",
+        option="--dataset",
+        help="data set: cin, vd_ref, vispro, litbank, conll, corefud or tiktalk",
     )
     # Of the texts, "en", "zh" or a JSON file: its pronouns, and where a noun phrase has its head.
     language: str = _setting(

@@ -19,6 +19,9 @@ from tests.readers import (
     test_conll as test_reader_conll,
 )
 from tests.readers import (
+    test_corefud as test_reader_corefud,
+)
+from tests.readers import (
     test_localized_narratives,
 )
 from tests.readers import (
@@ -102,6 +105,7 @@ def _write_conll(path: Path) -> None:
         ("vispro", lambda f: _write_lines(f / "train.vispro.1.1.jsonlines", "doc_key", DIALOGUE)),
         ("litbank", lambda f: _write_conll(f / "conll" / "1_b_brat.conll")),
         ("conll", lambda f: _write_conll(f / "train" / "bn" / "a.v4_gold_conll")),
+        ("corefud", lambda f: test_reader_corefud.write(f, "a-train.conllu")),
     ],
 )
 def test_a_training_on_texts_needs_their_training_split(

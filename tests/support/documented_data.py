@@ -14,6 +14,9 @@ from tests.readers import (
     test_conll as test_reader_conll,
 )
 from tests.readers import (
+    test_corefud as test_reader_corefud,
+)
+from tests.readers import (
     test_localized_narratives,
 )
 from tests.readers import (
@@ -68,6 +71,10 @@ def write(folder: Path) -> None:
     # Ten to train on, and one of the test part.
     for number in (*range(1, 11), 238):
         (conll / f"{number}_a.conll").write_text(test_reader_conll.written(f"{number}_a"))
+    for part, documents in (("train", 10), ("dev", 1), ("test", 1)):
+        names = (f"{part}{number}" for number in range(documents))
+        written = map(test_reader_corefud.written, names)
+        test_reader_corefud.write(datasets / "gum", f"en_gum-ud-{part}.conllu", *written)
 
 
 def _share_out(path: Path) -> None:

@@ -66,6 +66,9 @@ from tests.readers import (
     test_conll as test_reader_conll,
 )
 from tests.readers import (
+    test_corefud as test_reader_corefud,
+)
+from tests.readers import (
     test_localized_narratives,
 )
 from tests.readers import (
@@ -404,6 +407,10 @@ INPUTS: dict[str, Input] = {
     "conll": Input(
         lambda folder: _write_conll(folder, "val/bn/a.v4_gold_conll"),
         functools.partial(_read_texts, dataset="conll", split="val"),
+    ),
+    "corefud": Input(
+        lambda folder: test_reader_corefud.write(folder, "a-dev.conllu"),
+        functools.partial(_read_texts, dataset="corefud", split="val"),
     ),
     "tiktalk": Input(_write_tiktalk, _read_tiktalk),
     "regions": Input(_write_regions, _read_regions),

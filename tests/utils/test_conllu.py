@@ -136,6 +136,7 @@ def test_brackets_need_the_comment_before_them(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ((row("2", "x"),), "line 1: found '2'"),
+        ((row("1", ""),), "line 1: found an empty column"),
         ((row("1", "x"), row("1.2", "_")), "line 2: found '1.2'"),
         ((row("1-2", "x"), row("1", "x")), "line 1: found a multiword token up to word 2"),
         ((row("1", "x"), row("2", "x", "_", "3")), "line 2: found the head '3'"),

@@ -101,6 +101,11 @@ class ConlluSentence:
         """The words and empty nodes, in the order of the file."""
         return tuple(row for row in self.rows if not row.is_multiword)
 
+    @cached_property
+    def words(self) -> tuple[ConlluRow, ...]:
+        """The words alone."""
+        return tuple(node for node in self.nodes if not node.is_empty)
+
     def comment(self, key: str) -> str | None:
         """Return the value of a comment "# key = value", None where it is not there."""
         pattern = re.compile(rf"#\s*{re.escape(key)}\s*=\s*(.*?)\s*$")

@@ -153,6 +153,8 @@ def _rows(lines: Sequence[str], path: Path, first: int) -> tuple[ConlluRow, ...]
         if len(row.columns) != _COLUMNS:
             found = f"{len(row.columns)} columns apart by tabs in {quote(line)}"
             raise ConlluError(f"{place}: found {found}, expected {_COLUMNS}")
+        if "" in row.columns:
+            raise ConlluError(f"{place}: found an empty column in {quote(line)}, expected '_'")
         match = _ID.fullmatch(row.id)
         if match and match["last"]:
             is_next = max(words, covered) + 1 <= int(match["number"]) == words + 1
