@@ -13,7 +13,7 @@ from data.files import DataError
 from data.hdf5_files import open_hdf5
 from data.mentions.found import cache_path, with_found_mentions
 from data.narration import Narration
-from data.readers import dataset_reader, read_narrations
+from data.readers import get_reader, read_narrations
 from data.readers.dataset_reader import DatasetReader
 from data.readers.expected_files import ExpectedFiles
 
@@ -59,7 +59,7 @@ def check_data(dataset: str, data_root: Path, *, skip_bad_records: bool = False)
     Raises:
         DataError: there is no such data set or folder; it holds the same thing in two ways.
     """
-    reader = dataset_reader(dataset)
+    reader = get_reader(dataset)
     unlabelled = reader.unlabelled_split
     if not data_root.is_dir():
         raise DataError(f"{data_root} is no folder, expected the one of the data set's files")

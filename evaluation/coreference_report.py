@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from data.readers import dataset_reader
+from data.readers import get_reader
 from evaluation.gold_and_system import GoldAndSystem, without_singletons
 from inference.split_predictions import SplitPredictions
 from metrics.baselines import RULES
@@ -141,7 +141,7 @@ def _link_scores(sides: GoldAndSystem) -> dict[str, LinkScores]:
 
 def _pronoun_scores(split: SplitPredictions, sides: GoldAndSystem) -> PronounScores | None:
     """Score how annotated pronouns are resolved; None where the data set has none such."""
-    pronouns = dataset_reader(split.dataset).read_pronouns(
+    pronouns = get_reader(split.dataset).read_pronouns(
         split.data_root, split.name, skip_bad_records=split.skip_bad_records
     )
     if not pronouns:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.loading.splits import hold_out, keep_labels
-from data.readers import dataset_reader, read_narrations
+from data.readers import get_reader, read_narrations
 from experiments.ablation_data import data_folder, prepare, vectors_folder
 from experiments.ablation_page import format_section, write_page
 from experiments.ablation_results import Result, chosen_rate, read_results
@@ -222,7 +222,7 @@ def count_narrations(config: Config) -> dict[str, int]:
     Raises:
         InputError: nothing is held out, so that no learning rate can be chosen.
     """
-    root, split = Path(config.data_root), dataset_reader(config.dataset).labelled_split
+    root, split = Path(config.data_root), get_reader(config.dataset).labelled_split
     narrations = read_narrations(config.dataset, root, split).narrations
     share = keep_labels([n for n in narrations if n.is_labelled], config.label_fraction)
     labelled, held_out = hold_out(share, config.held_out)
@@ -235,7 +235,7 @@ def count_narrations(config: Config) -> dict[str, int]:
     unlabelled = 0
     if config.use_unlabelled:
         unlabelled = len(narrations) - len(share)
-        captions = dataset_reader(config.dataset).unlabelled_split
+        captions = get_reader(config.dataset).unlabelled_split
         if captions is not None:
             unlabelled += len(read_narrations(config.dataset, root, captions).narrations)
     return {"labelled": len(labelled), "held_out": len(held_out), "unlabelled": unlabelled}

@@ -16,7 +16,7 @@ from data.loading.split_reader import SplitReader, warn_of_unseen_mentions
 from data.mention_spans import with_spans
 from data.mentions.spacy_pipeline import DEFAULT_PIPELINE, find_spans, load_pipeline
 from data.narration import Narration, counted_mentions
-from data.readers import dataset_reader
+from data.readers import get_reader
 from data.regions.store import RegionStore
 from inference.resolution import Resolution
 from inference.resolver import Resolver
@@ -176,7 +176,7 @@ def predict_split(resolver: Resolver, options: TestOptions) -> SplitPredictions 
     language = read_language(config.language)
     dataset = config.dataset if options.dataset is None else options.dataset
     data_root = Path(config.data_root if options.data_root is None else options.data_root)
-    split = options.split or dataset_reader(dataset).test_split
+    split = options.split or get_reader(dataset).test_split
     is_gold = options.mentions == "gold"
     reader = SplitReader(config, resolver.tokenizer, dataset, options.skip_bad_records)
     source = reader.read(data_root, split, uses_mentions=is_gold)

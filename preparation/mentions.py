@@ -10,7 +10,7 @@ from data.mentions.found import cache_path, write_found_mentions
 from data.mentions.spacy_pipeline import load_pipeline, score_pipeline
 from data.mentions.train_mentions import as_caption, unaligned_mentions
 from data.narration import Narration
-from data.readers import dataset_reader
+from data.readers import get_reader
 from preparation.data_folder import DataFolder
 from preparation.options import add_data_options, add_pipeline_option
 from utils.device import default_processes
@@ -52,7 +52,7 @@ def find_mentions(folder: DataFolder, spacy_model: str, processes: int) -> None:
     Raises:
         InputError: the data set has no unlabelled split, or the pipeline cannot be loaded.
     """
-    split = dataset_reader(folder.dataset).unlabelled_split
+    split = get_reader(folder.dataset).unlabelled_split
     if split is None:
         raise InputError(
             f"--dataset: {folder.dataset} has no unlabelled split; where the labels of its "
@@ -77,7 +77,7 @@ def score_mentions(folder: DataFolder, split: str | None, spacy_model: str) -> N
     Raises:
         InputError: the split has no gold mentions, or the pipeline cannot be loaded.
     """
-    split = split or dataset_reader(folder.dataset).test_split
+    split = split or get_reader(folder.dataset).test_split
     narrations = folder.read_labelled(split)
     pipeline = load_pipeline(spacy_model)
     print_scores(split, pipeline, narrations)

@@ -12,7 +12,7 @@ from data.mentions.spacy_pipeline import load_pipeline
 from data.mentions.train_mentions import PATIENCE, TOK2VEC, TrainedPipeline
 from data.mentions.train_parser import train_parser
 from data.narration import Narration
-from data.readers import dataset_reader
+from data.readers import get_reader
 from preparation.data_folder import DataFolder
 from preparation.mentions import print_scores
 from preparation.options import add_data_options, add_training_options
@@ -82,7 +82,7 @@ def train_on_labelled(
     """
     if not 0 <= held_out < 1:
         raise InputError(f"--held-out {held_out}: expected a share from 0 to below 1")
-    split = dataset_reader(folder.dataset).labelled_split
+    split = get_reader(folder.dataset).labelled_split
     if not 0 < label_fraction <= 1:
         raise InputError(f"--label-fraction {label_fraction}: expected over 0, up to 1")
     labelled = keep_labels(folder.read_labelled(split), label_fraction)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data.readers import dataset_reader
+from data.readers import get_reader
 from data.regions.index import shard_name
 from data.regions.writer import images_of, write_region_store
 from preparation.data_folder import DataFolder
@@ -51,7 +51,7 @@ def repack_regions(data: DataFolder, split: str, out: Path, *, precision: str, s
     Raises:
         InputError: the split has no regions, or fewer images than shards.
     """
-    store = dataset_reader(data.dataset).open_regions(
+    store = get_reader(data.dataset).open_regions(
         data.root,
         split,
         max_regions=sys.maxsize,

@@ -32,7 +32,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from data.readers import DATASETS, dataset_reader, read_narrations
+from data.readers import DATASETS, get_reader, read_narrations
 from utils.checkpointing.random_state import set_seeds
 from utils.device import choose_device
 from utils.distributed.command import run_command
@@ -86,7 +86,7 @@ def read_texts(dataset: str, data_root: Path, further: Sequence[Path]) -> list[s
     Raises:
         InputError: a file is missing or broken.
     """
-    reader = dataset_reader(dataset)
+    reader = get_reader(dataset)
     split = reader.labelled_split
     narrations = read_narrations(dataset, data_root, split).narrations
     texts = [narration.text for narration in narrations]

@@ -16,7 +16,7 @@ from data.loading.loader import make_loader
 from data.loading.samplers import OrderedBatches
 from data.loading.training_data import TrainingData, unlabelled_root
 from data.narration import NO_REGION, with_truth
-from data.readers import dataset_reader
+from data.readers import get_reader
 from training.engine import pseudo_label
 from training.pseudo_labels import PseudoLabels
 from utils.batch import Batch
@@ -115,7 +115,7 @@ def pseudo_label_sample(
     Nothing but the measurements reads that truth.
     """
     source = data.unlabelled[-1]
-    truth = dataset_reader(config.dataset).read_truth(unlabelled_root(config))
+    truth = get_reader(config.dataset).read_truth(unlabelled_root(config))
     chosen = [with_truth(n, truth.get(n.id)) for n in source.narrations[:MEASURED_NARRATIONS]]
     dataset = NarrationDataset(chosen, source.store, encoder)
     return list(make_loader(dataset, OrderedBatches(len(dataset), config.batch), 0, device))

@@ -10,7 +10,7 @@ from data.files import BadRecord
 from data.media.frame_files import RegionFrame
 from data.media.images import ImageFile, read_image
 from data.narration import Narration
-from data.readers import dataset_reader
+from data.readers import get_reader
 from data.readers.report import ReadReport
 from inference.resolution import Resolution
 from inference.split_predictions import SplitPredictions
@@ -54,7 +54,7 @@ def write_heads_page(
     Raises:
         BadRecord: a frame cannot be read, and bad records are not skipped.
     """
-    frames = dataset_reader(split.dataset).read_frames(split.data_root, split.name)
+    frames = get_reader(split.dataset).read_frames(split.data_root, split.name)
     report = ReadReport(split.dataset, split.name, split.skip_bad_records)
     texts = []
     for resolution in resolutions:

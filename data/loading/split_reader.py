@@ -15,7 +15,7 @@ from data.loading.dataset import SplitData
 from data.loading.split_cache import cached_split, file_states
 from data.mentions.found import cache_path, with_found_mentions
 from data.narration import Narration
-from data.readers import dataset_reader, read_narrations
+from data.readers import get_reader, read_narrations
 from data.regions.store import RegionStore
 from utils.config import Config
 from utils.distributed.ranks import is_main
@@ -64,7 +64,7 @@ class SplitReader:
         )
         self.say("\n".join(reading.report.lines()))
         narrations = list(reading.narrations)
-        if uses_mentions and split == dataset_reader(self.dataset).unlabelled_split:
+        if uses_mentions and split == get_reader(self.dataset).unlabelled_split:
             narrations = with_found_mentions(narrations, cache_path(data_root, split))
         if uses_mentions:
             warn_of_unseen_mentions(narrations, self.tokenizer, self.config.max_mentions, self.say)
@@ -79,7 +79,7 @@ class SplitReader:
             DataError: what is there is broken.
         """
         config = self.config
-        files = dataset_reader(self.dataset).unlabelled_files(data_root)
+        files = get_reader(self.dataset).unlabelled_files(data_root)
         made_from = {
             "dataset": self.dataset,
             "split": split,
@@ -129,7 +129,7 @@ class SplitReader:
         if not config.use_regions:
             return None
         sizes = {n.image_id: n.image_size for n in narrations if n.image_size and n.image_id}
-        store = dataset_reader(self.dataset).open_regions(
+        store = get_reader(self.dataset).open_regions(
             data_root,
             split,
             max_regions=config.max_regions,

@@ -15,7 +15,7 @@ from data.loading.dataset import SplitData
 from data.loading.split_reader import SplitReader
 from data.loading.splits import hold_out, keep_labels
 from data.narration import NO_REGION, Narration, counted_mentions, without_labels
-from data.readers import dataset_reader
+from data.readers import get_reader
 from utils.config import Config
 from utils.distributed.ranks import is_main
 from utils.errors import InputError
@@ -91,7 +91,7 @@ def read_training_data(
 
 def _read_labelled(reader: SplitReader) -> tuple[SplitData, SplitData, list[SplitData]]:
     """Read the labelled split: to train on, held out, and those whose labels are not read."""
-    config, dataset = reader.config, dataset_reader(reader.dataset)
+    config, dataset = reader.config, get_reader(reader.dataset)
     split, root = dataset.labelled_split, Path(config.data_root)
     source = reader.read(root, split)
     kept, held, others = split_labelled(source.narrations, config)
@@ -120,7 +120,7 @@ def _read_labelled(reader: SplitReader) -> tuple[SplitData, SplitData, list[Spli
 
 def _read_unlabelled(reader: SplitReader) -> SplitData | None:
     """Read the unlabelled split; None where there is none, or it is not asked for."""
-    config, split = reader.config, dataset_reader(reader.dataset).unlabelled_split
+    config, split = reader.config, get_reader(reader.dataset).unlabelled_split
     if split is None and config.unlabelled_root:
         raise InputError(f"--unlabelled-root: {config.dataset} has no unlabelled split")
     if split is None or not config.use_unlabelled:
@@ -148,7 +148,7 @@ def split_labelled(
         InputError: nothing is left to train on.
     """
     labelled = keep_labels([n for n in narrations if n.is_labelled], config.label_fraction)
-    share = config.held_out if dataset_reader(config.dataset).held_out_split is None else 0.0
+    share = config.held_out if get_reader(config.dataset).held_out_split is None else 0.0
     trained_on, held_out = hold_out(labelled, share)
     if not trained_on:
         raise InputError(
@@ -185,7 +185,7 @@ def _check_traces(sources: Sequence[SplitData], config: Config) -> None:
         raise InputError("--traces needs regions, and there are none")
     if not any(source.traced for source in sources):
         roots = dict.fromkeys([Path(config.data_root), unlabelled_root(config)])
-        reader = dataset_reader(config.dataset)
+        reader = get_reader(config.dataset)
         folders = [str(f) for root in roots if (f := reader.trace_folder(root))]
         looked_for = f"has them in {' and '.join(folders)}" if folders else "has none"
         raise InputError(

@@ -47,7 +47,7 @@ class Reading:
     report: ReadReport
 
 
-def dataset_reader(dataset: str) -> DatasetReader:
+def get_reader(dataset: str) -> DatasetReader:
     """Return the reader of a data set by its name.
 
     Raises:
@@ -73,7 +73,7 @@ def read_narrations(
             left.
         BadRecord: a record is wrong.
     """
-    reader = dataset_reader(dataset)
+    reader = get_reader(dataset)
     reader.check_split(split)
     report = ReadReport(dataset, split, skip_bad_records)
     narrations = reader.read(data_root, split, report)

@@ -20,7 +20,7 @@ import test_grounding
 from data.loading.splits import keep_labels
 from data.mentions.found import cache_path, fingerprint
 from data.narration import Mention, Narration, Regions
-from data.readers import dataset_reader, read_narrations
+from data.readers import get_reader, read_narrations
 from data.regions.store import GivenRegions
 from inference.resolver import Resolver
 from metrics.chain_files import read_chain_folder
@@ -704,7 +704,7 @@ def test_a_model_of_texts_alone_grounds_nothing(folder: Path) -> None:
 def test_the_answer_depends_neither_on_the_batch_nor_much_on_the_precision(
     folder: Path, checkpoint: Path
 ) -> None:
-    store = dataset_reader("cin").open_regions(folder / "data", "test")
+    store = get_reader("cin").open_regions(folder / "data", "test")
     narrations = read_narrations("cin", folder / "data", "test").narrations
 
     def similarities(precision: torch.dtype, batch: int) -> list[np.ndarray]:

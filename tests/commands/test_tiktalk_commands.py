@@ -9,7 +9,7 @@ import pytest
 from data.encoding.text import align_spans
 from data.encoding.tokenizer import Tokenizer, load_tokenizer
 from data.loading.training_data import read_training_data
-from data.readers import dataset_reader, read_narrations
+from data.readers import get_reader, read_narrations
 from experiments import tiktalk
 from tests.readers.test_tiktalk import (
     dialogue,
@@ -52,7 +52,7 @@ def encoder(data_root: Path) -> Path:
 
 
 def test_word_pieces_are_characters_of_the_training_part(data_root: Path, encoder: Path) -> None:
-    titles = dataset_reader("tiktalk").further_texts(data_root / "all", "train")
+    titles = get_reader("tiktalk").further_texts(data_root / "all", "train")
     assert list(titles) == ["#某人"] * SIZES["train"]
     pieces: Tokenizer = load_tokenizer(str(encoder))
     text = "他妈好， A泉"

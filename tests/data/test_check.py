@@ -14,7 +14,7 @@ import main as training
 import prepare
 from data.check import check_data
 from data.mentions.found import cache_path, fingerprint
-from data.readers import DATASETS, dataset_reader, read_narrations
+from data.readers import DATASETS, get_reader, read_narrations
 from tests.readers import (
     test_conll as test_reader_conll,
 )
@@ -72,7 +72,7 @@ def narratives_for_captions(folder: Path) -> None:
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_data_set_says_what_it_expects(dataset: str, tmp_path: Path, capsys) -> None:
     """In an empty folder all is missing, with where it is to be had and what it costs."""
-    expected = dataset_reader(dataset).expected_files(tmp_path)
+    expected = get_reader(dataset).expected_files(tmp_path)
     assert expected
     with pytest.raises(InputError, match="no training on"):
         prepare.main(["check", "--dataset", dataset, "--data-root", str(tmp_path)])
@@ -114,7 +114,7 @@ def test_a_training_on_texts_needs_their_training_split(
     assert check_data(dataset, tmp_path).options is None
     write(tmp_path)
     assert check_data(dataset, tmp_path).options == ("--use-ssl", "--no-regions")
-    expected = dataset_reader(dataset).expected_files(tmp_path)
+    expected = get_reader(dataset).expected_files(tmp_path)
     missing = [f for f in expected if not f.paths[0].exists()]
     assert len(missing) == len(expected) - 1
 
@@ -209,7 +209,7 @@ def test_a_check_says_what_the_files_hold(whole: Path, capsys) -> None:
     assert "flk30k_LN_trace_box: 1 files" in said
     assert f"cin train, regions: 3 pictures, features of {size} numbers; 0 pictures" in said
     assert "found mentions: 3\n" in said
-    for split in dataset_reader("cin").splits:
+    for split in get_reader("cin").splits:
         assert "\n".join(read_narrations("cin", whole, split).report.lines()) in said
     assert said.endswith(f"main.py --dataset cin --data-root {whole} --use-ssl\n")
 

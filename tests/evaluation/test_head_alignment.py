@@ -19,7 +19,7 @@ import main as training
 import test_alignment as command
 from data.files import BadRecord
 from data.narration import NO_REGION, Mention, Narration
-from data.readers import dataset_reader, read_narrations
+from data.readers import get_reader, read_narrations
 from data.readers.tiktalk.heads import HeadBox
 from data.readers.tiktalk.regions import match_heads
 from data.regions.head_files import HeadRegion, VideoHeads
@@ -74,7 +74,7 @@ def box(label: str, frame: int, corners: Corners) -> HeadBox:
 
 
 def regions_of(folder: Path, split: str) -> RegionStore:
-    store = dataset_reader("tiktalk").open_regions(folder, split)
+    store = get_reader("tiktalk").open_regions(folder, split)
     assert store is not None
     return store
 
@@ -332,7 +332,7 @@ def test_the_page_shows_frames_and_heads(folder: Path) -> None:
     frames = folder / "frames" / "test0"
     frames.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (160, 120)).save(frames / "test0_0_1.jpg")
-    (names, *_) = dataset_reader("tiktalk").read_frames(folder / "all", "test").values()
+    (names, *_) = get_reader("tiktalk").read_frames(folder / "all", "test").values()
     assert [frame.number for frame in names] == [0, 0]
     found = {frame.path.resolve() for frame in names if frame.path is not None}
     assert found == {(frames / "test0_0_1.jpg").resolve()}

@@ -16,7 +16,7 @@ import pytest
 from data.encoding.traces import read_trace
 from data.files import BadRecord, DataError
 from data.narration import Narration, are_boxes_known
-from data.readers import DATASETS, Reading, dataset_reader, read_narrations
+from data.readers import DATASETS, Reading, get_reader, read_narrations
 from tests.support.cin_files import (
     DEFAULT_CAPTIONS,
     DEFAULT_REGIONS,
@@ -193,7 +193,7 @@ def test_a_narration_whose_image_has_no_regions_stands_alone(tmp_path: Path) -> 
 
 def test_without_any_region_file_the_texts_are_read_alone(tmp_path: Path) -> None:
     write_cin_folder(tmp_path, regions={})
-    assert dataset_reader("cin").open_regions(tmp_path, "val") is None
+    assert get_reader("cin").open_regions(tmp_path, "val") is None
     assert {narration.image_id for narration in read(tmp_path, "val").narrations} == {None}
     with pytest.raises(DataError, match=r"train_imgid2idx\.pkl is missing"):
         read(tmp_path, "train")
@@ -203,11 +203,11 @@ def test_a_part_of_the_region_files_is_an_error_that_names_the_rest(tmp_path: Pa
     write_cin_folder(tmp_path)
     (tmp_path / "faster_rcnn_image_features" / "val_detection_dict.json").unlink()
     with pytest.raises(DataError, match=r"missing: \S*val_detection_dict\.json$"):
-        dataset_reader("cin").open_regions(tmp_path, "val")
+        get_reader("cin").open_regions(tmp_path, "val")
 
 
 def test_the_opened_regions_are_those_of_the_split(tmp_path: Path) -> None:
-    store = dataset_reader("cin").open_regions(write_cin_folder(tmp_path), "test", max_regions=1)
+    store = get_reader("cin").open_regions(write_cin_folder(tmp_path), "test", max_regions=1)
     assert store is not None
     with store:
         assert store.image_ids == ("201", "202")
@@ -390,7 +390,7 @@ def test_lists_of_ids_and_annotations_must_agree(
 
 def test_texts_are_read_where_only_the_index_of_their_regions_is_there(tmp_path: Path) -> None:
     write_cin_folder(tmp_path)
-    splits = dataset_reader("cin").splits
+    splits = get_reader("cin").splits
     whole = {split: read_narrations("cin", tmp_path, split).narrations for split in splits}
     for path in (tmp_path / "faster_rcnn_image_features").iterdir():
         if not path.name.endswith(".pkl"):
@@ -398,7 +398,7 @@ def test_texts_are_read_where_only_the_index_of_their_regions_is_there(tmp_path:
     for split in splits:
         assert read_narrations("cin", tmp_path, split).narrations == whole[split]
         with pytest.raises(DataError, match=f"missing: .*{split}_features_compress.hdf5"):
-            dataset_reader("cin").open_regions(tmp_path, split)
+            get_reader("cin").open_regions(tmp_path, split)
 
 
 @pytest.mark.parametrize(
@@ -521,7 +521,7 @@ def test_an_unknown_data_set_or_split_is_named_with_those_there_are(tmp_path: Pa
     with pytest.raises(DataError, match="no data set 'CIN', only cin, vd_ref"):
         read_narrations("CIN", tmp_path, "val")
     with pytest.raises(DataError, match="cin has no split 'dev', only train, val, test"):
-        dataset_reader("cin").open_regions(tmp_path, "dev")
+        get_reader("cin").open_regions(tmp_path, "dev")
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

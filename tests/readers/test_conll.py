@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.files import BadRecord, DataError
-from data.readers import Reading, dataset_reader, read_narrations
+from data.readers import Reading, get_reader, read_narrations
 from utils.text.conll import split_documents
 
 # Words and last columns; the columns between are those of OntoNotes.
@@ -51,7 +51,7 @@ def test_words_are_joined_and_spans_point_into_the_text(tmp_path: Path, joined: 
     assert [m.phrase for m in narration.mentions] == [phrase for phrase, _ in found]
     turns = [(narration.text[s.start : s.end], s.speaker) for s in narration.sentences]
     assert turns == [("A man 's dog .", "Ann"), ("He likes it all .", "Ann")]
-    assert dataset_reader("conll").open_regions(tmp_path, "train") is None
+    assert get_reader("conll").open_regions(tmp_path, "train") is None
 
 
 def test_singletons_are_mentions_and_are_counted(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from data.encoding.traces import (
 from data.files import BadRecord, DataError
 from data.mention_spans import with_spans
 from data.narration import Narration
-from data.readers import dataset_reader, read_narrations
+from data.readers import get_reader, read_narrations
 from data.readers.localized_narratives import Narrative, read_narratives
 from data.readers.report import ReadReport
 from tests.support.cin_files import DEFAULT_REGIONS, write_regions
@@ -206,8 +206,8 @@ def test_the_written_files_hold_what_the_narratives_do(tmp_path: Path, capsys) -
         mentions = [with_spans(n, [(0, len(n.text))]) for n in (one, other)]
         given, written = (mention_traces(n, read_trace(n), [0]).boxes_xyxy for n in mentions)
         np.testing.assert_array_equal(given, written)
-    assert source in dataset_reader("cin").unlabelled_files(straight)
-    assert converted / "flk30k_LN.json" in dataset_reader("cin").unlabelled_files(converted)
+    assert source in get_reader("cin").unlabelled_files(straight)
+    assert converted / "flk30k_LN.json" in get_reader("cin").unlabelled_files(converted)
 
 
 def test_every_caption_of_an_image_is_written(tmp_path: Path) -> None:

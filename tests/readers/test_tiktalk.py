@@ -12,7 +12,7 @@ import pytest
 
 from data.check import check_data
 from data.files import BadRecord, DataError
-from data.readers import dataset_reader, read_narrations
+from data.readers import get_reader, read_narrations
 from data.readers.report import ReadReport
 from data.readers.tiktalk.heads import (
     HeadBox,
@@ -23,7 +23,7 @@ from tools import data_split
 
 ANNOTATIONS = data_split.ANNOTATIONS[0]
 OTHER_FILES = ("split.jsonl", "video_titles.jsonl")
-SPLITS = dataset_reader("tiktalk").splits
+SPLITS = get_reader("tiktalk").splits
 
 
 def dialogue(doc_key: str = "7", **changes: Any) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def test_a_dialogue_is_a_narration_of_characters_with_its_turns(tmp_path: Path) 
     ]
     turns = [(narration.text[s.start : s.end], s.speaker) for s in narration.sentences]
     assert turns == [("他妈好，我A", "A"), ("你说他", "B")]
-    assert dataset_reader("tiktalk").held_out_split == "val"
+    assert get_reader("tiktalk").held_out_split == "val"
 
 
 def test_a_head_box_bears_the_name_of_its_chain(tmp_path: Path) -> None:

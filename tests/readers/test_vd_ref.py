@@ -12,7 +12,7 @@ import pytest
 
 from data.files import BadRecord, DataError
 from data.narration import are_boxes_known
-from data.readers import Reading, dataset_reader, read_narrations
+from data.readers import Reading, get_reader, read_narrations
 
 DIALOGUE: dict[str, Any] = {
     "id": 7,
@@ -64,7 +64,7 @@ def test_sentences_are_the_turns_with_words(tmp_path: Path) -> None:
 def test_no_boxes_and_no_regions(tmp_path: Path) -> None:
     reading = read(tmp_path, DIALOGUE)
     assert not are_boxes_known(reading.narrations)
-    assert dataset_reader("vd_ref").open_regions(tmp_path, "train") is None
+    assert get_reader("vd_ref").open_regions(tmp_path, "train") is None
     assert any("boxes are not read" in line for line in reading.report.lines())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from data.files import BadRecord, DataError
-from data.readers import Reading, dataset_reader, read_narrations
+from data.readers import Reading, get_reader, read_narrations
 from metrics.pronoun_scores import score_pronouns
 from utils.text.annotated_pronouns import AnnotatedPronoun
 
@@ -65,19 +65,19 @@ def test_pronouns_and_candidates_are_mentions_in_the_chains_of_the_clusters(
         ("A man 's dog .", "caption"), ("Does he like it ?", "question"), ("No", "answer"),
     ]  # fmt: skip
     assert list(reading.report.counts.values()) == [1, 4, 1, 2, 2, 1, 1]
-    assert dataset_reader("vispro").open_regions(tmp_path, "val") is None
+    assert get_reader("vispro").open_regions(tmp_path, "val") is None
 
 
 def test_pronouns_are_annotated_in_characters_of_the_text(tmp_path: Path) -> None:
     read(tmp_path, DIALOGUE)
     man, dog = (0, 5), (0, 12)
-    assert dataset_reader("vispro").read_pronouns(tmp_path, "val") == {
+    assert get_reader("vispro").read_pronouns(tmp_path, "val") == {
         "dl:val:7": (
             AnnotatedPronoun((28, 30), (man, dog), (dog,), refers=True, discussed=False),
             AnnotatedPronoun((20, 22), (man, dog), (), refers=False, discussed=True),
         )
     }
-    assert dataset_reader("vd_ref").read_pronouns(tmp_path, "val") == {}
+    assert get_reader("vd_ref").read_pronouns(tmp_path, "val") == {}
 
 
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
@@ -115,7 +115,7 @@ def test_a_bad_dialogue_is_named_or_skipped(tmp_path: Path, kind: str) -> None:
     reading = read(tmp_path, other, changed(change), skip_bad_records=True)
     assert [narration.id for narration in reading.narrations] == ["dl:val:8"]
     assert reading.report.skipped == [str(raised.value)]
-    pronouns = dataset_reader("vispro").read_pronouns(tmp_path, "val", skip_bad_records=True)
+    pronouns = get_reader("vispro").read_pronouns(tmp_path, "val", skip_bad_records=True)
     assert set(pronouns) == {"dl:val:8"}
 
 
@@ -129,7 +129,7 @@ def test_ids_are_there_once_and_files_are_named(tmp_path: Path) -> None:
 def test_the_real_dialogues_have_the_known_counts(real_data: Path) -> None:
     reading = read_narrations("vispro", real_data / "vispro", "val")
     assert list(reading.report.counts.values()) == [500, 12_502, 944, 8_401, 2_999, 835, 356]
-    pronouns = dataset_reader("vispro").read_pronouns(real_data / "vispro", "val")
+    pronouns = get_reader("vispro").read_pronouns(real_data / "vispro", "val")
     assert sum(len(p.correct) for of_dialogue in pronouns.values() for p in of_dialogue) == 4_392
     texts, chains = {}, {}
     for narration in reading.narrations:

@@ -38,7 +38,7 @@ from data.mentions.found import (
 )
 from data.mentions.treebank import find_part, read_treebank
 from data.narration import Narration
-from data.readers import dataset_reader, read_narrations
+from data.readers import get_reader, read_narrations
 from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport
 from data.readers.tiktalk.heads import read_heads, read_titles
@@ -160,18 +160,16 @@ def _read_cin(folder: Path, skip: bool, split: str) -> None:
     reading.report.lines()
     narrations, _ = with_usable_traces(reading.narrations, skip_bad_records=skip)
     if split == "train":
-        dataset_reader("cin").read_truth(folder)
+        get_reader("cin").read_truth(folder)
     sizes = {n.image_id: n.image_size for n in narrations if n.image_size and n.image_id}
-    store = dataset_reader("cin").open_regions(
-        folder, split, image_sizes=sizes, skip_bad_records=skip
-    )
+    store = get_reader("cin").open_regions(folder, split, image_sizes=sizes, skip_bad_records=skip)
     encode(narrations, store)
 
 
 def _read_texts(folder: Path, skip: bool, dataset: str, split: str) -> None:
     reading = read_narrations(dataset, folder, split, skip_bad_records=skip)
     reading.report.lines()
-    dataset_reader(dataset).read_pronouns(folder, split, skip_bad_records=skip)
+    get_reader(dataset).read_pronouns(folder, split, skip_bad_records=skip)
     encode(reading.narrations, None)
 
 

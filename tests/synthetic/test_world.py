@@ -16,7 +16,7 @@ from PIL import Image
 
 from data.encoding.traces import read_trace
 from data.narration import Mention, Narration
-from data.readers import dataset_reader, read_narrations
+from data.readers import get_reader, read_narrations
 from features.labelled_boxes import read_labelled_boxes
 from metrics.grounding_scores import PRONOUNS
 from synthetic.world.drawing import Drawing, draw_scene
@@ -100,7 +100,7 @@ def test_the_files_are_those_of_the_release(world: Path) -> None:
 @pytest.mark.parametrize(("split", "size"), [("train", 5), ("val", 4), ("test", 3)])
 def test_the_ordinary_readers_read_it(world: Path, split: str, size: int) -> None:
     narrations = read_narrations("cin", world, split).narrations
-    store = dataset_reader("cin").open_regions(world, split)
+    store = get_reader("cin").open_regions(world, split)
     assert len(narrations) == size and store is not None
     for narration in narrations:
         assert narration.image_id is not None and narration.image_path is not None
