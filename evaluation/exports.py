@@ -69,7 +69,8 @@ def conll_losses(
     return {
         "mentions begin or end within a word and got all of it": sum(map(cuts_words, narrations)),
         "mentions touch no word and are left out": mentions - touching,
-        "mentions have the words of an earlier one, which alone is scored": touching - distinct,
+        "mentions have the words of an earlier one; they are scored as repeated mentions, and the "
+        "official scorer refuses more than 10 in the response": touching - distinct,
         "pairs of mentions of a chain cross and are read as nested": sum(
             map(crossing_pairs, documents)
         ),

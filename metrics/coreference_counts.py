@@ -28,6 +28,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from metrics.chains import Chains
+from metrics.repeated_mentions import count_repeated, count_repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +113,19 @@ def count_documents(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) 
     """Count the numerators and denominators of the scores of documents.
 
     Args:
-        pairs: gold and system chains of each document; no mention is in two chains of a side.
+        pairs: gold and system chains of each document. Those of a document with a mention that
+            stands twice on a side are counted as `metrics/repeated_mentions.py` says.
     """
     table = _tabulate(pairs)
     mentions = (table.over_gold(table.gold_sizes), table.over_system(table.system_sizes))
-    return DocumentCounts(
-        fractions=_count_fractions(table),
-        links=_count_links(table),
-        mentions=np.stack(mentions, axis=-1),
-    )
+    fractions, links = _count_fractions(table), _count_links(table)
+    for document, (gold, system) in enumerate(pairs):
+        if count_repeats(gold) or count_repeats(system):
+            counts = count_repeated(gold, system)
+            links[document] = counts.links
+            for name, row in counts.fractions.items():
+                fractions[name][document] = row
+    return DocumentCounts(fractions, links, np.stack(mentions, axis=-1))
 
 
 def _count_fractions(table: _Overlaps) -> dict[str, np.ndarray]:

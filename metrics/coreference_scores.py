@@ -28,7 +28,9 @@ import numpy as np
 
 from metrics.chains import Chains
 from metrics.coreference_counts import count_documents
+from metrics.repeated_mentions import without_known_repeats
 from utils.errors import InputError
+from utils.text.conll import without_repeats
 
 _TITLES = {
     "muc": "MUC",
@@ -113,6 +115,7 @@ def score_chains(
     system: Mapping[str, Chains[Hashable]],
     *,
     also_without_singletons: bool = False,
+    repeated_mentions: bool = False,
 ) -> CoreferenceScores:
     """Score the chains of a system, aggregated in both ways.
 
@@ -120,16 +123,22 @@ def score_chains(
         gold: the chains of each document; a mention is any hashable value.
         system: the chains of the same documents; their mentions need not be the same.
         also_without_singletons: whether to score a second time without the chains of one mention.
+        repeated_mentions: whether a mention may stand more than once on a side. Pooled scores then
+            take it as the official scorer does (`metrics/repeated_mentions.py`); scorch has chains
+            without repeats alone, so there it is in the first chain that holds it.
 
     Raises:
         ChainsError: there is no document, a document is on one side only, a chain is empty, or a
             mention is in two chains or twice in one.
     """
     documents = _paired_documents(gold, system)
-    for document in documents:
-        _chain_of_mention(gold[document], f"gold document {document!r}")
-        _chain_of_mention(system[document], f"system document {document!r}")
     pairs = [(gold[document], system[document]) for document in documents]
+    if repeated_mentions:
+        pairs = [(first, without_known_repeats(first, second)) for first, second in pairs]
+    else:
+        for document in documents:
+            _chain_of_mention(gold[document], f"gold document {document!r}")
+            _chain_of_mention(system[document], f"system document {document!r}")
     if not also_without_singletons:
         return CoreferenceScores(len(pairs), _pooled(pairs), _scorch(pairs))
     linked = [(_without_singletons(first), _without_singletons(second)) for first, second in pairs]
@@ -290,8 +299,9 @@ def _pooled(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> Metri
 
 
 def _scorch(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> MetricScores:
+    once = [(without_repeats(gold), without_repeats(system)) for gold, system in pairs]
     counts = count_documents(
-        [(_with_system_mentions(gold, system), system) for gold, system in pairs]
+        [(_with_system_mentions(gold, system), system) for gold, system in once]
     )
     ratios = {name: _ratios(rows) for name, rows in counts.fractions.items()}
     ratios["blanc"] = _blanc_ratios(counts.links, without_links=1.0)

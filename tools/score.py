@@ -20,7 +20,7 @@ from metrics.chain_files import (
     read_chain_folder,
 )
 from metrics.chains import Chains
-from metrics.conll_files import read_conll
+from metrics.conll_files import read_conll_pair
 from metrics.coreference_scores import (
     format_scores,
     score_chains,
@@ -35,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Score what the command line names."""
     options = _parser().parse_args(arguments)
     gold, system = _read_pair(options.gold, options.system)
-    scores = score_chains(gold, system, also_without_singletons=options.without_singletons)
+    scores = score_chains(
+        gold,
+        system,
+        also_without_singletons=options.without_singletons,
+        repeated_mentions=True,
+    )
     if options.json:
         write_text(options.json, json.dumps(scores.to_json(), indent=2) + "\n")
     print(format_scores(scores))
@@ -67,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 def _read_pair(
     gold: Path, system: Path
 ) -> tuple[Mapping[str, Chains[Hashable]], Mapping[str, Chains[Hashable]]]:
-    """Read the chains of both sides by document.
+    """Read the chains of both sides by document; say what is scored otherwise than it stands.
 
     Raises:
         InputError: one path is a folder and the other is not, or only one is a chain file.
@@ -83,7 +88,10 @@ def _read_pair(
         raise InputError(f"{gold} and {system}: one is a chain file (.json) and the other is not")
     if gold.suffix == ".json":
         return {gold.stem: read_chain_file(gold)}, {gold.stem: read_chain_file(system)}
-    return read_conll(gold), read_conll(system)
+    pair = read_conll_pair(gold, system)
+    for note in pair.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return pair.gold, pair.system
 
 
 if __name__ == "__main__":

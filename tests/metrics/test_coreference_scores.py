@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics.chains import Chains, chains_from_labels
-from metrics.conll_files import read_conll
+from metrics.conll_files import read_conll_pair
 from metrics.coreference_scores import (
     ChainsError,
     Score,
@@ -237,8 +237,8 @@ def published_cases(folder: Path, data: str) -> list[tuple[str, str, Score, list
     names = {"bcub": "b3", "b_cubed": "b3"}
     cases = []
     for case in json.loads((folder / "expected.json").read_text()):
-        gold, system = (read_conll(folder / data / case[side]) for side in ("key", "response"))
-        scores = score_chains(gold, system).pooled
+        pair = read_conll_pair(*(folder / data / case[side] for side in ("key", "response")))
+        scores = score_chains(pair.gold, pair.system, repeated_mentions=True).pooled
         for metric, expected in case["expected"].items():
             found = getattr(scores, names.get(metric, metric))
             cases.append((case["id"], metric, found, expected))

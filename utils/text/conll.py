@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from operator import itemgetter
 from pathlib import Path
+from typing import TypeVar
 
 from utils.errors import InputError
 from utils.files import BYTE_ORDER_MARK, decode_text, split_lines, write_text
 from utils.printable import quote
 
+Mention = TypeVar("Mention", bound=Hashable)
 WordSpan = tuple[int, int]  # (first, last) words of the document, the last inclusive
 _BEGIN = re.compile(r"#\s*begin\s+document\b\s*(?P<document>.*?)\s*$", re.IGNORECASE)
 _LIKE_BEGIN = re.compile(r"#\s*begin\b", re.IGNORECASE)
@@ -186,22 +188,22 @@ def split_documents(path: Path) -> list[DocumentLines]:
     return documents
 
 
-def without_repeats(chains: Iterable[Iterable[WordSpan]]) -> list[list[WordSpan]]:
-    """Keep each span of some chains only once, in the chain that opened first.
+def without_repeats(chains: Iterable[Iterable[Mention]]) -> list[list[Mention]]:
+    """Keep each mention of some chains only once, in the chain that opened first.
 
-    Spans are sorted; a chain without any left is dropped. No scorer does so:
-    `metrics/conll_files.py` says how repeats are scored.
+    A chain without any left is dropped. The official scorer does otherwise:
+    `metrics/repeated_mentions.py`.
 
     Args:
         chains: in the order in which they open.
     """
-    seen: set[WordSpan] = set()
+    seen: set[Mention] = set()
     kept = []
     for chain in chains:
-        spans = sorted(set(chain) - seen)
-        seen.update(spans)
-        if spans:
-            kept.append(spans)
+        mentions = [mention for mention in dict.fromkeys(chain) if mention not in seen]
+        seen.update(mentions)
+        if mentions:
+            kept.append(mentions)
     return kept
 
 
