@@ -16,6 +16,7 @@ from data.encoding.text import EncodedText, align_spans
 from data.encoding.tokenizer import Tokenizer
 from data.mention_spans import gold_spans
 from data.narration import Narration
+from utils.text.words import word_starts
 
 NO_BOUNDARY = -1
 
@@ -59,9 +60,7 @@ def boundaries(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the characters at which a mention may begin and end with each word-piece.
 
-    A word is a run of letters and digits; a letter of a script without capitals is a word by
-    itself, as such scripts may write words without spaces, and so is any other sign. What combines
-    with the sign before it, such as an accent, belongs to that.
+    What a word is, `utils/text/words.py` says.
 
     Args:
         offsets: [T, 2] characters of each word-piece, in text order.
@@ -71,7 +70,7 @@ def boundaries(
         [T] and [T] int64, as in `Candidates`. Of several word-pieces of one character the first
         begins and the last ends there.
     """
-    begins = _word_starts(text)
+    begins = word_starts(text)
     following = _after_combining(text)
     starts = np.full(len(offsets), NO_BOUNDARY, dtype=np.int64)
     ends = np.full(len(offsets), NO_BOUNDARY, dtype=np.int64)
@@ -134,21 +133,6 @@ def without_crossing(spans: np.ndarray, order: Sequence[int]) -> list[int]:
             longest_start[last] = min(longest_start[last], first)
             taken.append(index)
     return taken
-
-
-def _word_starts(text: str) -> list[bool]:
-    """Tell whether a word may begin at each character, and behind the last one."""
-    begins = []
-    before_joins = False
-    for character in text:
-        category = unicodedata.category(character)
-        if category[0] == "M":
-            begins.append(False)
-            continue
-        joins = character.isalnum() and category != "Lo"
-        begins.append(not (before_joins and joins))
-        before_joins = joins
-    return [*begins, True]
 
 
 def _after_combining(text: str) -> list[int]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from itertools import accumulate, groupby
+from itertools import groupby
 
 from data.narration import Narration
 from utils.text.conll import (
@@ -13,20 +12,17 @@ from utils.text.conll import (
     ConllSentence,
     WordSpan,
 )
-
-_WORD = re.compile(r"\w+|[^\w\s]")
+from utils.text.words import find_words, words_of
 
 
 def word_spans(narration: Narration) -> list[WordSpan]:
     """Return the spans of the words of a text, in characters, the end exclusive.
 
-    They are the words of its data set where the text is those joined by spaces; else what stands
-    between white space, each sign that is neither letter nor digit being a word of its own.
+    They are the words of its data set where the text is these, with white space between them or
+    nothing, as in Chinese; else those of `utils/text/words.py`.
     """
-    if narration.words and " ".join(narration.words) == narration.text:
-        ends = accumulate(len(word) + 1 for word in narration.words)
-        return [(end - 1 - len(w), end - 1) for w, end in zip(narration.words, ends, strict=True)]
-    return [match.span() for match in _WORD.finditer(narration.text)]
+    found = find_words(narration.text, narration.words) if narration.words else None
+    return words_of(narration.text) if found is None else found
 
 
 def mention_words(narration: Narration) -> list[WordSpan | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from evaluation.exports import conll_losses, write_conll_files
 from metrics.chains import chains_from_labels
 from metrics.conll_files import read_conll
 from metrics.coreference_scores import score_chains
+from tools import data_split
 from utils.text.conll import (
     ConllDocument,
     SplitAntecedent,
@@ -92,6 +95,14 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 def test_files_score_as_the_chains_in_memory(tmp_path: Path, capsys) -> None:
     narrations = [random_narration(seed) for seed in range(30)]
+    assert_files_score_as_the_chains_in_memory(narrations, tmp_path)
+    assert "warning" not in capsys.readouterr().out
+
+
+def assert_files_score_as_the_chains_in_memory(
+    narrations: Sequence[Narration], tmp_path: Path
+) -> None:
+    """Random chains over the gold mentions, scored from files and as they are."""
     key = gold(narrations)
     random = np.random.default_rng(0)
     response = {
@@ -99,9 +110,55 @@ def test_files_score_as_the_chains_in_memory(tmp_path: Path, capsys) -> None:
         for n in narrations
     }
     write_conll_files(tmp_path, narrations, {"key": key, "response": response})
-    assert "warning" not in capsys.readouterr().out
     read = [read_conll(tmp_path / f"{side}.conll") for side in ("key", "response")]
     assert score_chains(*read).to_json() == score_chains(key, response).to_json()
+
+
+def dialogues(seed: int) -> list[Narration]:
+    """Texts as TikTalkCoref has them: turns of characters without spaces, joined by one."""
+    random = np.random.default_rng(seed)
+    narrations = []
+    for number in range(20):
+        turns = [random.choice(list("他她我们小明说累A1，"), size).tolist() for size in (1, 7, 9)]
+        text = " ".join("".join(turn) for turn in turns)
+        places = [place for place in range(0, len(text), 2) if text[place] != " "]
+        starts = sorted(random.choice(places, 6, replace=False).tolist())
+        mentions = tuple(
+            Mention(start, end, text[start:end], str(random.integers(4)))
+            for start in starts
+            if (end := start + int(random.integers(1, 3))) <= len(text) and text[end - 1] != " "
+        )
+        words = tuple(itertools.chain(*turns))
+        narrations.append(Narration(f"d{number}", text, mentions, words=words))
+    return narrations
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_files_of_texts_without_spaces_score_as_the_chains_in_memory(
+    tmp_path: Path, capsys, known: bool
+) -> None:
+    narrations = dialogues(0) if known else [replace(n, words=()) for n in dialogues(0)]
+    if not known:  # then "A1" is one word, which a mention may begin or end in
+        narrations = [n for n in narrations if not cuts_words(n)]
+    assert len(narrations) > 5 and not any(map(cuts_words, narrations))
+    assert_files_score_as_the_chains_in_memory(narrations, tmp_path)
+    assert "warning" not in capsys.readouterr().out
+    if known:
+        for document in split_documents(tmp_path / "key.conll"):
+            assert all(len(word) == 1 for word in document.parse().words)
+
+
+def test_the_real_dialogues_score_as_the_chains_in_memory(
+    real_data: Path, tmp_path: Path, capsys
+) -> None:
+    for released in (real_data / "tiktalkcoref").glob("*.jsonl"):
+        shutil.copyfile(released, tmp_path / released.name)
+    data_split.main(["--data-root", str(tmp_path)])
+    narrations = read_narrations("tiktalk", tmp_path / "celeb", "test").narrations
+    capsys.readouterr()
+    assert not sum(map(cuts_words, narrations))
+    assert_files_score_as_the_chains_in_memory(narrations, tmp_path)
+    assert "warning" not in capsys.readouterr().out
 
 
 def test_words_are_those_of_the_data_set_or_what_stands_between_white_space() -> None:
@@ -111,7 +168,13 @@ def test_words_are_those_of_the_data_set_or_what_stands_between_white_space() ->
     text = "I 'd say so ."
     assert words(narration(text=text, words=("I", "'d", "say", "so", "."))) == text.split()
     assert words(narration(text=text, words=("other", "words"))) == "I ' d say so .".split()
-    assert words(narration(text="a-b  (é_1)")) == ["a", "-", "b", "(", "é_1", ")"]
+    assert words(narration(text="a-b  (é1)")) == ["a", "-", "b", "(", "é1", ")"]
+    assert words(narration(text="他说OK。 e\u0301a")) == ["他", "说", "OK", "。", "e\u0301a"]
+    assert words(narration(text="小明 睡了", words=("小明", "睡", "了"))) == ["小明", "睡", "了"]
+    assert words(narration(text=" x  y\n", words=("x", "y"))) == ["x", "y"]
+    assert words(narration(text="a \u3000 b", words=("a", "\u3000", "b"))) == ["a", "\u3000", "b"]
+    for others in (("小", "睡", "了"), ("小", "明", "睡"), ("小", "明", "", "睡", "了")):
+        assert words(narration(text="小明睡了", words=others)) == list("小明睡了")
 
 
 @pytest.mark.parametrize(
