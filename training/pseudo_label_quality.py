@@ -17,7 +17,7 @@ from data.loading.samplers import OrderedBatches
 from data.loading.training_data import TrainingData, unlabelled_root
 from data.narration import NO_REGION, with_truth
 from data.readers import get_reader
-from training.engine import pseudo_label
+from training.gradients import pseudo_label
 from training.pseudo_labels import PseudoLabels
 from utils.batch import Batch
 from utils.boxes import SUFFICIENT_IOU, pairwise_iou

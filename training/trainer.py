@@ -9,7 +9,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from training.batches import TrainingBatches
-from training.engine import StepBatches, StepLosses, backward
+from training.gradients import StepBatches, StepLosses, backward
 from training.objective import Objective
 from training.train_state import TrainState
 from utils.checkpointing.checkpoint import Checkpoint

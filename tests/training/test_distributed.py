@@ -21,7 +21,7 @@ from inference.resolver import Resolver
 from inference.split_predictions import resolve_on_all_ranks
 from tests.support import tiny
 from training.batches import TrainingBatches
-from training.engine import backward
+from training.gradients import backward
 from training.objective import Objective
 from training.train_state import TrainState
 from training.trainer import Trainer

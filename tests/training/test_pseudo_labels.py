@@ -12,7 +12,7 @@ from data.narration import NO_REGION
 from models.coreference_model import Output
 from tests.support import tiny
 from training import losses
-from training.engine import backward, pseudo_label
+from training.gradients import backward, pseudo_label
 from training.objective import Objective, count_terms, make_micro_batch
 from training.optimization import PseudoSchedule
 from training.pseudo_label_quality import measure_pseudo_labels

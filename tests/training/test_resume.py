@@ -37,7 +37,7 @@ from tests.commands.test_commands import (
 )
 from tests.conftest import REPOSITORY
 from tests.support import cin_files, tiny
-from training import engine, trainer
+from training import gradients, trainer
 from utils.checkpointing.checkpoint import CheckpointError, load_checkpoint
 from utils.checkpointing.run_state import load_run_state, save_run_state
 from utils.distributed.preemption import STOPPED
@@ -285,7 +285,7 @@ def test_weights_that_are_not_finite_are_never_saved(folder: Path, undisturbed: 
 
 def with_bad_losses(monkeypatch: pytest.MonkeyPatch, steps: Container[int]) -> None:
     """Make the losses of these steps, counted from 1, infinite."""
-    original, calls = engine.backward, itertools.count(1)
+    original, calls = gradients.backward, itertools.count(1)
 
     def backward(*values: Any) -> dict[str, torch.Tensor]:
         terms = original(*values)
@@ -297,7 +297,7 @@ def with_bad_losses(monkeypatch: pytest.MonkeyPatch, steps: Container[int]) -> N
 
 def with_bad_gradients(monkeypatch: pytest.MonkeyPatch, steps: Container[int]) -> None:
     """Make the gradients of these steps, counted from 1, no numbers."""
-    original, calls = engine.backward, itertools.count(1)
+    original, calls = gradients.backward, itertools.count(1)
 
     def backward(objective: torch.nn.Module, *values: Any) -> dict[str, torch.Tensor]:
         terms = original(objective, *values)

@@ -1,4 +1,4 @@
-"""One training step: pseudo-labels, micro-batches, their gradients, and the losses of the step."""
+"""The gradients of one training step: its pseudo-labels, its backward passes and its losses."""
 
 from __future__ import annotations
 
