@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.files import BadRecord, DataError
-from data.readers import Reading, dataset_reader, read_narrations
+from data.readers import Reading, get_reader, read_narrations
 from data.readers.corefud.text import rebuild_text
 from tests.support.conllu_documents import row, sentence_lines
 from utils.text.conllu_files import read_documents
@@ -88,7 +88,7 @@ def test_the_files_of_a_split_are_read_together(tmp_path: Path) -> None:
 
 def test_the_files_are_listed_there_or_not(tmp_path: Path) -> None:
     write(tmp_path, "a-corefud-train.conllu.xz")
-    names = [f.paths[0].name for f in dataset_reader("corefud").expected_files(tmp_path)]
+    names = [f.paths[0].name for f in get_reader("corefud").expected_files(tmp_path)]
     assert names == ["a-corefud-train.conllu.xz", "*-dev*.conllu", "*-test*.conllu"]
     with pytest.raises(DataError, match=r"no file \*-test\*.conllu or .conllu.xz in"):
         read_narrations("corefud", tmp_path, "test")
