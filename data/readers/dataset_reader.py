@@ -41,6 +41,8 @@ class DatasetReader(ABC):
     held_out_split: ClassVar[str | None] = None
     test_split: ClassVar[str] = "test"
 
+    # What every data set has to give.
+
     @abstractmethod
     def read(self, data_root: Path, split: str, report: ReadReport) -> list[Narration]:
         """Read the narrations of a split in the order of its files, and fill in the report.
@@ -58,6 +60,8 @@ class DatasetReader(ABC):
             DataError: the folder holds the same thing in two ways.
         """
 
+    # The splits.
+
     def check_split(self, split: str) -> None:
         """Refuse a split that the data set does not have.
 
@@ -66,6 +70,8 @@ class DatasetReader(ABC):
         """
         if split not in self.splits:
             raise DataError(f"{self.name} has no split {split!r}, only {', '.join(self.splits)}")
+
+    # Regions of images or videos.
 
     def open_regions(
         self,
@@ -80,7 +86,8 @@ class DatasetReader(ABC):
 
         Returns:
             None where the data set has no regions, or where none of the split's region files is
-            there: its narrations are then read as texts alone. Whoever needs regions says so.
+            there: its narrations are then read as texts alone. The caller reports it
+            where it needs regions.
 
         Raises:
             DataError: there is no such split; some of the files are missing, or broken.
@@ -126,12 +133,29 @@ class DatasetReader(ABC):
         """
         return {}
 
+    # Unlabelled texts.
+
     def unlabelled_files(self, data_root: Path) -> list[Path]:
         """List the files and folders that the unlabelled split is read from, there or not."""
         return []
 
+    def further_texts(self, data_root: Path, split: str) -> Iterable[str]:
+        """Yield texts that belong to no narration, such as titles.
+
+        Raises:
+            DataError: the file is missing or broken.
+            BadRecord: a record is wrong.
+        """
+        return ()
+
+    def trace_folder(self, data_root: Path) -> Path | None:
+        """Return where mouse traces are looked for; None where the data set has none."""
+        return None
+
+    # To measure with.
+
     def read_truth(self, data_root: Path) -> dict[str, Narration]:
-        """Read what whoever made the unlabelled split knows of it, to measure with.
+        """Read the true labels of the unlabelled split, if known, to measure pseudo-labels by.
 
         Returns:
             Labelled narrations by id; empty where nothing is known, as in every real data set.
@@ -155,16 +179,3 @@ class DatasetReader(ABC):
             BadRecord: a record is wrong, and such are not skipped.
         """
         return {}
-
-    def further_texts(self, data_root: Path, split: str) -> Iterable[str]:
-        """Read the texts that come with the narrations and are none, such as titles.
-
-        Raises:
-            DataError: the file is missing or broken.
-            BadRecord: a record is wrong.
-        """
-        return ()
-
-    def trace_folder(self, data_root: Path) -> Path | None:
-        """Return where mouse traces are looked for; None where the data set has none."""
-        return None
