@@ -143,10 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         trainer, validation = build(config, device, options, stops)
         log = trainer.folder.open_log(trainer.epoch) if is_main() else None
         for epoch, losses in trainer.fit():
-            model = trainer.state.averaged
+            model = trainer.train_state.averaged
             evaluation = validation.evaluate(model)
-            starts = validation.lets_pseudo_labels_count(evaluation, epoch)
-            if starts and trainer.state.pseudo_schedule.start():
+            may_start = validation.may_start_pseudo_labels(evaluation, epoch)
+            if may_start and trainer.start_pseudo_labels():
                 print("pseudo-labels count from the next epoch on")
             if log is not None:
                 quality = validation.pseudo_label_quality(model)
@@ -189,7 +189,7 @@ def build(
     seen = {} if resumed is None else resumed.taken
     batches = make_batches(data, encoder, config, options.workers, device, seen)
     if resumed is not None:
-        check_same_run(folder.state, resumed, config, batches.sizes)
+        check_same_run(folder.state_file, resumed, config, batches.sizes)
     sample = []
     if config.use_pseudo_labels and is_main():
         sample = pseudo_label_sample(data, encoder, config, device)
@@ -230,7 +230,7 @@ class Validation:
             word_vectors=self.encoder.word_vectors,
         )
 
-    def lets_pseudo_labels_count(self, evaluation: Evaluation, epoch: int) -> bool:
+    def may_start_pseudo_labels(self, evaluation: Evaluation, epoch: int) -> bool:
         """Return whether pseudo-labels may count after an epoch.
 
         The averaged model has to beat on held-out labels what is reached without a model; where

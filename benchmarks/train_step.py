@@ -20,7 +20,7 @@ from benchmarks.measuring import add_options, measure, set_up
 from benchmarks.operations import Sizes, training_operations
 from data.encoding.example import Masking
 from data.narration import without_labels
-from training.batches import TrainingBatches
+from training.batches import BatchPair, TrainingBatches
 from training.train_state import TrainState
 from training.trainer import Trainer
 from utils.batch import Batch
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trainer = Trainer(config, state, no_batches, folder, StopRequests(), STEPS_PER_EPOCH)
 
     def step(labelled: Batch, unlabelled: Batch) -> None:
-        trainer.train_step([(labelled.to(device), unlabelled.to(device))])
+        trainer.train_step([BatchPair(labelled.to(device), unlabelled.to(device))])
 
     batches = make_batches(options.batch, Masking(config.mlm_probability, config.seed))
     released = [as_released(batch) for batch in batches]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch.utils.data import DataLoader
@@ -18,6 +19,17 @@ from utils.batch import Batch
 from utils.config import Config
 from utils.distributed.ranks import rank, world_size
 from utils.errors import InputError
+
+
+class BatchPair(NamedTuple):
+    """What one micro-batch is made of; None for a part of the data that is not trained on."""
+
+    labelled: Batch | None
+    unlabelled: Batch | None
+
+
+# A rank's batches of one step, one pair for each micro-batch.
+StepBatches: TypeAlias = Sequence[BatchPair]
 
 
 class TrainingBatches:
@@ -55,11 +67,11 @@ class TrainingBatches:
             for name, sampler in self._samplers.items()
         }
 
-    def next(self, device: torch.device) -> list[tuple[Batch | None, Batch | None]]:
+    def next(self, device: torch.device) -> StepBatches:
         """Return the labelled and unlabelled batches of the next step, on the device."""
         self._steps += 1
         return [
-            (self._next("labelled", device), self._next("unlabelled", device))
+            BatchPair(self._next("labelled", device), self._next("unlabelled", device))
             for _ in range(self._accumulation)
         ]
 

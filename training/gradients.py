@@ -5,25 +5,22 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.lr_scheduler import LRScheduler
 
+from training.batches import StepBatches
 from training.objective import Objective, count_terms, make_micro_batch, sum_by_name
 from training.pseudo_labels import PseudoLabels, make_pseudo_labels
-from training.train_state import TrainState
 from utils.batch import Batch
 from utils.config import Config
 from utils.distributed.ranks import sum_over_ranks
 from utils.errors import InputError
-
-# A rank's labelled and unlabelled batches of one step, one pair for each micro-batch.
-StepBatches: TypeAlias = Sequence[tuple[Batch | None, Batch | None]]
 
 
 def backward(
@@ -47,11 +44,11 @@ def backward(
     """
     model, precision = unwrapped(objective).model, unwrapped(objective).precision
     micro_batches = []
-    for labelled, unlabelled in batches:
+    for pair in batches:
         labels = None
-        if unlabelled is not None and pseudo_weight > 0:
-            labels = pseudo_label(labeller, unlabelled, config, precision)
-        micro_batches.append(make_micro_batch(labelled, unlabelled, labels, config))
+        if pair.unlabelled is not None and pseudo_weight > 0:
+            labels = pseudo_label(labeller, pair.unlabelled, config, precision)
+        micro_batches.append(make_micro_batch(pair.labelled, pair.unlabelled, labels, config))
     counts = count_terms(micro_batches)
     model.train()
     sums: list[dict[str, Tensor]] = []
@@ -70,7 +67,7 @@ def backward(
 
 
 def _gradients_added_up(objective: nn.Module) -> AbstractContextManager[None]:
-    """Inside, each rank adds up its own gradients; the next backward pass averages them all."""
+    """Keep each rank's gradients apart inside the block; the next backward pass averages them."""
     if isinstance(objective, DistributedDataParallel):
         return objective.no_sync()
     return nullcontext()
@@ -119,15 +116,17 @@ class StepLosses:
     narration_ids: tuple[str, ...]
 
     @classmethod
-    def of(cls, terms: Mapping[str, Tensor], batches: StepBatches, state: TrainState) -> StepLosses:
+    def of(
+        cls, terms: Mapping[str, Tensor], batches: StepBatches, scheduler: LRScheduler
+    ) -> StepLosses:
         """Take what `backward` returned, before the optimizer's step."""
         of_step = itertools.chain.from_iterable(batches)
         ids = (i for batch in of_step if batch is not None for i in batch.narration_ids)
         return cls(
             tuple(terms),
             torch.stack(list(terms.values())),
-            state.scheduler.last_epoch + 1,
-            float(state.scheduler.get_last_lr()[0]),
+            scheduler.last_epoch + 1,
+            float(scheduler.get_last_lr()[0]),
             tuple(ids),
         )
 

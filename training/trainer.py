@@ -8,8 +8,8 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from training.batches import TrainingBatches
-from training.gradients import StepBatches, StepLosses, backward
+from training.batches import StepBatches, TrainingBatches
+from training.gradients import StepLosses, backward
 from training.objective import Objective
 from training.train_state import TrainState
 from utils.checkpointing.checkpoint import Checkpoint
@@ -36,13 +36,13 @@ MOST_SKIPPED = 10
 
 
 class Trainer:
-    """A training of a model, with its state kept in the run's folder.
+    """A training of a model, with where it stands kept in the run's folder.
 
     Args:
-        state: the model and what is trained with it, on the device to train on.
+        train_state: the model and what is trained with it, on the device to train on.
         batches: this rank's.
         stops: requests to stop, which are obeyed after a step.
-        save_steps: how many steps pass at most until the state is saved.
+        save_steps: how many steps pass at most until it is saved where the run stands.
         resumed: where the run was left; None to begin.
 
     Raises:
@@ -56,7 +56,7 @@ class Trainer:
     def __init__(
         self,
         config: Config,
-        state: TrainState,
+        train_state: TrainState,
         batches: TrainingBatches,
         folder: RunFolder,
         stops: StopRequests,
@@ -64,12 +64,12 @@ class Trainer:
         resumed: RunState | None = None,
     ) -> None:
         self.config = config
-        self.state = state
+        self.train_state = train_state
         self.folder = folder
         self.epoch = self.step = 0
-        self._device = next(state.model.parameters()).device
+        self._device = next(train_state.model.parameters()).device
         precision = choose_precision(config.precision, self._device)
-        self._objective = wrapped_for_ranks(Objective(state.model, config, precision))
+        self._objective = wrapped_for_ranks(Objective(train_state.model, config, precision))
         self._batches = batches
         self._stops = stops
         self._save_steps = save_steps
@@ -85,33 +85,34 @@ class Trainer:
     def _resume(self, resumed: RunState) -> None:
         if resumed.epoch >= self.config.epochs:
             raise InputError(
-                f"{self.folder.state}: is in epoch {resumed.epoch} already, counted from 0, "
+                f"{self.folder.state_file}: is in epoch {resumed.epoch} already, counted from 0, "
                 f"expected one below --epochs {self.config.epochs}"
             )
         self.epoch, self.step = resumed.epoch, resumed.step_of(self._batches.steps_per_epoch)
         self._losses = RunningMeans(resumed.losses)
         self._best = resumed.best
         print(
-            f"{self.folder.state}: goes on in epoch {self.epoch} after {self.step} of "
+            f"{self.folder.state_file}: goes on in epoch {self.epoch} after {self.step} of "
             f"{self._batches.steps_per_epoch} steps"
         )
-        # Of what is not restored: numbers that were not drawn before.
-        done = self.state.scheduler.last_epoch
+        # Where the random states are not restored, as on another number of ranks, numbers are drawn
+        # from a seed that this run has not drawn from before.
+        done = self.train_state.scheduler.last_epoch
         set_seeds(self.config.seed + done * world_size() + rank())
         if len(resumed.random_states) == world_size():
             set_random_state(resumed.random_states[rank()], self._device)
 
     def fit(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Train the epochs that are left, and save the state every `save_steps` steps.
+        """Train the epochs that are left, and save the run every `save_steps` steps.
 
-        A request to stop ends the process, with the state saved after the last step.
+        A request to stop ends the process, with the run saved after the last step.
 
         Yields:
             After each epoch its number, and the mean of each loss over it and all ranks by name.
 
         Raises:
             InputError: a loss is infinite or not a number, or nothing but such steps are left out.
-            CheckpointError: the state cannot be written.
+            CheckpointError: where the run stands cannot be written.
         """
         steps = self._batches.steps_per_epoch
         while self.epoch < self.config.epochs:
@@ -138,26 +139,30 @@ class Trainer:
         Raises:
             InputError: as in `fit`.
         """
-        state = self.state
-        state.optimizer.zero_grad(set_to_none=True)
-        pseudo_weight = state.pseudo_schedule.next_weight()
-        terms = backward(self._objective, state.averaged, batches, pseudo_weight, self.config)
-        losses = StepLosses.of(terms, batches, state)
+        trained = self.train_state
+        trained.optimizer.zero_grad(set_to_none=True)
+        pseudo_weight = trained.pseudo_schedule.next_weight()
+        terms = backward(self._objective, trained.averaged, batches, pseudo_weight, self.config)
+        losses = StepLosses.of(terms, batches, trained.scheduler)
         if self.config.skip_bad_steps and self._is_skipped(losses):
-            state.scheduler.step()
+            trained.scheduler.step()
             return
-        state.optimizer.step()
-        state.scheduler.step()
-        if state.teacher is not None:
-            state.teacher.update_parameters(state.model)
+        trained.optimizer.step()
+        trained.scheduler.step()
+        if trained.teacher is not None:
+            trained.teacher.update_parameters(trained.model)
         # To read losses waits for the device, so the last step's are read when it has this one's
         # work to do.
         self._read_losses()
         self._unread = losses
 
+    def start_pseudo_labels(self) -> bool:
+        """Let pseudo-labels count from the next step on; returns whether they did not before."""
+        return self.train_state.pseudo_schedule.start()
+
     def _is_skipped(self, losses: StepLosses) -> bool:
         """Return whether a step is left out, and say why."""
-        problem = losses.problem() or losses.gradient_problem(self.state.model)
+        problem = losses.problem() or losses.gradient_problem(self.train_state.model)
         if problem is None:
             self._skipped = 0
             return False
@@ -178,19 +183,19 @@ class Trainer:
         self._read_losses()
         random_states = gather_objects(random_state(self._device))
         if random_states is not None:
-            state = RunState(
+            run_state = RunState(
                 config=self.config,
                 epoch=self.epoch,
                 step=self.step,
                 steps_per_epoch=self._batches.steps_per_epoch,
                 sizes=self._batches.sizes,
                 taken=self._batches.narrations_seen,
-                learner=self.state.state_dict(),
+                learner=self.train_state.state_dict(),
                 losses=self._losses.sums(),
                 best=self._best,
                 random_states=random_states,
             )
-            save_run_state(self.folder.state, state)
+            save_run_state(self.folder.state_file, run_state)
 
     def _progress_bar(self) -> tqdm[NoReturn]:
         return tqdm(
@@ -221,11 +226,11 @@ def find_run_state(folder: RunFolder, *, resume: bool) -> RunState | None:
         resume: whether to look; where the launcher has started a rank again, all ranks do.
 
     Raises:
-        CheckpointError: the state cannot be read, or not by every rank.
+        CheckpointError: the file cannot be read, or not by every rank.
     """
     starts = gather_objects(resume or was_restarted())
-    is_there = starts is not None and any(starts) and folder.state.exists()
-    return load_run_state(folder.state) if broadcast_object(is_there) else None
+    is_there = starts is not None and any(starts) and folder.state_file.exists()
+    return load_run_state(folder.state_file) if broadcast_object(is_there) else None
 
 
 def prepare_folder(folder: RunFolder, *, resumed: bool) -> None:

@@ -16,8 +16,7 @@ from unittest import mock
 import torch
 
 import main
-from training.batches import TrainingBatches
-from utils.batch import Batch
+from training.batches import StepBatches, TrainingBatches
 
 SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 
@@ -25,9 +24,7 @@ next_step = TrainingBatches.next
 steps_done = 0
 
 
-def with_signals(
-    batches: TrainingBatches, device: torch.device
-) -> list[tuple[Batch | None, Batch | None]]:
+def with_signals(batches: TrainingBatches, device: torch.device) -> StepBatches:
     """The next step's batches, if the rank is still there."""
     global steps_done
     happened, (number, steps) = Path(sys.argv[1]), map(int, sys.argv[2:4])

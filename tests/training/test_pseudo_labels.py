@@ -12,6 +12,7 @@ from data.narration import NO_REGION
 from models.coreference_model import Output
 from tests.support import tiny
 from training import losses
+from training.batches import BatchPair
 from training.gradients import backward, pseudo_label
 from training.objective import Objective, count_terms, make_micro_batch
 from training.optimization import PseudoSchedule
@@ -172,7 +173,7 @@ def test_no_loss_is_nan_where_there_is_nothing_to_learn_from(kept: list[str]) ->
     batch = tiny.batch([tiny.example(text, None, masked=True)])
     config = tiny.tiny_config(pseudo_positive_above=1.0, pseudo_negative_below=-1.0)
     model = tiny.tiny_model()
-    terms = backward(Objective(model, config), model, [(batch, batch)], 1.0, config)
+    terms = backward(Objective(model, config), model, [BatchPair(batch, batch)], 1.0, config)
     assert all(term.isfinite().all() for term in terms.values())
     assert terms["pseudo_coreference"].tolist() == [0, 0]
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())

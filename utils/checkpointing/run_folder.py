@@ -36,8 +36,8 @@ class RunFolder:
         self.keep = keep
 
     @property
-    def state(self) -> Path:
-        """Where the training stands."""
+    def state_file(self) -> Path:
+        """The file that says where the training stands."""
         return self.path / "run_state.pt"
 
     @property
@@ -77,7 +77,7 @@ class RunFolder:
             That folder, beside them; None where there is no earlier run.
         """
         # First of all the state: what is put aside by half is not gone on with.
-        earlier = [*self.path.glob(self.state.name), *self.path.glob("models*.pt")]
+        earlier = [*self.path.glob(self.state_file.name), *self.path.glob("models*.pt")]
         if not earlier:
             return None
         if self.log.is_dir():
