@@ -52,7 +52,7 @@ class _Detections(NamedTuple):
 
 
 class RegionExtractor:
-    """Finds and describes the regions of images.
+    """Find and describe the regions of images.
 
     Args:
         trunk: describes the regions; None where the head of the detector does.
@@ -209,7 +209,7 @@ def choose_regions(boxes_xyxy: Tensor, scores: Tensor, classes: Tensor) -> _Dete
 
 
 def _in_image(boxes_xyxy: Tensor, seen: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Boxes in pixels of the image as it is on the disk; sizes are (height, width)."""
+    """Scale boxes to pixels of the image as it is on the disk; sizes are (height, width)."""
     height, width = size
     scale = boxes_xyxy.new_tensor([width / seen[1], height / seen[0]] * 2)
     return clip_boxes_to_image(boxes_xyxy * scale, size)
@@ -259,7 +259,7 @@ def write_shard(
 def _read_batches(
     images: Sequence[ImageFile], batch: int, workers: int
 ) -> Iterator[list[tuple[str, Tensor] | BadRecord]]:
-    """Pictures of one size together, so that none is padded and each is seen as it is alone."""
+    """Yield images of one size together, so that none is padded and each is seen as it is alone."""
     by_size: dict[tuple[int, int], list[int]] = {}
     for place, image in enumerate(images):
         by_size.setdefault(size_of(image), []).append(place)
@@ -274,7 +274,7 @@ def _read_batches(
 
 
 class _Images(Dataset):
-    """Pictures as [3, H, W] uint8 with their ids, or what is wrong with them."""
+    """Images as [3, H, W] uint8 with their ids, or what is wrong with them."""
 
     def __init__(self, images: Sequence[ImageFile]) -> None:
         self.images = images

@@ -1,4 +1,4 @@
-"""From what a model says of a batch to the resolutions and the spans of its narrations."""
+"""Decode the output of a model into resolutions of narrations and spans of mentions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from utils.thresholds import LOWEST_MENTION_THRESHOLD
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of a batch, as arrays; sizes as in `Batch`.
+    """The output of a model for a batch, as arrays; sizes as in `Batch`.
 
     Attributes:
         mention_indices: for each narration the indices of its mentions that the model saw.
@@ -86,7 +86,7 @@ class Predictions:
         of_all[np.ix_(seen, seen)] = similarity
 
         def with_unseen(values: np.ndarray) -> np.ndarray:
-            """[B, M, ...] to [mentions, ...], zeros for the mentions that were not seen."""
+            """Turn [B, M, ...] into [mentions, ...], zeros for mentions that were not seen."""
             padded = np.zeros((mentions, *values.shape[2:]), dtype=np.float32)
             padded[seen] = values[row, :count]
             return padded
@@ -110,8 +110,8 @@ class Predictions:
 def decode_spans(logits: Tensor, candidates: SpanCandidates) -> list[list[ScoredSpan]]:
     """Rank what may be mentions of each narration of a batch.
 
-    The most probable spans first, of those that cross only the first, down to the lowest threshold
-    that a model can have.
+    The spans come the most probable first, down to the lowest threshold that a model can have. Of
+    two spans that cross, only the more probable one is kept.
 
     Args:
         logits: [B, T, W], of the spans from each word-piece on, of one word-piece, two and so on.

@@ -56,7 +56,8 @@ class Resolver:
         model: on the device that it is to run on.
         tokenizer: the text encoder's.
         config: of the run that trained it.
-        thresholds: above which mentions are linked and found, and chains shown by a region.
+        thresholds: above which two mentions are linked, a span is a mention, and a region
+            shows a chain.
         precision: of the model's matrix products.
         region_extractor: finds the regions of images; None where all that are given have theirs.
         regions_made_of: what made the regions that the model was trained on, where that is known.
@@ -144,7 +145,8 @@ class Resolver:
     ) -> list[Resolution]:
         """Resolve texts, each alone or with its image.
 
-        Of one text that is in no list, image and mentions are in none either.
+        For a single text, pass the text itself with its image and its mentions, none of them in a
+        list of texts.
 
         Args:
             images: the image of each text or its regions, None for a text alone; None for texts
@@ -233,8 +235,9 @@ class Resolver:
     ) -> Iterator[list[ScoredSpan]]:
         """Yield what may be mentions of narrations, of which only the texts are read.
 
-        The most probable spans first, of those that cross only the first, down to the lowest
-        threshold there is. To take those above any higher one is to look for them with it.
+        The spans come the most probable first, down to the lowest threshold that a model can have.
+        Of two spans that cross, only the more probable one is kept. So those above a higher
+        threshold are the spans that a search with this threshold finds.
 
         Args:
             word_vectors: of their words, for a model that was trained with such.
@@ -261,10 +264,10 @@ class Resolver:
             yield from self._scored_spans(padded)
 
     @torch.inference_mode()
-    def _scored_spans(self, batch: Batch) -> list[list[ScoredSpan]]:
-        logits = self.model.mention_logits(batch.to(self.device), self.precision)
-        assert batch.candidates is not None  # else there were no logits
-        return decode_spans(logits, batch.candidates)
+    def _scored_spans(self, padded: Batch) -> list[list[ScoredSpan]]:
+        logits = self.model.mention_logits(padded.to(self.device), self.precision)
+        assert padded.candidates is not None  # else there were no logits
+        return decode_spans(logits, padded.candidates)
 
     def resolve(
         self,
@@ -276,7 +279,7 @@ class Resolver:
         workers: int = 0,
         progress: str | None = None,
     ) -> Iterator[Resolution]:
-        """Resolve narrations one after the other, in their order.
+        """Yield the resolutions of narrations one after the other, in their order.
 
         Args:
             narrations: their mentions are what is linked and grounded.
@@ -304,11 +307,11 @@ class Resolver:
                 yield predictions.resolution(row, narration, self.thresholds.link)
 
     @torch.inference_mode()
-    def _predict(self, batch: Batch, labels: LabelVectors) -> Predictions:
-        label_vectors = labels.of(batch)
-        batch = batch.to(self.device)
-        output = self.model(batch, self.precision, label_vectors)
-        return Predictions.of(output, batch, refine_boxes=self.config.box_regression)
+    def _predict(self, padded: Batch, labels: LabelVectors) -> Predictions:
+        label_vectors = labels.of(padded)
+        padded = padded.to(self.device)
+        output = self.model(padded, self.precision, label_vectors)
+        return Predictions.of(output, padded, refine_boxes=self.config.box_regression)
 
     def _batches(
         self, dataset: NarrationDataset, batch: int, workers: int, progress: str | None

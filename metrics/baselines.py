@@ -13,24 +13,24 @@ from utils.text.languages import ENGLISH, Language
 
 
 def singletons(phrases: Sequence[str], language: Language = ENGLISH) -> list[list[int]]:
-    """Every mention is a chain of its own."""
+    """Return one chain for each mention."""
     return chains_from_labels([None] * len(phrases))
 
 
 def one_chain(phrases: Sequence[str], language: Language = ENGLISH) -> list[list[int]]:
-    """All mentions are one chain."""
+    """Return one chain of all mentions."""
     return chains_from_labels([""] * len(phrases))
 
 
 def same_head(phrases: Sequence[str], language: Language = ENGLISH) -> list[list[int]]:
-    """Mentions with the same head word are one chain; a pronoun is its own head word."""
+    """Return one chain for each head word; a pronoun is its own head word."""
     return chains_from_labels([language.head_word(phrase) for phrase in phrases])
 
 
 def same_head_and_pronouns(phrases: Sequence[str], language: Language = ENGLISH) -> list[list[int]]:
-    """As `same_head`, but a pronoun joins the chain of the mention before it.
+    """Return the chains of `same_head`, but let a pronoun join the chain of the mention before it.
 
-    So it goes to the entity that was mentioned last; a pronoun before all else starts a chain.
+    It joins the entity that was mentioned last; a pronoun before all other mentions starts a chain.
     """
     labels: list[str] = []
     for phrase in phrases:

@@ -127,7 +127,7 @@ class FeedForward(nn.Sequential):
 
 
 class Float32Attention(TorchFunctionMode):
-    """Inside, scaled-dot-product attention is computed in float32 under the CPU's autocast.
+    """Compute scaled-dot-product attention in float32 inside the block, under the CPU's autocast.
 
     The CPU's bfloat16 kernel is slower than that of float32, several times so in the backward pass
     of small heads. A mode reaches the attention of the text encoder's own layers too.

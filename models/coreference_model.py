@@ -235,7 +235,7 @@ def mean_over_words(pieces: Tensor, word_mask: Tensor) -> Tensor:
 
 @contextmanager
 def _matrix_products(precision: torch.dtype, device: torch.device) -> Iterator[None]:
-    """Inside, matrices are multiplied in a precision."""
+    """Multiply matrices in a precision inside the block."""
     if precision == torch.float32:
         yield
         return

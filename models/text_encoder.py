@@ -216,7 +216,7 @@ def text_encoder_from_pretrained(
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Inside, transformers does not warn: that layers and heads are left out is meant."""
+    """Turn off the warnings of transformers inside the block: layers are left out on purpose."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

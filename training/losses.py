@@ -43,7 +43,9 @@ class Term:
 
 
 def contrastive_coreference(batch: Batch, temperature: float) -> Term:
-    """CR, `--ssl_loss con`: supervised contrast over an image's mentions (MCR, equation 4).
+    """Return the contrastive coreference loss (CR in the paper, `--ssl_loss con`).
+
+    Supervised contrast over an image's mentions (Goel et al., EMNLP 2023, equation 4).
 
     The mean over mentions m of -1/|P(m)| sum_{n in P(m)} log softmax_n(s(m, n) / temperature),
     where P(m) is m's chain with m itself and the softmax runs over all mentions with m itself, so
@@ -63,9 +65,10 @@ def contrastive_coreference(batch: Batch, temperature: float) -> Term:
 
 
 def frobenius_coreference(batch: Batch) -> Term:
-    """CR, `--ssl_loss fro`: the distance of the similarities to the 0/1 matrix of chains.
+    """Return the Frobenius coreference loss (CR in the paper, `--ssl_loss fro`).
 
-    The Frobenius norm for each image, over all its pairs of mentions.
+    The distance of the similarities to the 0/1 matrix of chains: for each image the Frobenius norm
+    over all its pairs of mentions.
     """
     positive, valid = _same_chain(batch)
     counted = valid.any(dim=2).any(dim=1)
@@ -80,7 +83,10 @@ def frobenius_coreference(batch: Batch) -> Term:
 
 
 def sigmoid_coreference(batch: Batch) -> Term:
-    """CR, `--ssl_loss sigmoid`: binary cross-entropy of the dot products of every two mentions."""
+    """Return the sigmoid coreference loss (CR in the paper, `--ssl_loss sigmoid`).
+
+    Binary cross-entropy of the dot products of every two mentions.
+    """
     positive, valid = _same_chain(batch)
 
     def total(output: Output) -> Tensor:
@@ -92,7 +98,7 @@ def sigmoid_coreference(batch: Batch) -> Term:
 
 
 def antecedent_likelihood(batch: Batch) -> Term:
-    """CR of `--coref-head antecedent`: each mention's antecedent is in its chain.
+    """Return the coreference loss of `--coref-head antecedent`: antecedents are in the chain.
 
     -log of the summed probability of all right antecedents of a mention, or of a new entity where
     it is the first of its chain (Lee et al., EMNLP 2017, equation 1).
@@ -102,7 +108,9 @@ def antecedent_likelihood(batch: Batch) -> Term:
 
 
 def grounding(batch: Batch) -> Term:
-    """GD: cross-entropy of a mention's region attention with its target region.
+    """Return the grounding loss (GD in the paper).
+
+    Cross-entropy of a mention's region attention with its target region.
 
     The target is the region of the (region, gold box) pair with the highest IoU; a mention without
     a box, or whose best IoU is 0, gives no term.
@@ -120,7 +128,9 @@ def grounding(batch: Batch) -> Term:
 
 
 def box_regression(batch: Batch) -> Term:
-    """BBR: smooth-L1 between predicted deltas and those from target region to gold box.
+    """Return the box regression loss (BBR in the paper).
+
+    Smooth-L1 between predicted deltas and those from target region to gold box.
 
     Over the mentions whose target region overlaps the gold box by an IoU of at least 0.5; the four
     deltas are in the weighted space of `utils.boxes.encode_deltas` and are added up.
@@ -142,7 +152,7 @@ def box_regression(batch: Batch) -> Term:
 
 
 def masked_words(batch: Batch) -> Term:
-    """MLM: cross-entropy over the masked word-pieces."""
+    """Return the masked language modelling loss (MLM): cross-entropy over masked word-pieces."""
     assert batch.masked_words is not None
     targets = batch.masked_words.targets
 
@@ -154,7 +164,9 @@ def masked_words(batch: Batch) -> Term:
 
 
 def image_text_contrast(batch: Batch, temperature: float) -> Term:
-    """ITC: each text finds its image in the batch of all ranks, and each image its text.
+    """Return the image-text contrastive loss (ITC).
+
+    Each text finds its image in the batch of all ranks, and each image its text.
 
     S(x, y) is the mean over the mentions of text x of the highest cosine with a region of image
     y, before the fusion, divided by the temperature. A narration without mentions or without
@@ -191,8 +203,10 @@ def image_text_contrast(batch: Batch, temperature: float) -> Term:
 
 
 def alignment(batch: Batch, temperature: float, *, by_chain: bool) -> Term:
-    """AL: each mention, or each chain, finds its region in the batch of all ranks, and each region
-    what means it (NT-Xent; Li et al., ACL 2025).
+    """Return the alignment loss (NT-Xent; Li et al., ACL 2025).
+
+    Each mention, or each chain, finds its region in the batch of all ranks, and each region the
+    mention or the chain that means it.
 
     The mean over the pairs of a text u and its region r of
     -1/2 (log softmax_r' s(u, r') / temperature + log softmax_u' s(u', r) / temperature), s the
@@ -248,7 +262,9 @@ def alignment(batch: Batch, temperature: float, *, by_chain: bool) -> Term:
 
 
 def mention_detection(batch: Batch) -> Term:
-    """MD: binary cross-entropy over all spans that may be mentions, for each gold mention.
+    """Return the mention detection loss (MD).
+
+    Binary cross-entropy over all spans that may be mentions, for each gold mention.
 
     So a mention that is missed weighs as much in long texts, of which few spans are mentions.
     """
@@ -265,7 +281,7 @@ def mention_detection(batch: Batch) -> Term:
 
 
 def trace_agreement(batch: Batch) -> Term:
-    """Traces: a mention's region attention lies where the narrator's mouse was.
+    """Return the trace loss: a mention's region attention lies where the narrator's mouse was.
 
     -log sum_r p(r|m) a(r, m), where a(r, m) is the IoU of region r with the box of m's trace,
     divided by the largest such IoU of the image's regions: all attention on the region that
@@ -290,10 +306,12 @@ def trace_agreement(batch: Batch) -> Term:
 
 
 def pseudo_coreference(labels: PseudoLabels) -> Term:
-    """PCR: a mention comes closer to its pseudo-positives than to its pseudo-negatives.
+    """Return the pseudo coreference loss (PCR in the paper).
+
+    A mention comes closer to its pseudo-positives than to its pseudo-negatives.
 
     Triplet loss with margin 1 over the squared distances of unit vectors, from a mention to the
-    mean of each of its two sets; no term where a set is empty (MCR, section 3.3).
+    mean of each of its two sets; no term where a set is empty (Goel et al., section 3.3).
     """
     counted = labels.positives.any(dim=-1) & labels.negatives.any(dim=-1)
 
@@ -307,7 +325,9 @@ def pseudo_coreference(labels: PseudoLabels) -> Term:
 
 
 def pseudo_antecedents(batch: Batch, labels: PseudoLabels) -> Term:
-    """PCR of `--coref-head antecedent`: a mention's antecedent is among its pseudo-positives.
+    """Return the pseudo coreference loss of `--coref-head antecedent`.
+
+    A mention's antecedent is among its pseudo-positives.
 
     A mention whose pairs with all before it are negatives begins a new entity. Pairs that are
     neither are left out of the ranking; a mention that may have its antecedent among these alone
@@ -317,7 +337,10 @@ def pseudo_antecedents(batch: Batch, labels: PseudoLabels) -> Term:
 
 
 def pseudo_grounding(batch: Batch, labels: PseudoLabels) -> Term:
-    """PGD: cross-entropy of a mention's region attention with the region its pseudo-label names."""
+    """Return the pseudo grounding loss (PGD in the paper).
+
+    Cross-entropy of a mention's region attention with the region that its pseudo-label names.
+    """
     if not batch.region_mask.shape[1]:
         return _nothing(batch)
     sure = labels.regions != NO_REGION

@@ -60,7 +60,7 @@ def _exit_with_reader() -> None:
 
 @contextmanager
 def worker_errors_explained() -> Iterator[None]:
-    """Inside, an error of a loader's worker is raised as one line, without its traceback.
+    """Turn an error of a loader's worker into one line without a traceback inside the block.
 
     Raises:
         InputError: the worker's own, without its traceback; or a worker was killed.
