@@ -22,17 +22,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from metrics.chains import Chains
-from metrics.coreference_counts import count_documents
+from metrics.coreference_counts import DocumentCounts, count_documents
 from metrics.repeated_mentions import without_known_repeats
 from utils.errors import InputError
 from utils.text.conll import without_repeats
 
-_TITLES = {
+CHAIN_TITLES = {
     "muc": "MUC",
     "b3": "B3",
     "ceafm": "CEAFm",
@@ -234,7 +234,7 @@ def _format_block(title: str, pooled: MetricScores, scorch: MetricScores) -> str
         f"{title:{width}}  {'pooled':>24}  {'scorch':>24}",
         f"{'':{width}}  {heading}  {heading}",
     ]
-    for name, shown in _TITLES.items():
+    for name, shown in CHAIN_TITLES.items():
         columns = "  ".join(
             "".join(f"{value:8.2f}" for value in getattr(way, name).to_json().values())
             for way in (pooled, scorch)
@@ -291,11 +291,30 @@ def _with_system_mentions(gold: Chains[Hashable], system: Chains[Hashable]) -> C
     return [*gold, *([mention] for chain in system for mention in chain if mention not in known)]
 
 
-def _pooled(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> MetricScores:
-    counts = count_documents(pairs)
+def pooled_scores(
+    counts: DocumentCounts, blanc_kinds: Literal["gold", "either"] = "gold"
+) -> MetricScores:
+    """Return the scores of counts added up over documents.
+
+    Args:
+        counts: of each document.
+        blanc_kinds: BLANC is the mean over the kinds of links that gold has, as in the official
+            scorer 8.01, or that either side has, as in the CorefUD scorer.
+    """
     ratios = {name: _ratios(rows.sum(axis=0)) for name, rows in counts.fractions.items()}
-    ratios["blanc"] = _blanc_ratios(counts.links.sum(axis=0), without_links=0.0)
+    links = counts.links.sum(axis=0)
+    has_kind = links[..., 1] > 0 if blanc_kinds == "gold" else links[..., 1:].any(axis=-1)
+    ratios["blanc"] = _blanc_ratios(links, has_kind, without_links=0.0)
     return _as_scores(ratios)
+
+
+def fraction_score(fractions: np.ndarray) -> Score:
+    """Return the score of numerators and denominators [documents, 4], recall and then precision."""
+    return Score(*_ratios(fractions.sum(axis=0)).tolist())
+
+
+def _pooled(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> MetricScores:
+    return pooled_scores(count_documents(pairs))
 
 
 def _scorch(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> MetricScores:
@@ -304,7 +323,8 @@ def _scorch(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> Metri
         [(_with_system_mentions(gold, system), system) for gold, system in once]
     )
     ratios = {name: _ratios(rows) for name, rows in counts.fractions.items()}
-    ratios["blanc"] = _blanc_ratios(counts.links, without_links=1.0)
+    links = counts.links
+    ratios["blanc"] = _blanc_ratios(links, links[..., 1] > 0, without_links=1.0)
     gold_mentions, system_mentions = counts.mentions.T
     weights = np.stack((gold_mentions, system_mentions, gold_mentions + system_mentions), axis=1)
     # Without any mention scorch fails on folders; on a single file it prints the plain score.
@@ -331,19 +351,19 @@ def _ratios(fractions: np.ndarray) -> np.ndarray:
     return np.stack((recall, precision, f1), axis=-1)
 
 
-def _blanc_ratios(links: np.ndarray, without_links: float) -> np.ndarray:
-    """Return BLANC of link counts; gold with one kind of link only is scored on that kind alone.
+def _blanc_ratios(links: np.ndarray, has_kind: np.ndarray, without_links: float) -> np.ndarray:
+    """Return BLANC of link counts: the mean over the kinds of links that are there.
 
     Args:
         links: [..., 2, 3], as in `DocumentCounts`.
-        without_links: the score where gold has no link of either kind.
+        has_kind: [..., 2], which kinds count.
+        without_links: the score where none does.
 
     Returns:
         R, P, F1 [..., 3].
     """
     correct, gold, system = links[..., 0], links[..., 1], links[..., 2]
     kinds = _ratios(np.stack((correct, gold, correct, system), axis=-1))  # [..., 2, 3]
-    in_gold = gold[..., None] > 0
-    kinds_in_gold = in_gold.sum(axis=-2)
-    mean = _divide((kinds * in_gold).sum(axis=-2), kinds_in_gold)
-    return np.where(kinds_in_gold > 0, mean, without_links)
+    counted = has_kind[..., None].sum(axis=-2)
+    mean = _divide((kinds * has_kind[..., None]).sum(axis=-2), counted)
+    return np.where(counted > 0, mean, without_links)

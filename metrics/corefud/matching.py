@@ -18,6 +18,7 @@ Shared Task on Multilingual Coreference Resolution", CRAC 2024.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -67,28 +68,29 @@ def shared_identities(
     """Name the mentions of a document by numbers, matched ones on both sides by the same.
 
     Args:
-        gold: the chains. A mention that is several times in a chain counts once; one that is in
-            several chains has the same number in each.
+        gold: the chains, each mention once in its chain (`without_repeats`). One that is in several
+            chains has the same number in each.
         system: likewise.
 
     Returns:
         The chains of gold and of the system, with numbers in place of their mentions.
     """
     gold_of, system_of = _distinct(gold, matching), _distinct(system, matching)
-    golds, systems = list(gold_of.values()), list(system_of.values())
-    partner = {second: first for first, second in _match(golds, systems, matching, zeros)}
-    gold_numbers = {key: number for number, key in enumerate(gold_of)}
+    pairs = _match(list(gold_of.values()), list(system_of.values()), matching, zeros)
+    partner = {second: first for first, second in pairs}
+    gold_numbers = {identity: number for number, identity in enumerate(gold_of)}
     system_numbers = {
-        key: partner.get(number, len(golds) + number) for number, key in enumerate(system_of)
+        identity: partner.get(number, len(gold_of) + number)
+        for number, identity in enumerate(system_of)
     }
     return (
-        [_numbered(chain, gold_numbers, matching) for chain in gold],
-        [_numbered(chain, system_numbers, matching) for chain in system],
+        [[gold_numbers[_identity(m, matching)] for m in chain] for chain in gold],
+        [[system_numbers[_identity(m, matching)] for m in chain] for chain in system],
     )
 
 
 def without_repeats(chain: Sequence[Mention], matching: Matching) -> list[Mention]:
-    """Return the mentions of a chain, each once."""
+    """Return the mentions of a chain, each once: the first of those that are the same."""
     return list(_distinct([chain], matching).values())
 
 
@@ -104,12 +106,6 @@ def _distinct(chains: Sequence[Sequence[Mention]], matching: Matching) -> dict[H
         for mention in chain:
             mentions.setdefault(_identity(mention, matching), mention)
     return mentions
-
-
-def _numbered(
-    chain: Sequence[Mention], numbers: dict[Hashable, int], matching: Matching
-) -> list[int]:
-    return [numbers[_identity(m, matching)] for m in without_repeats(chain, matching)]
 
 
 def _match(
@@ -204,7 +200,7 @@ def _zero_similarity(gold: Mention, system: Mention) -> float:
     return 10 * with_labels + _f1(parents, system_parents)
 
 
-def _f1(gold: frozenset[Hashable] | set[Position], system: frozenset[Hashable] | set[Position]) -> float:
+def _f1(gold: AbstractSet[Hashable], system: AbstractSet[Hashable]) -> float:
     """Return F1 of two sets, 0 where they share nothing."""
     total = len(gold) + len(system)
     return 2 * len(gold & system) / total if total else 0.0
