@@ -1,7 +1,7 @@
 """Score chains: `python tools/score.py GOLD SYSTEM`, two folders or two files.
 
 Folders hold one chain file a document (what scorch reads) and are paired by file name. Two files
-are two chain files (`.json`) or two CoNLL-2012 files.
+are two chain files (`.json`), two CorefUD files (`.conllu`) or two CoNLL-2012 files.
 """
 
 from __future__ import annotations
@@ -25,15 +25,25 @@ from metrics.coreference_scores import (
     format_scores,
     score_chains,
 )
+from metrics.corefud.documents import check_same_words, read_corefud
+from metrics.corefud.matching import MATCHINGS, ZERO_MATCHINGS
+from metrics.corefud.scores import format_corefud, score_corefud
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
 from utils.options import command_parser
+from utils.text.conllu_files import ENDINGS as CONLLU_ENDINGS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Score what the command line names."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if any(path.name.endswith(CONLLU_ENDINGS) for path in (options.gold, options.system)):
+        _score_corefud(options)
+        return
+    if options.match or options.match_zeros:
+        parser.error("--match and --match-zeros are for CorefUD files (.conllu)")
     gold, system = _read_pair(options.gold, options.system)
     scores = score_chains(
         gold,
@@ -66,7 +76,50 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="score a second time without the chains of one mention",
     )
+    parser.add_argument(
+        "--match",
+        choices=MATCHINGS,
+        help="how mentions of CorefUD files are matched (default: head)",
+    )
+    parser.add_argument(
+        "--match-zeros",
+        choices=ZERO_MATCHINGS,
+        help="how their zero mentions are: by what they depend on, or by where they stand "
+        "(default: dependent)",
+    )
     return parser
+
+
+def _score_corefud(options: argparse.Namespace) -> None:
+    """Score two CorefUD files.
+
+    Raises:
+        InputError: only one of them is such a file, or their words differ.
+    """
+    files = options.gold, options.system
+    if not all(path.name.endswith(CONLLU_ENDINGS) for path in files):
+        found = "one is a CorefUD file (.conllu) and the other is not"
+        raise InputError(f"{files[0]} and {files[1]}: {found}")
+    gold, system = map(read_corefud, files)
+    check_same_words(gold, system)
+    scores = score_corefud(
+        gold,
+        system,
+        options.match or "head",
+        options.match_zeros or "dependent",
+        also_without_singletons=options.without_singletons,
+    )
+    if options.json:
+        write_text(options.json, json.dumps(scores.to_json(), indent=2) + "\n")
+    print(format_corefud(scores))
+    for side, documents in (("gold", gold), ("system", system)):
+        headless = sum(document.headless for document in documents)
+        if headless and scores.matching != "exact":
+            print(
+                f"note: {headless} mentions of {side} have no head, in the file or in the tree: "
+                "they are matched only with mentions of the same words",
+                file=sys.stderr,
+            )
 
 
 def _read_pair(

@@ -28,6 +28,11 @@ class CorefudDocument:
     words: tuple[tuple[str, ...], ...]
     chains: tuple[tuple[Mention, ...], ...]
 
+    @property
+    def headless(self) -> int:
+        """How many mentions have no head."""
+        return sum(mention.head is None for chain in self.chains for mention in chain)
+
 
 def read_corefud(path: Path) -> list[CorefudDocument]:
     """Read the documents of a CoNLL-U file.
