@@ -9,7 +9,7 @@ from metrics.coreference_counts import count_aligned, count_documents
 
 def test_a_mention_of_several_chains_counts_in_each_and_is_found_in_the_last() -> None:
     gold, system = [["a", "b"], ["b", "c"]], [["a", "b"], ["c"]]
-    counts = count_documents([(gold, system)])
+    counts = count_documents([(gold, system)], "corefud")
     # Worked out by hand: for recall all of gold is in one system chain each; for precision the
     # system's b is in the second chain of gold.
     expected = {
@@ -30,7 +30,10 @@ def test_a_mention_of_several_chains_counts_in_each_and_is_found_in_the_last() -
 
 def test_documents_with_repeats_change_no_other_document() -> None:
     plain, repeated = ([["a", "b"], ["c"]], [["a"], ["b", "c"]]), ([["a"], ["a"]], [["a", "b"]])
-    alone, together = count_documents([plain]), count_documents([plain, repeated])
+    alone, together = (
+        count_documents([plain], "corefud"),
+        count_documents([plain, repeated], "corefud"),
+    )
     for name, rows in alone.fractions.items():
         assert together.fractions[name][0].tolist() == pytest.approx(rows[0].tolist()), name
     assert together.links[0].tolist() == alone.links[0].tolist()
@@ -38,4 +41,7 @@ def test_documents_with_repeats_change_no_other_document() -> None:
 
 def test_what_is_aligned_is_ceafm() -> None:
     pairs = [([["a", "b"], ["b", "c"]], [["a", "b"], ["c"]]), ([["a"]], [])]
-    assert count_aligned(pairs).tolist() == count_documents(pairs).fractions["ceafm"].tolist()
+    assert (
+        count_aligned(pairs).tolist()
+        == count_documents(pairs, "corefud").fractions["ceafm"].tolist()
+    )
