@@ -1,0 +1,1 @@
+"""Commands that time training steps, answers, loading and scoring."""

@@ -1,0 +1,1 @@
+"""Narrations of data sets: reading, encoding and loading them with their regions."""

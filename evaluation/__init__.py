@@ -1,0 +1,1 @@
+"""Predicted chains compared with gold ones, thresholds and held-out scores."""

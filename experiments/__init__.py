@@ -1,0 +1,1 @@
+"""Commands that train and score many models, and write tables of them."""

@@ -1,0 +1,1 @@
+"""Detectors and encoders that describe regions of images and heads in videos."""

@@ -1,0 +1,1 @@
+"""Scores of chains, boxes and heads, rules to beat, and an analysis of errors."""

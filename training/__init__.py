@@ -1,0 +1,1 @@
+"""Losses, pseudo-labels, the averaged teacher, the optimizer and the training loop."""

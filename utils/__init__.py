@@ -1,0 +1,1 @@
+"""What every other folder uses: configuration, batches, boxes and files."""

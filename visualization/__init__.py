@@ -1,0 +1,1 @@
+"""The HTML page of predictions and errors, and training curves."""

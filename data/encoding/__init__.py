@@ -1,0 +1,1 @@
+"""Narrations as examples: word-pieces, spans, masks and features of mentions."""

@@ -1,0 +1,1 @@
+"""Splits of data sets as batches, read ahead and shared among ranks."""

@@ -1,0 +1,1 @@
+"""Images and frames of videos, read from files."""

@@ -1,0 +1,1 @@
+"""Mentions found by spaCy pipelines, and the training of these pipelines."""

@@ -1,0 +1,1 @@
+"""Regions of images and heads in videos: their files, read and written."""

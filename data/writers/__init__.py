@@ -1,0 +1,1 @@
+"""Narrations written to the files of data sets."""

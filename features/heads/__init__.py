@@ -1,0 +1,1 @@
+"""Heads of people in videos: found, tracked and described."""

@@ -1,0 +1,1 @@
+"""What is wrong with predicted chains and boxes, sorted by kind."""

@@ -1,0 +1,1 @@
+"""Checkpoints, and where a training stands, in files."""

@@ -1,0 +1,1 @@
+"""Several processes: their start, their messages and their failures."""

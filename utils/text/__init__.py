@@ -1,0 +1,1 @@
+"""Spans, languages, and CoNLL files of texts."""

@@ -1,0 +1,1 @@
+"""Coreferenced Image Narratives, with the captions of Localized Narratives."""

@@ -1,0 +1,1 @@
+"""TikTalkCoref: Chinese dialogues about videos, and the heads of people in these."""
