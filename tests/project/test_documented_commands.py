@@ -26,7 +26,7 @@ import data.readers
 from data.files import BadRecord
 from tests.conftest import REPOSITORY
 from tests.project.test_documentation import PAGES, text_of
-from tests.support import documented_data, tiny
+from tests.support import documented_data
 
 # What a command line that is to be run begins with.
 _PROGRAMS = ("python", "torchrun", "srun", "scorch", "make", "head", "tail", "rm", "ln")
@@ -165,7 +165,7 @@ def test_the_commands_of_all_pages_run(stage: Path, capsys: pytest.CaptureFixtur
 
 def test_the_python_of_the_readme_runs(stage: Path) -> None:
     (shown,) = re.findall(r"```python\n(.+?)```", text_of("README.md"), re.DOTALL)
-    names: dict[str, Any] = {"regions": tiny.regions(3, seed=0)}
+    names: dict[str, Any] = {}
     exec(shown, names)
     resolution = names["resolution"]
     assert sum(map(len, resolution.chain_texts())) == len(resolution.mentions) > 2
