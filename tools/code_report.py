@@ -227,7 +227,10 @@ def _reached(start: str, imports: Mapping[str, set[str]]) -> set[str]:
 
 
 def floors_of(imports: Mapping[str, set[str]]) -> dict[str, int]:
-    """Return how many rooms stand on one another up to each one; a circle is one floor."""
+    """Return the floor of each room: one above the highest that it imports.
+
+    The rooms of a circle are on one floor.
+    """
     circle_of = {name: circle for circle in circles_of(imports) for name in circle}
 
     @cache
