@@ -28,12 +28,17 @@ from inference.resolution import Resolution
 from inference.resolver import Resolver
 from inference.split_predictions import SplitPredictions
 from metrics.alignment_scores import (
+    SHOWN_JOINT_SCORES,
+    SHOWN_RECALLS,
     HeadedChain,
     format_joint,
     format_retrieval,
     score_joint,
     score_retrieval,
+    tally_joint,
+    tally_retrieval,
 )
+from metrics.certainty import estimate, format_certainty
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
@@ -71,8 +76,11 @@ def write_and_score_heads(
     by_chain = resolver.config.alignment == "chain"
     chains_of = system_chains_at(resolver.thresholds.link)
     scores: dict[str, Any] = {}
+    certainty: dict[str, Any] = {}
     if split.mentions == "gold":
-        scores["retrieval"] = retrieval(resolutions, chains_of, by_chain=by_chain)
+        scores["retrieval"], certainty["retrieval"] = retrieval(
+            resolutions, chains_of, by_chain=by_chain
+        )
     if resolver.thresholds.head is None:
         print(
             f"\nno joint score: {options.save_name} was trained with --held-out 0, so it is not "
@@ -82,9 +90,11 @@ def write_and_score_heads(
         system = headed_chains(
             resolutions, chains_of, by_chain=by_chain, threshold=resolver.thresholds.head
         )
-        scores["joint"] = joint(split, resolutions, system, resolver.thresholds.head, options)
+        scores["joint"], certainty["joint"] = joint(
+            split, resolutions, system, resolver.thresholds.head, options
+        )
     if options.json is not None:
-        write_text(options.json, json.dumps(scores, indent=2) + "\n")
+        write_text(options.json, json.dumps({**scores, "certainty": certainty}, indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
 
 
@@ -94,13 +104,16 @@ def joint(
     system: Mapping[str, Sequence[HeadedChain]],
     threshold: float,
     options: argparse.Namespace,
-) -> dict[str, Any]:
-    """Write the predicted chains with their heads, print how many are right in both, and return it.
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write the predicted chains with their heads, and print how many are right in both.
 
     Args:
         resolutions: of the dialogues whose heads were read.
         system: their predicted chains.
         threshold: the cosine above which a chain has a head.
+
+    Returns:
+        The scores in percent, and their certainty.
     """
     path = options.output / "heads" / f"{split.folder}.json"
     content = [headed_chains_to_json(r, system[r.narration.id]) for r in resolutions]
@@ -114,29 +127,34 @@ def joint(
         f"above a cosine of {threshold:.2f}\n"
     )
     print(format_joint(found))
+    certainty = estimate([tally_joint(gold, system)])
+    print(f"\n{format_certainty('F1', certainty, SHOWN_JOINT_SCORES)}")
     if options.page is not None:
-        f1 = {"chains and heads": found.overall.f1, "those with a head": found.headed.f1}
-        shown = {**f1, "chains alone": found.mentions_alone.f1}
-        percent = {name: 100 * part for name, part in shown.items()}
-        write_heads_page(options.page, split, resolutions, gold, system, percent)
-    return found.to_json()
+        write_heads_page(options.page, split, resolutions, gold, system, found, certainty)
+    return found.to_json(), certainty.to_json()
 
 
 def retrieval(
     resolutions: Sequence[Resolution], chains_of: ChainFinder, *, by_chain: bool
-) -> dict[str, Any]:
-    """Print how well the heads of gold mentions are found, and return it in percent."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Print how well the heads of gold mentions are found; return it in percent, and how surely."""
     compared: dict[str, ChainFinder] = {"its own vector": singleton_chains_of}
     if by_chain:
         compared = {"its gold chain": gold_chains_of, "its predicted chain": chains_of}
     scores: dict[str, Any] = {}
+    certainty: dict[str, Any] = {}
     for candidates, search in SEARCHES.items():
         for vector, of_vector in compared.items():
-            found = score_retrieval(search(resolutions, of_vector))
+            searches = list(search(resolutions, of_vector))
+            found = score_retrieval(searches)
             print(f"\nheads of gold mentions, in percent, by {vector}; of {candidates}\n")
             print(format_retrieval(found))
             scores.setdefault(candidates, {})[vector] = found.to_json()
-    return scores
+            if searches:
+                of_all = estimate([tally_retrieval(searches)])
+                print(f"\n{format_certainty('all', of_all, SHOWN_RECALLS)}")
+                certainty.setdefault(candidates, {})[vector] = of_all.to_json()
+    return scores, certainty
 
 
 def headed_chains_to_json(resolution: Resolution, chains: Sequence[HeadedChain]) -> dict[str, Any]:

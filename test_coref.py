@@ -98,9 +98,8 @@ def write_and_score_chains(
             write_conll_files(options.conll, sides.narrations, {"response": sides.system})
     if options.page is not None:
         grounds = resolver.config.grounding or resolver.config.use_traces
-        pooled = None if report is None else report.scores.pooled
         has_boxes = grounds and split.has_boxes
-        write_coreference_page(options.page, split, sides, pooled, has_boxes=has_boxes)
+        write_coreference_page(options.page, split, sides, report, has_boxes=has_boxes)
     if report is None:
         print(f"{split.name} has no gold chains: nothing to score")
 

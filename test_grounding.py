@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from itertools import chain
 
 from data.narration import are_boxes_known
 from evaluation.command import run_test_command
@@ -20,7 +21,14 @@ from evaluation.gold_and_system import gold_and_system
 from evaluation.grounding import boxes_to_json, grounded_by_span, with_gold_boxes
 from inference.resolver import Resolver
 from inference.split_predictions import SplitPredictions
-from metrics.grounding_scores import format_grounding, pronouns_of, score_grounding
+from metrics.certainty import estimate, format_certainty
+from metrics.grounding_scores import (
+    SHOWN_SCORES,
+    format_grounding,
+    pronouns_of,
+    score_grounding,
+    tally_grounding,
+)
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
@@ -54,23 +62,25 @@ def write_and_score_boxes(
     if not split.has_boxes:
         raise InputError(f"{split.name} has no regions: there is nothing to ground in")
     boxes = options.output / "grounding" / f"{split.folder}.json"
-    content = [boxes_to_json(resolution) for resolution in with_gold_boxes(split)]
-    write_text(boxes, json.dumps(content, indent=1) + "\n")
+    found = [boxes_to_json(resolution) for resolution in with_gold_boxes(split)]
+    write_text(boxes, json.dumps(found, indent=1) + "\n")
     print(f"wrote the boxes of {len(split.resolutions)} narrations to {boxes}")
-    mentions = grounded_by_span(split)
-    scores = score_grounding(
-        [mention for of_narration in mentions.values() for _, mention in of_narration],
-        pronouns_of(split.language),
-    )
+    grounded = grounded_by_span(split).values()
+    mentions = [[mention for _, mention in of_narration] for of_narration in grounded]
+    pronouns = pronouns_of(split.language)
+    scores = score_grounding(list(chain.from_iterable(mentions)), pronouns)
+    certainty = estimate([tally_grounding(mentions, pronouns)])
     missed = "" if split.mentions == "gold" else "; what was not found is wrong"
     print(f"\ngold mentions that have a box; percent right at an IoU of at least 0.5{missed}\n")
     print(format_grounding(scores))
+    print(f"\n{format_certainty('right boxes', certainty, SHOWN_SCORES)}")
     if options.json is not None:
-        write_text(options.json, json.dumps(scores.to_json(), indent=2) + "\n")
+        content = {**scores.to_json(), "certainty": certainty.to_json()}
+        write_text(options.json, json.dumps(content, indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
     if options.page is not None:
         sides = gold_and_system(split, resolver.thresholds.link)
-        write_grounding_page(options.page, split, sides, scores)
+        write_grounding_page(options.page, split, sides, scores, certainty)
 
 
 if __name__ == "__main__":

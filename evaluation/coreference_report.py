@@ -11,6 +11,8 @@ from data.readers import get_reader
 from evaluation.gold_and_system import GoldAndSystem, without_singletons
 from inference.split_predictions import SplitPredictions
 from metrics.baselines import RULES
+from metrics.certainty import Certainty
+from metrics.coreference_certainty import estimate_chains, format_certainties
 from metrics.coreference_scores import (
     CoreferenceScores,
     LinkScores,
@@ -38,6 +40,7 @@ class CoreferenceReport:
         pronouns: how well annotated pronouns are resolved; None where none are annotated.
         mentions: how well the mentions are found; None where they are the gold ones.
         errors: what is wrong; None where that was not asked for.
+        certainty: of the pooled scores, by the fields of `CoreferenceScores`.
     """
 
     resolved: str
@@ -48,6 +51,7 @@ class CoreferenceReport:
     pronouns: PronounScores | None
     mentions: MentionScoresByKind | None
     errors: Errors | None
+    certainty: Mapping[str, Certainty]
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores in percent; docs/formats.md says which."""
@@ -56,6 +60,7 @@ class CoreferenceReport:
             "threshold": self.threshold,
             "rules": {name: 100 * value for name, value in self.rules.items()},
             "links": {name: value.to_json() for name, value in self.links.items()},
+            "certainty": {way: found.to_json() for way, found in self.certainty.items()},
         }
         further = {
             "pronoun_resolution": self.pronouns,
@@ -80,6 +85,7 @@ class CoreferenceReport:
             parts.append(format_mention_scores(self.mentions))
         if self.errors is not None:
             parts.append(format_errors(self.errors))
+        parts.append(format_certainties(self.certainty))
         return "\n\n".join(parts)
 
 
@@ -107,6 +113,9 @@ def score_coreference(
         pronouns=_pronoun_scores(split, sides),
         mentions=None if split.mentions == "gold" else _mention_scores(sides),
         errors=sides.errors if with_errors else None,
+        certainty=estimate_chains(
+            sides.gold, sides.system, also_without_singletons=sides.singletons
+        ),
     )
 
 

@@ -69,14 +69,14 @@ def searches_in_split(
     for resolution, of_one in zip(resolutions, names, strict=True):
         scores = head_scores(resolution, chains_of(resolution), heads)
         for index, own in _mentions_with_head(resolution):
-            kind = resolution.mentions[index].kind
+            kind, document = resolution.mentions[index].kind, resolution.narration.id
             if own is None:
-                yield Search(scores[index], None, kind)
+                yield Search(scores[index], None, kind, document)
                 continue
             candidates = (people != of_one[own]) | (people == "")
             candidates[first + own] = True
             place = int(candidates[: first + own].sum())
-            yield Search(scores[index][candidates], place, kind)
+            yield Search(scores[index][candidates], place, kind, document)
         first += len(of_one)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from metrics.certainty import Name, Tally, ratio_tally
 from utils.printable import escape_unprintable
 from utils.text.span_scores import MatchScores
 from utils.text.spans import Span
@@ -33,11 +34,13 @@ class Search:
         scores: [candidates], how well each fits, such as cosines.
         right: the index of its own; None where it is not among them, which counts as not found.
         kind: a subset of mentions to score apart, if any.
+        document: the id of the mention's.
     """
 
     scores: np.ndarray
     right: int | None
     kind: str | None = None
+    document: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,14 @@ class Recall:
 
 
 _MEASURES = (*(f"R@{k}" for k in RANKS), "mean")
+# The recalls whose intervals are shown, with their places in `Recall.to_json`.
+SHOWN_RECALLS: Mapping[str, Name] = {measure: (measure,) for measure in _MEASURES}
+# The joint scores whose intervals are shown, with their places in `JointScores.to_json`.
+SHOWN_JOINT_SCORES: Mapping[str, Name] = {
+    "all chains": ("all", "f1"),
+    "chains with a head": ("with a head", "f1"),
+    "mentions alone": ("mentions alone", "f1"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,26 @@ def score_retrieval(searches: Iterable[Search]) -> RetrievalScores:
         contested=_recall([search for search in searches if len(search.scores) > 1]),
         kinds={kind: recall for kind, recall in of_kinds.items() if recall is not None},
     )
+
+
+def tally_retrieval(searches: Iterable[Search]) -> Tally:
+    """Count the documents whose sums make the recall of all searches, for `metrics.certainty`.
+
+    Raises:
+        ValueError: as `score_retrieval`.
+    """
+    of_documents: dict[str, list[Search]] = {}
+    for search in searches:
+        of_documents.setdefault(search.document, []).append(search)
+    found = [
+        [with_mean([_found(search, k) for k in RANKS]) for search in of_one]
+        for of_one in of_documents.values()
+    ]
+    numerators = np.array([np.sum(of_one, axis=0) for of_one in found])
+    numerators = numerators.reshape(len(found), len(_MEASURES))
+    counts = np.array([len(of_one) for of_one in found], dtype=float)
+    denominators = np.repeat(counts[:, None], len(_MEASURES), axis=1)
+    return ratio_tally(tuple(SHOWN_RECALLS.values()), numerators, denominators)
 
 
 def with_mean(values: Sequence[float]) -> list[float]:
@@ -204,23 +235,45 @@ def score_joint(gold: Documents, system: Documents) -> JointScores:
         gold: the chains of each document.
         system: likewise; a document that is on one side only has no chains on the other.
     """
-
-    def headed(documents: Documents) -> Documents:
-        return {
-            name: [c for c in of_one if c.head is not None] for name, of_one in documents.items()
-        }
-
-    def headless(documents: Documents) -> Documents:
-        return {
-            name: [HeadedChain(chain.mentions, None) for chain in of_one]
-            for name, of_one in documents.items()
-        }
-
     return JointScores(
         overall=_match(gold, system),
-        headed=_match(headed(gold), headed(system)),
-        mentions_alone=_match(headless(gold), headless(system)),
+        headed=_match(_headed(gold), _headed(system)),
+        mentions_alone=_match(_headless(gold), _headless(system)),
     )
+
+
+def tally_joint(gold: Documents, system: Documents) -> Tally:
+    """Count the documents whose sums make the F1 of the joint scores, for `metrics.certainty`.
+
+    Args:
+        gold, system: as `score_joint` takes them.
+    """
+    documents = sorted(gold.keys() | system.keys())
+    matches = [
+        score_joint({name: gold.get(name, ())}, {name: system.get(name, ())}) for name in documents
+    ]
+    parts = [(each.overall, each.headed, each.mentions_alone) for each in matches]
+    right = [[2 * part.right for part in of_one] for of_one in parts]
+    of_both = [[part.gold + part.found for part in of_one] for of_one in parts]
+    shape = (len(documents), len(SHOWN_JOINT_SCORES))
+    return ratio_tally(
+        tuple(SHOWN_JOINT_SCORES.values()),
+        np.array(right, dtype=float).reshape(shape),
+        np.array(of_both, dtype=float).reshape(shape),
+    )
+
+
+def _headed(documents: Documents) -> Documents:
+    """Return the chains that have a head."""
+    return {name: [c for c in of_one if c.head is not None] for name, of_one in documents.items()}
+
+
+def _headless(documents: Documents) -> Documents:
+    """Return the chains without their heads."""
+    return {
+        name: [HeadedChain(chain.mentions, None) for chain in of_one]
+        for name, of_one in documents.items()
+    }
 
 
 def _match(gold: Documents, system: Documents) -> MatchScores:

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metrics.certainty import Name, Tally
 from metrics.chains import Chains
 from metrics.coreference_counts import DocumentCounts, count_documents
 from metrics.repeated_mentions import without_known_repeats
@@ -40,6 +41,22 @@ CHAIN_TITLES = {
     "blanc": "BLANC",
     "lea": "LEA",
 }
+# The scores that are ratios of two sums; the other one is BLANC.
+_FRACTIONS = tuple(name for name in CHAIN_TITLES if name != "blanc")
+# What `tally_chains` names its scores, and the scores whose intervals are shown.
+_TALLY_NAMES: tuple[Name, ...] = (
+    *((name, part) for name in CHAIN_TITLES for part in ("recall", "precision", "f1")),
+    ("conll",),
+)
+SHOWN_SCORES: Mapping[str, Name] = {
+    **{title: (name, "f1") for name, title in CHAIN_TITLES.items()},
+    "CoNLL": ("conll",),
+}
+
+
+# BLANC is the mean over the kinds of links that gold has, as in the official scorer 8.01, or that
+# either side has, as in the CorefUD scorer.
+BlancKinds = Literal["gold", "either"]
 
 
 class ChainsError(InputError):
@@ -131,20 +148,49 @@ def score_chains(
         ChainsError: there is no document, a document is on one side only, a chain is empty, or a
             mention is in two chains or twice in one.
     """
-    documents = _paired_documents(gold, system)
-    pairs = [(gold[document], system[document]) for document in documents]
-    if repeated_mentions:
-        pairs = [(first, without_known_repeats(first, second)) for first, second in pairs]
-    else:
-        for document in documents:
-            _chain_of_mention(gold[document], f"gold document {document!r}")
-            _chain_of_mention(system[document], f"system document {document!r}")
+    pairs = _checked_pairs(gold, system, repeated_mentions=repeated_mentions)
     if not also_without_singletons:
         return CoreferenceScores(len(pairs), _pooled(pairs), _scorch(pairs))
-    linked = [(_without_singletons(first), _without_singletons(second)) for first, second in pairs]
+    linked = _linked_pairs(pairs)
     return CoreferenceScores(
         len(pairs), _pooled(pairs), _scorch(pairs), _pooled(linked), _scorch(linked)
     )
+
+
+def tally_chains(
+    gold: Mapping[str, Chains[Hashable]],
+    system: Mapping[str, Chains[Hashable]],
+    *,
+    without_singletons: bool = False,
+    repeated_mentions: bool = False,
+) -> Tally:
+    """Count the documents whose sums make the pooled scores, for `metrics.certainty`.
+
+    Args:
+        gold, system: as `score_chains` takes them.
+        without_singletons: whether to leave the chains of one mention out, gold and system.
+        repeated_mentions: as `score_chains` takes it.
+
+    Raises:
+        ChainsError: as `score_chains`.
+    """
+    pairs = _checked_pairs(gold, system, repeated_mentions=repeated_mentions)
+    return tally_counts(count_documents(_linked_pairs(pairs) if without_singletons else pairs))
+
+
+def tally_counts(counts: DocumentCounts, blanc_kinds: BlancKinds = "gold") -> Tally:
+    """Return the tally of what was counted; its scores are those of `pooled_scores`."""
+
+    def score(sums: np.ndarray) -> np.ndarray:
+        *fractions, links = np.split(sums, range(4, 4 * len(_FRACTIONS) + 1, 4), axis=-1)
+        named = dict(zip(_FRACTIONS, fractions, strict=True))
+        ratios = _pooled_ratios(named, links.reshape(*links.shape[:-1], 2, 3), blanc_kinds)
+        conll = (ratios["muc"] + ratios["b3"] + ratios["ceafe"])[..., -1:] / 3
+        return np.concatenate([*(ratios[name] for name in CHAIN_TITLES), conll], axis=-1)
+
+    columns = [counts.fractions[name] for name in _FRACTIONS]
+    links = counts.links.reshape(len(counts.links), -1)
+    return Tally(_TALLY_NAMES, np.concatenate([*columns, links], axis=1), score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +303,27 @@ def _paired_documents(
     return list(gold)
 
 
+def _checked_pairs(
+    gold: Mapping[str, Chains[Hashable]],
+    system: Mapping[str, Chains[Hashable]],
+    *,
+    repeated_mentions: bool,
+) -> list[tuple[Chains[Hashable], Chains[Hashable]]]:
+    """Return gold and system chains of each document, as they are to be counted.
+
+    Raises:
+        ChainsError: as `score_chains`.
+    """
+    documents = _paired_documents(gold, system)
+    pairs = [(gold[document], system[document]) for document in documents]
+    if repeated_mentions:
+        return [(first, without_known_repeats(first, second)) for first, second in pairs]
+    for document in documents:
+        _chain_of_mention(gold[document], f"gold document {document!r}")
+        _chain_of_mention(system[document], f"system document {document!r}")
+    return pairs
+
+
 def _listed(names: Collection[str], shown: int = 5) -> str:
     """Return the number of names and the first few of them."""
     more = ", ..." if len(names) > shown else ""
@@ -281,6 +348,13 @@ def _chain_of_mention(chains: Chains[Hashable], place: str) -> dict[Hashable, in
     return chain_of
 
 
+def _linked_pairs(
+    pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]],
+) -> list[tuple[Chains[Hashable], Chains[Hashable]]]:
+    """Return gold and system chains without those of one mention."""
+    return [(_without_singletons(gold), _without_singletons(system)) for gold, system in pairs]
+
+
 def _without_singletons(chains: Chains[Hashable]) -> Chains[Hashable]:
     return [chain for chain in chains if len(chain) > 1]
 
@@ -291,21 +365,26 @@ def _with_system_mentions(gold: Chains[Hashable], system: Chains[Hashable]) -> C
     return [*gold, *([mention] for chain in system for mention in chain if mention not in known)]
 
 
-def pooled_scores(
-    counts: DocumentCounts, blanc_kinds: Literal["gold", "either"] = "gold"
-) -> MetricScores:
+def pooled_scores(counts: DocumentCounts, blanc_kinds: BlancKinds = "gold") -> MetricScores:
     """Return the scores of counts added up over documents.
 
     Args:
         counts: of each document.
-        blanc_kinds: BLANC is the mean over the kinds of links that gold has, as in the official
-            scorer 8.01, or that either side has, as in the CorefUD scorer.
+        blanc_kinds: as in `BlancKinds`.
     """
-    ratios = {name: _ratios(rows.sum(axis=0)) for name, rows in counts.fractions.items()}
-    links = counts.links.sum(axis=0)
-    has_kind = links[..., 1] > 0 if blanc_kinds == "gold" else links[..., 1:].any(axis=-1)
+    fractions = {name: rows.sum(axis=0) for name, rows in counts.fractions.items()}
+    return _as_scores(_pooled_ratios(fractions, counts.links.sum(axis=0), blanc_kinds))
+
+
+def _pooled_ratios(
+    fractions: Mapping[str, np.ndarray], links: np.ndarray, blanc_kinds: BlancKinds
+) -> dict[str, np.ndarray]:
+    """Return R, P, F1 [..., 3] of each score from the sums of `DocumentCounts` over documents."""
+    ratios = {name: _ratios(sums) for name, sums in fractions.items()}
+    counted = links[..., 1:2] if blanc_kinds == "gold" else links[..., 1:]
+    has_kind = (counted > 0).max(axis=-1)
     ratios["blanc"] = _blanc_ratios(links, has_kind, without_links=0.0)
-    return _as_scores(ratios)
+    return ratios
 
 
 def fraction_score(fractions: np.ndarray) -> Score:

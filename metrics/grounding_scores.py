@@ -10,7 +10,7 @@ random proposal any region.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metrics.certainty import Name, Tally, ratio_tally
 from utils.boxes import SUFFICIENT_IOU, enclosing_box, pairwise_iou
 from utils.printable import escape_unprintable
 from utils.text.languages import ENGLISH, Language
 
 # The words that count as pronouns in the published grounding figures (Goel et al., EMNLP 2023).
 PRONOUNS = frozenset("them they their this that which those it who he she her him its his".split())
+
+# The scores whose intervals are shown, with their places in `GroundingScores.to_json`.
+SHOWN_SCORES: Mapping[str, Name] = {
+    "overall": ("overall",),
+    "nouns": ("nouns",),
+    "pronouns": ("pronouns",),
+    "enclosing box": ("union", "overall"),
+    "per gold box": ("per_box", "overall"),
+}
 
 # An overlap of one half stays one where the coordinates were rounded to single precision.
 _ROUNDING = 1e-6
@@ -152,6 +162,36 @@ def score_grounding(
         random=_mean([mention.right_regions for mention in judged]),
         kinds={kind: _kind_accuracy(judged, kind) for kind in kinds},
     )
+
+
+def tally_grounding(
+    documents: Sequence[Sequence[GroundedMention]], pronouns: Collection[str] = PRONOUNS
+) -> Tally:
+    """Count the documents whose sums make the scores, for `metrics.certainty`.
+
+    Args:
+        documents: the mentions of each.
+        pronouns: as `score_grounding` takes them.
+
+    Raises:
+        ValueError: as `score_grounding`.
+    """
+    right = np.zeros((len(documents), len(SHOWN_SCORES)))
+    all_of = np.zeros_like(right)
+    for place, mentions in enumerate(documents):
+        judged = [_judge(mention, pronouns) for mention in mentions if len(mention.gold_boxes_xyxy)]
+        any_box = [any(mention.matched_boxes) for mention in judged]
+        of_pronouns = [mention.is_pronoun for mention in judged]
+        outcomes = (
+            any_box,
+            [hit for hit, of_pronoun in zip(any_box, of_pronouns, strict=True) if not of_pronoun],
+            [hit for hit, of_pronoun in zip(any_box, of_pronouns, strict=True) if of_pronoun],
+            [mention.union_matched for mention in judged],
+            [hit for mention in judged for hit in mention.matched_boxes],
+        )
+        right[place] = [sum(hits) for hits in outcomes]
+        all_of[place] = [len(hits) for hits in outcomes]
+    return ratio_tally(tuple(SHOWN_SCORES.values()), right, all_of)
 
 
 def is_right(mention: GroundedMention) -> bool:

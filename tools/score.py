@@ -1,7 +1,8 @@
-"""Score chains: `python tools/score.py GOLD SYSTEM`, two folders or two files.
+"""Score chains: `python tools/score.py GOLD SYSTEM [SYSTEM ...]`, folders or files.
 
 Folders hold one chain file a document (what scorch reads) and are paired by file name. Two files
-are two chain files (`.json`), two CorefUD files (`.conllu`) or two CoNLL-2012 files.
+are two chain files (`.json`), two CorefUD files (`.conllu`) or two CoNLL-2012 files. Of several
+systems the differences to the first are tested.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import sys
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -21,9 +23,11 @@ from metrics.chain_files import (
 )
 from metrics.chains import Chains
 from metrics.conll_files import read_conll_pair
-from metrics.coreference_scores import (
-    format_scores,
-    score_chains,
+from metrics.coreference_certainty import (
+    SystemScores,
+    compare_systems,
+    format_comparisons,
+    score_system,
 )
 from metrics.corefud.documents import check_same_words, read_corefud
 from metrics.corefud.matching import MATCHINGS, ZERO_MATCHINGS
@@ -31,7 +35,8 @@ from metrics.corefud.scores import format_corefud, score_corefud
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import command_parser
+from utils.options import command_parser, whole_number_from
+from utils.printable import escape_unprintable
 from utils.text.conllu_files import ENDINGS as CONLLU_ENDINGS
 
 
@@ -39,27 +44,71 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Score what the command line names."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if any(path.name.endswith(CONLLU_ENDINGS) for path in (options.gold, options.system)):
+    names = _names_of_runs(options.systems, options.runs)
+    if any(path.name.endswith(CONLLU_ENDINGS) for path in (options.gold, *options.systems)):
+        if len(options.systems) > 1:
+            parser.error("of CorefUD files (.conllu) one system is scored at a time")
         _score_corefud(options)
         return
     if options.match or options.match_zeros:
         parser.error("--match and --match-zeros are for CorefUD files (.conllu)")
-    gold, system = _read_pair(options.gold, options.system)
-    scores = score_chains(
-        gold,
-        system,
-        also_without_singletons=options.without_singletons,
-        repeated_mentions=True,
-    )
+    pairs = {str(path): _read_pair(options.gold, path) for path in options.systems}
+    systems = [
+        score_system(
+            {name: pairs[name] for name in of_system},
+            also_without_singletons=options.without_singletons,
+            repeated_mentions=True,
+        )
+        for of_system in names
+    ]
+    if len(systems) == 1:
+        content = systems[0].to_json()
+        print(systems[0].format())
+    else:
+        content = compare_with_first(systems)
     if options.json:
-        write_text(options.json, json.dumps(scores.to_json(), indent=2) + "\n")
-    print(format_scores(scores))
+        write_text(options.json, json.dumps(content, indent=2) + "\n")
+    gold = next(iter(pairs.values()))[0]
     if confused := ids_scorch_confuses(gold):
         print(
             f"note: scorch itself may score {len(confused)} documents ({confused[0]!r} first) "
             "against the gold of others, as their names are patterns or begin other names",
             file=sys.stderr,
         )
+
+
+def compare_with_first(systems: Sequence[SystemScores]) -> dict[str, Any]:
+    """Print each system and the differences of the others to the first one, and return both."""
+    for system in systems:
+        print(f"{escape_unprintable(system.name)}\n\n{system.format()}\n")
+    first, *others = systems
+    differences = []
+    for other in others:
+        found = compare_systems(first, other)
+        names = (escape_unprintable(system.name) for system in (other, first))
+        print("{} less {}\n\n{}\n".format(*names, format_comparisons(found)))
+        differences.append({way: comparison.to_json() for way, comparison in found.items()})
+    return {
+        "systems": [{"name": system.name, **system.to_json()} for system in systems],
+        "differences": [
+            {"name": other.name, "less": first.name, **difference}
+            for other, difference in zip(others, differences, strict=True)
+        ],
+    }
+
+
+def _names_of_runs(paths: Sequence[Path], runs: int) -> list[list[str]]:
+    """Return the paths of each system's runs.
+
+    Raises:
+        InputError: a path stands there twice, or the paths are not so many times the runs.
+    """
+    names = [str(path) for path in paths]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"{twice[0]} is given twice, expected each system once")
+    if len(names) % runs:
+        raise InputError(f"--runs {runs}: {len(names)} paths are not so many runs of each system")
+    return [names[first : first + runs] for first in range(0, len(names), runs)]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,7 +118,20 @@ def _parser() -> argparse.ArgumentParser:
         prog="score.py",
     )
     parser.add_argument("gold", type=Path, help="a folder of chain files, or a file")
-    parser.add_argument("system", type=Path, help="the same for the system")
+    parser.add_argument(
+        "systems",
+        type=Path,
+        nargs="+",
+        metavar="system",
+        help="the same for the system; of several, differences to the first are tested",
+    )
+    parser.add_argument(
+        "--runs",
+        type=whole_number_from(1),
+        default=1,
+        metavar="N",
+        help="every N paths are runs of one system, such as other seeds (1)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores, in percent")
     parser.add_argument(
         "--without-singletons",
@@ -96,7 +158,7 @@ def _score_corefud(options: argparse.Namespace) -> None:
     Raises:
         InputError: only one of them is such a file, or their words differ.
     """
-    files = options.gold, options.system
+    files = options.gold, *options.systems
     if not all(path.name.endswith(CONLLU_ENDINGS) for path in files):
         found = "one is a CorefUD file (.conllu) and the other is not"
         raise InputError(f"{files[0]} and {files[1]}: {found}")

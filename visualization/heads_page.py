@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from data.readers import get_reader
 from data.readers.report import ReadReport
 from inference.resolution import Resolution
 from inference.split_predictions import SplitPredictions
-from metrics.alignment_scores import Documents, HeadedChain
+from metrics.alignment_scores import SHOWN_JOINT_SCORES, Documents, HeadedChain, JointScores
+from metrics.certainty import Certainty
 from metrics.error_analysis.errors import WRONG_BOXES, Error
 from utils.files import write_text
 from utils.text.languages import Language
@@ -25,6 +26,7 @@ from visualization.page_content import (
     PageImage,
     PageText,
     image_uri,
+    score_intervals,
 )
 from visualization.split_page import (
     page_title,
@@ -39,7 +41,8 @@ def write_heads_page(
     resolutions: Sequence[Resolution],
     gold: Documents,
     system: Documents,
-    scores: Mapping[str, float],
+    scores: JointScores,
+    certainty: Certainty,
 ) -> None:
     """Write the page of dialogues, and say so.
 
@@ -49,7 +52,8 @@ def write_heads_page(
         resolutions: of the dialogues to show.
         gold: their chains with heads.
         system: likewise.
-        scores: of all of them, in percent, by their names.
+        scores: of all of them.
+        certainty: of these scores.
 
     Raises:
         BadRecord: a frame cannot be read, and bad records are not skipped.
@@ -64,7 +68,15 @@ def write_heads_page(
         texts.append(replace(shown, errors=wrong))
     figures = training_curves(split.checkpoint)
     title = page_title("Chains and heads", split)
-    write_text(path, page_html(texts, title=title, scores=scores, figures=figures))
+    f1 = {
+        "chains and heads": scores.overall.f1,
+        "those with a head": scores.headed.f1,
+        "chains alone": scores.mentions_alone.f1,
+    }
+    intervals = score_intervals(certainty, dict(zip(f1, SHOWN_JOINT_SCORES.values(), strict=True)))
+    percent = {name: 100 * share for name, share in f1.items()}
+    page = page_html(texts, title=title, scores=percent, intervals=intervals, figures=figures)
+    write_text(path, page)
     print(f"\nwrote the page of {len(texts)} dialogues to {path}")
     if report.skipped:
         print("\n".join(report.lines()))

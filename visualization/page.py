@@ -19,7 +19,7 @@ from metrics.error_analysis.marked_text import numbered, numbered_alike
 from metrics.error_analysis.report import TITLES, describe_error
 from utils.text.spans import Span
 from visualization.page_boxes import images_html
-from visualization.page_content import PageText
+from visualization.page_content import PageText, ScoreIntervals
 from visualization.page_text import (
     escaped,
     marked_html,
@@ -39,6 +39,7 @@ def page_html(
     *,
     title: str = "Chains of mentions",
     scores: Mapping[str, float] | None = None,
+    intervals: ScoreIntervals | None = None,
     figures: Sequence[tuple[str, bytes]] = (),
 ) -> str:
     """Return the page of texts as HTML.
@@ -47,6 +48,7 @@ def page_html(
         texts: in the order of the page.
         title: its heading.
         scores: of all texts together, in percent, by their names.
+        intervals: of these scores.
         figures: titles and PNG images to show above the texts.
     """
     script = _SCRIPT.read_text(encoding="utf-8")
@@ -57,18 +59,25 @@ def page_html(
         style=_STYLE.read_text(encoding="utf-8"),
         script=script,
         title=escaped(title),
-        scores=_score_list(scores or {}),
+        scores=_score_list(scores or {}, intervals or ScoreIntervals({}, "")),
         figures="".join(_figure(*figure) for figure in figures),
         filters=_filters(texts),
         sections="\n".join(_section(number, text) for number, text in enumerate(texts, start=1)),
     )
 
 
-def _score_list(scores: Mapping[str, float]) -> str:
-    rows = (
-        f"<div><dt>{escaped(name)}</dt><dd>{score:.1f}</dd></div>" for name, score in scores.items()
-    )
-    return f'<dl class="scores">{"".join(rows)}</dl>' if scores else ""
+def _score_list(scores: Mapping[str, float], intervals: ScoreIntervals) -> str:
+    if not scores:
+        return ""
+    rows = []
+    for name, score in scores.items():
+        interval = ""
+        if name in intervals.ends:
+            low, high = intervals.ends[name]
+            interval = f" <small>{low:.1f} to {high:.1f}</small>"
+        rows.append(f"<div><dt>{escaped(name)}</dt><dd>{score:.1f}{interval}</dd></div>")
+    note = f'<p class="help">{escaped(intervals.note)}</p>' if intervals.note else ""
+    return f'<dl class="scores">{"".join(rows)}</dl>{note}'
 
 
 def _figure(title: str, content: bytes) -> str:

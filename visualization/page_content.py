@@ -9,11 +9,41 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from metrics.certainty import CONFIDENCE, Certainty, Name, warning_of_few
 from metrics.chains import Chains
 from metrics.error_analysis.errors import Error
 from utils.text.spans import Span
 
 _LONGEST_SIDE = 640  # pixels of an image on the page, so that hundreds of them make a small file
+
+
+@dataclass(frozen=True)
+class ScoreIntervals:
+    """The intervals of the scores above the texts.
+
+    Attributes:
+        ends: in percent, by the names of the scores; not all scores need have one.
+        note: what the intervals are, and whether they are to be believed.
+    """
+
+    ends: Mapping[str, tuple[float, float]]
+    note: str
+
+
+def score_intervals(certainty: Certainty, shown: Mapping[str, Name]) -> ScoreIntervals:
+    """Return the intervals of some scores.
+
+    Args:
+        certainty: of the scores.
+        shown: which to show, by their names on the page; those that are not known are left out.
+    """
+    known = {title: certainty.scores.get(name) for title, name in shown.items()}
+    note = f"Beside the scores: {CONFIDENCE:.0%} intervals over {certainty.documents} documents."
+    warning = warning_of_few(certainty.documents)
+    return ScoreIntervals(
+        ends={t: (100 * found.low, 100 * found.high) for t, found in known.items() if found},
+        note=note if warning is None else f"{note} {warning}.",
+    )
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ from data.files import BadRecord
 from data.media.images import ImageFile, read_image
 from data.narration import Narration
 from data.readers.report import ReadReport
+from evaluation.coreference_report import CoreferenceReport
 from evaluation.gold_and_system import GoldAndSystem
 from evaluation.grounding import grounded_by_span
 from inference.resolution import Resolution
 from inference.split_predictions import SplitPredictions
+from metrics.certainty import Certainty, Name
 from metrics.chains import Chains
-from metrics.coreference_scores import MetricScores, score_chains
+from metrics.coreference_scores import SHOWN_SCORES, score_chains
 from metrics.error_analysis.box_errors import find_wrong_boxes
 from metrics.error_analysis.errors import Error
 from metrics.grounding_scores import GroundingScores, pronouns_of
@@ -33,16 +35,29 @@ from visualization.page_content import (
     PageBox,
     PageImage,
     PageText,
+    ScoreIntervals,
     SpeakerTurn,
     image_uri,
+    score_intervals,
 )
+
+# Where the intervals of the scores on the pages stand.
+_COREFERENCE_SCORES: Mapping[str, Name] = {
+    "CoNLL F1": SHOWN_SCORES["CoNLL"],
+    **{title: SHOWN_SCORES[title] for title in ("MUC", "B3", "CEAFe", "LEA")},
+}
+_GROUNDING_SCORES: Mapping[str, Name] = {
+    "boxes": ("overall",),
+    "of nouns": ("nouns",),
+    "of pronouns": ("pronouns",),
+}
 
 
 def write_coreference_page(
     path: Path,
     split: SplitPredictions,
     sides: GoldAndSystem,
-    pooled: MetricScores | None,
+    report: CoreferenceReport | None,
     *,
     has_boxes: bool,
 ) -> None:
@@ -52,26 +67,32 @@ def write_coreference_page(
         path: the file to write.
         split: the predictions.
         sides: the chains to show.
-        pooled: their scores; None where there are no gold chains.
+        report: their scores; None where there are no gold chains.
         has_boxes: whether to show predicted boxes, and which are wrong where that is known.
 
     Raises:
         BadRecord: an image cannot be read, and bad records are not skipped.
     """
-    scores = {}
-    if pooled is not None:
+    scores, intervals = {}, None
+    if report is not None:
+        pooled = report.scores.pooled
+        intervals = score_intervals(report.certainty["pooled"], _COREFERENCE_SCORES)
         scores = {"CoNLL F1": pooled.conll, "MUC": pooled.muc.f1, "B3": pooled.b3.f1}
         scores |= {"CEAFe": pooled.ceafe.f1, "LEA": pooled.lea.f1}
     scores_of = {
         document: {"CoNLL F1": 100 * _conll_of(sides.gold[document], sides.system[document])}
         for document in sides.gold
     }
-    judged = _Judgement(_percent(scores), scores_of, sides.errors.found)
+    judged = _Judgement(_percent(scores), intervals, scores_of, sides.errors.found)
     _write_page(path, "Coreference", split, sides, judged, has_boxes=has_boxes)
 
 
 def write_grounding_page(
-    path: Path, split: SplitPredictions, sides: GoldAndSystem, scores: GroundingScores
+    path: Path,
+    split: SplitPredictions,
+    sides: GoldAndSystem,
+    scores: GroundingScores,
+    certainty: Certainty,
 ) -> None:
     """Write the page of a split's boxes and of those that are wrong, and say so.
 
@@ -80,13 +101,15 @@ def write_grounding_page(
         split: the predictions.
         sides: the chains to show.
         scores: of the boxes.
+        certainty: of these scores.
 
     Raises:
         BadRecord: an image cannot be read, and bad records are not skipped.
     """
     shares = {"boxes": scores.any_box.overall, "of nouns": scores.any_box.nouns}
     shares |= {"of pronouns": scores.any_box.pronouns, "best region": scores.oracle}
-    _write_page(path, "Grounding", split, sides, _Judgement(_percent(shares)), has_boxes=True)
+    judged = _Judgement(_percent(shares), score_intervals(certainty, _GROUNDING_SCORES))
+    _write_page(path, "Grounding", split, sides, judged, has_boxes=True)
 
 
 def _conll_of(gold: Chains[int], system: Chains[int]) -> float:
@@ -105,11 +128,13 @@ class _Judgement:
 
     Attributes:
         scores: of the split, in percent, by their names.
+        intervals: of these scores, where they are known.
         scores_of: of each narration, likewise.
         errors: of the chains.
     """
 
     scores: Mapping[str, float]
+    intervals: ScoreIntervals | None = None
     scores_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     errors: Sequence[Error] = ()
 
@@ -139,9 +164,14 @@ def _write_page(
         text_scores = {**judged.scores_of.get(name, {}), **of_boxes}
         texts.append(replace(text, errors=errors_of[name], scores=text_scores))
     of_boxes = _box_score(list(chain.from_iterable(grounded.values())), all_wrong)
-    scores = {**judged.scores, **of_boxes}
-    title, figures = page_title(what, split), training_curves(split.checkpoint)
-    write_text(path, page_html(texts, title=title, scores=scores, figures=figures))
+    page = page_html(
+        texts,
+        title=page_title(what, split),
+        scores={**judged.scores, **of_boxes},
+        intervals=judged.intervals,
+        figures=training_curves(split.checkpoint),
+    )
+    write_text(path, page)
     print(f"wrote the page of {len(texts)} narrations to {path}")
     if report.skipped:
         print("\n".join(report.lines()))

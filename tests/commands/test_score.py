@@ -116,12 +116,14 @@ def test_a_document_is_paired_by_its_exact_name(tmp_path: Path, capsys) -> None:
 
 def test_singletons_are_left_out_on_request(tmp_path: Path, capsys) -> None:
     gold, system = write_random_folders(tmp_path, 0, same_mentions=True)
-    assert set(score(gold, system, tmp_path)) == {"documents", "pooled", "scorch"}
+    keys = {"documents", "pooled", "scorch", "certainty"}
+    assert set(score(gold, system, tmp_path)) == keys
     capsys.readouterr()
     written = score(gold, system, tmp_path, "--without-singletons")
     assert set(written) > {"pooled_without_singletons", "scorch_without_singletons"}
     printed = capsys.readouterr().out
-    assert printed.count("CoNLL") == 2
+    # Each with a table of intervals.
+    assert printed.count("CoNLL") == 4
     assert f"{written['pooled']['conll']:.2f}" in printed
 
 
@@ -161,3 +163,54 @@ def test_a_wrong_command_line_is_an_error_of_usage(capsys) -> None:
         main(["only one"])
     assert error.value.code == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_intervals_and_differences_of_several_systems(tmp_path: Path, capsys) -> None:
+    gold, system = write_random_folders(tmp_path / "a", 0, same_mentions=True)
+    _, other = write_random_folders(tmp_path / "b", 1, same_mentions=True)
+    alone = score(gold, system, tmp_path)
+    assert alone["certainty"]["pooled"]["few_documents"]
+    conll = alone["certainty"]["pooled"]["scores"]["conll"]
+    assert conll["low"] < conll["value"] < conll["high"]
+    assert conll["value"] == pytest.approx(alone["pooled"]["conll"])
+    for path in sorted(other.iterdir()):
+        shape = json.loads((gold / path.name).read_text())
+        names = [name for chain in shape["clusters"].values() for name in chain]
+        write_chains(other, path.stem, [[name] for name in names])
+    capsys.readouterr()
+    main([str(gold), str(system), str(other), str(gold), "--json", str(tmp_path / "all.json")])
+    printed = capsys.readouterr().out
+    assert f"{other} less {system}" in printed and "documents are few" in printed
+    content = json.loads((tmp_path / "all.json").read_text())
+    first, second, perfect = content["systems"]
+    assert {**first, "name": ""} == {**alone, "name": ""}
+    assert perfect["pooled"]["conll"] == 100
+    for one, difference in zip((second, perfect), content["differences"], strict=True):
+        assert difference["less"] == str(system) and difference["name"] == one["name"]
+        found = difference["pooled"]["scores"]["conll"]
+        assert found["value"] == pytest.approx(one["pooled"]["conll"] - first["pooled"]["conll"])
+        assert 0 < found["p"] <= 1
+    main([str(gold), str(system), str(other), "--runs", "2", "--json", str(tmp_path / "all.json")])
+    runs = json.loads((tmp_path / "all.json").read_text())
+    mean = runs["certainty"]["pooled"]["scores"]["conll"]
+    values = [one["pooled"]["conll"] for one in runs["runs"].values()]
+    assert mean["value"] == pytest.approx(np.mean(values))
+    assert mean["spread"] == pytest.approx(np.std(values, ddof=1))
+    assert "spread" in capsys.readouterr().out
+
+
+def test_systems_that_cannot_be_compared_are_refused(tmp_path: Path, capsys) -> None:
+    gold, system = write_random_folders(tmp_path, 0, same_mentions=True)
+    wrong = (
+        ([system, system], (), f"{system} is given twice, expected each system once"),
+        ([system, gold], ("--runs", "3"), "--runs 3: 2 paths are not so many runs"),
+    )
+    for systems, options, message in wrong:
+        with pytest.raises(SystemExit):
+            run_command(partial(main, [str(gold), *map(str, systems), *options]))
+        assert message in capsys.readouterr().err
+    shorter = tmp_path / "shorter"
+    write_chains(shorter, "n00", [])
+    with pytest.raises(SystemExit):
+        run_command(partial(main, [str(gold), str(system), str(shorter)]))
+    assert f"{shorter}: gold and system hold different documents" in capsys.readouterr().err

@@ -1,0 +1,200 @@
+"""Intervals and tests of differences: what holds of any counts, and what is known by hand."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from metrics.certainty import (
+    FEW_DOCUMENTS,
+    Tally,
+    compare,
+    estimate,
+    format_certainty,
+    format_comparison,
+    ratio_tally,
+)
+from metrics.chains import Chains, chains_from_labels
+from metrics.coreference_scores import MetricScores, score_chains, tally_chains
+
+MEAN = ("mean",)
+
+
+def means(values: np.ndarray) -> Tally:
+    """The mean of one number a document."""
+    return ratio_tally([MEAN], values[:, None], np.ones((len(values), 1)))
+
+
+def random_sides(seed: int, documents: int = 8) -> tuple[dict[str, Chains], dict[str, Chains]]:
+    """Gold and system chains, each side without some of the mentions."""
+    generator = np.random.default_rng(seed)
+    sides: tuple[dict[str, Chains], dict[str, Chains]] = ({}, {})
+    for number in range(documents):
+        for side in sides:
+            mentions = np.flatnonzero(generator.random(12) < 0.8)
+            labels = generator.integers(0, 5, len(mentions)).tolist()
+            chains = [[int(mentions[m]) for m in c] for c in chains_from_labels(labels)]
+            side[str(number)] = chains
+    return sides
+
+
+@pytest.mark.parametrize("without_singletons", [False, True])
+def test_the_estimates_are_the_pooled_scores(without_singletons: bool) -> None:
+    sides = random_sides(0)
+    scores = score_chains(*sides, also_without_singletons=True)
+    pooled = scores.pooled_without_singletons if without_singletons else scores.pooled
+    assert pooled is not None
+    found = estimate([tally_chains(*sides, without_singletons=without_singletons)]).scores
+    for field in fields(MetricScores):
+        for part in ("recall", "precision", "f1"):
+            expected = getattr(getattr(pooled, field.name), part)
+            assert found[field.name, part].value == pytest.approx(expected, abs=1e-12)
+    assert found["conll",].value == pytest.approx(pooled.conll, abs=1e-12)
+
+
+def test_an_interval_holds_the_score_within_0_and_1_and_is_the_same_again() -> None:
+    tally = tally_chains(*random_sides(1))
+    certainty = estimate([tally])
+    assert certainty.documents == 8
+    for found in certainty.scores.values():
+        assert 0 <= found.low < found.value < found.high <= 1
+    assert estimate([tally]) == certainty
+
+
+def test_the_interval_of_a_mean_is_that_of_the_t_distribution() -> None:
+    for documents in (8, 40):
+        values = np.random.default_rng(documents).normal(size=documents)
+        found = estimate([means(values)], samples=50_000).scores[MEAN]
+        error = values.std(ddof=1) / np.sqrt(documents)
+        half = t.ppf(0.975, documents - 1) * error
+        assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+        assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+
+def test_more_documents_of_the_same_kind_make_it_narrower() -> None:
+    tally = tally_chains(*random_sides(2))
+    more = replace(tally, counts=np.tile(tally.counts, (16, 1)))
+    few, many = estimate([tally]).scores["conll",], estimate([more]).scores["conll",]
+    assert many.value == pytest.approx(few.value)
+    assert many.high - many.low < (few.high - few.low) / 3
+
+
+def test_documents_with_nothing_to_count_are_not_counted() -> None:
+    tally = tally_chains(*random_sides(2))
+    empty = replace(tally, counts=np.concatenate((tally.counts, np.zeros_like(tally.counts))))
+    assert estimate([empty]).documents == estimate([tally]).documents == 8
+
+
+def test_a_system_does_not_differ_from_itself() -> None:
+    tally = tally_chains(*random_sides(3))
+    for found in compare([tally], [tally]).scores.values():
+        assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
+def test_two_systems_that_change_places_turn_the_difference_around() -> None:
+    gold, one = random_sides(4)
+    first, second = tally_chains(gold, one), tally_chains(gold, gold)
+    there, back = compare([first], [second]).scores, compare([second], [first]).scores
+    for name in first.names:
+        assert there[name].value == -back[name].value > 0
+        assert there[name].low == pytest.approx(-back[name].high)
+        assert there[name].p == back[name].p
+
+
+def test_few_documents_are_swapped_in_all_ways() -> None:
+    gold, one = random_sides(5)
+    two = random_sides(6)[1]
+    first, second = tally_chains(gold, one), tally_chains(gold, two)
+    differences = []
+    for ways in itertools.product((False, True), repeat=len(gold)):
+        swapped = np.array(ways)[:, None]
+        left = first.score(np.where(swapped, second.counts, first.counts).sum(axis=0))
+        right = first.score(np.where(swapped, first.counts, second.counts).sum(axis=0))
+        differences.append(np.abs(right - left))
+    expected = (np.array(differences) >= differences[0] - 1e-12).mean(axis=0)
+    found = compare([first], [second]).scores
+    assert [found[name].p for name in first.names] == pytest.approx(expected)
+
+
+def test_a_system_that_is_better_in_each_document_differs_by_chance_in_two_ways() -> None:
+    worse = means(np.zeros(10))
+    assert compare([worse], [means(np.ones(10))]).scores[MEAN].p == 2 / 2**10
+
+
+def test_many_documents_are_swapped_at_random_and_p_is_nearly_that_of_all_ways() -> None:
+    change = np.random.default_rng(0).normal(0.3, size=14)
+    signs = np.array(list(itertools.product((-1, 1), repeat=14)))
+    exact = (np.abs(signs @ change) >= abs(change.sum()) - 1e-9).mean()
+    found = compare([means(np.zeros(14))], [means(change)]).scores[MEAN]
+    assert found.p == pytest.approx(exact, abs=0.02)
+
+
+def test_differences_by_chance_have_any_p_equally_often() -> None:
+    generator = np.random.default_rng(0)
+    draws = generator.normal(size=(400, 2, 9))
+    p = np.array([compare([means(a)], [means(b)], samples=512).scores[MEAN].p for a, b in draws])
+    for level in (0.05, 0.2, 0.5):
+        assert (p <= level).mean() == pytest.approx(level, abs=0.06)
+
+
+def test_runs_have_their_mean_and_spread() -> None:
+    one, two = np.zeros(4), np.array([0.0, 1, 1, 0])
+    found = estimate([means(one), means(two)]).scores[MEAN]
+    assert found.value == 0.25
+    assert found.spread == pytest.approx(np.std([0, 0.5], ddof=1))
+    assert estimate([means(two)]).scores[MEAN].spread is None
+
+
+def test_equal_runs_are_as_certain_as_one() -> None:
+    gold, one = random_sides(7)
+    first, second = tally_chains(gold, one), tally_chains(gold, random_sides(8)[1])
+    alone, twice = compare([first], [second]).scores, compare([first] * 2, [second] * 2).scores
+    for name in first.names:
+        assert alone[name].p == twice[name].p
+        assert alone[name].low == pytest.approx(twice[name].low)
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 runs and 2"):
+        compare([means(np.ones(3))], [means(np.ones(3))] * 2)
+    with pytest.raises(ValueError, match=r"\(3, 2\), \(4, 2\)"):
+        compare([means(np.ones(3))], [means(np.ones(4))])
+    with pytest.raises(ValueError, match="expected the same documents"):
+        estimate([means(np.ones(0))])
+
+
+def test_a_ratio_of_nothing_is_left_out_and_samples_without_it_do_not_count() -> None:
+    numerators = np.array([[1.0, 0, 1], [0, 0, 0], [0, 0, 0]])
+    denominators = np.array([[1.0, 0, 1], [1, 0, 0], [1, 0, 0]])
+    tally = ratio_tally([("a",), ("b",), ("c",)], numerators, denominators)
+    assert tally.names == (("a",), ("c",))
+    rare = estimate([tally]).scores["c",]
+    assert (rare.value, rare.low, rare.high) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("documents", [FEW_DOCUMENTS - 1, FEW_DOCUMENTS])
+def test_of_few_documents_it_is_said_that_the_interval_is_too_narrow(documents: int) -> None:
+    tally = means(np.arange(documents) / documents)
+    certainty, comparison = estimate([tally]), compare([tally], [tally])
+    few = documents < FEW_DOCUMENTS
+    assert certainty.to_json()["few_documents"] is comparison.to_json()["few_documents"] is few
+    rows = {"mean": MEAN}
+    for shown in (
+        format_certainty("mean", certainty, rows),
+        format_comparison("mean", comparison, rows),
+    ):
+        assert f"95% intervals over {documents} documents" in shown
+        assert ("too narrow" in shown) is few
+
+
+def test_json_nests_the_scores_in_percent() -> None:
+    tally = tally_chains(*random_sides(9))
+    content = estimate([tally, tally]).to_json()
+    assert content["confidence"] == 95 and content["documents"] == 8
+    assert set(content["scores"]["muc"]["f1"]) == {"value", "low", "high", "spread"}
+    assert 1 < content["scores"]["conll"]["value"] < 100
+    assert compare([tally], [tally]).to_json()["scores"]["muc"]["f1"]["p"] == 1
