@@ -87,7 +87,7 @@ def _options(
         unlabelled, held_out: None where the data set has no such part.
     """
     usable = []
-    if any(narration.is_labelled for narration in labelled.narrations):
+    if any(narration.mentions and narration.is_labelled for narration in labelled.narrations):
         usable.append(labelled)
     if unlabelled is not None and unlabelled.narrations:
         usable.append(unlabelled)

@@ -176,8 +176,12 @@ class Narration:
 
     @property
     def is_labelled(self) -> bool:
-        """Return whether every mention's chain is known; without mentions it is False."""
-        return bool(self.mentions) and all(m.chain is not None for m in self.mentions)
+        """Return whether every mention's chain is known.
+
+        So it is of a text that was annotated and has no mention. One of an unlabelled split has
+        none either, so ask only of narrations of labelled splits and of those with found mentions.
+        """
+        return all(mention.chain is not None for mention in self.mentions)
 
 
 def are_boxes_known(narrations: Iterable[Narration]) -> bool:

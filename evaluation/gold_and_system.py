@@ -110,8 +110,8 @@ def gold_and_system(split: SplitPredictions, threshold: float) -> GoldAndSystem:
     Args:
         threshold: the similarity above which the system links two mentions.
     """
-    # scorch wants a gold file beside each file of the system, so one without mentions counts too.
-    labelled = {n.id for n in split.narrations if all(m.chain is not None for m in n.mentions)}
+    # One without mentions counts too; and scorch wants a gold file beside each of the system's.
+    labelled = {narration.id for narration in split.narrations if narration.is_labelled}
     if split.mentions == "gold":
         narrations = list(map(keep_mentions, split.narrations, split.counted))
         names = {n.id: mention_names([m.phrase for m in n.mentions]) for n in narrations}

@@ -38,13 +38,15 @@ class DataFolder:
         return reading.narrations
 
     def read_labelled(self, split: str) -> list[Narration]:
-        """Read the narrations of a split that have gold mentions, and print the report.
+        """Read the annotated narrations of a split, and print the report.
+
+        Some may have no mention: what is found in their texts is found wrongly.
 
         Raises:
             DataError: a file cannot be read, or no narration has gold mentions.
             BadRecord: a record is wrong, and such are not skipped.
         """
         narrations = [narration for narration in self.read(split) if narration.is_labelled]
-        if not narrations:
+        if not any(narration.mentions for narration in narrations):
             raise DataError(f"{self.dataset} {split} has no gold mentions")
         return narrations

@@ -102,6 +102,8 @@ def _read_labelled(reader: SplitReader) -> tuple[SplitData, SplitData, list[Spli
         held = [n for n in held_out.narrations if n.is_labelled]
         held_out = dataclasses.replace(held_out, narrations=held)
     print(f"{len(kept)} narrations to train on, {len(held)} held out")
+    if empty := sum(not narration.mentions for narration in (*kept, *held)):
+        print(f"{empty} of these are annotated and have no mention")
     if config.held_out > 0 and not held:
         print(
             f"warning: no narration is held out: --held-out {config.held_out:g} of so few is "
@@ -150,7 +152,7 @@ def split_labelled(
     labelled = keep_labels([n for n in narrations if n.is_labelled], config.label_fraction)
     share = config.held_out if get_reader(config.dataset).held_out_split is None else 0.0
     trained_on, held_out = hold_out(labelled, share)
-    if not trained_on:
+    if not any(narration.mentions for narration in trained_on):
         raise InputError(
             f"of {len(narrations)} narrations none is labelled and outside the held-out share "
             f"of {config.held_out:g}: there is nothing to train on"

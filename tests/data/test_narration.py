@@ -38,7 +38,7 @@ def test_a_narration_is_labelled_when_every_mention_has_a_chain() -> None:
     labelled, unlabelled = Mention(0, 5, "A man", chain="0"), Mention(12, 17, "a dog")
     assert Narration("1", TEXT, (labelled,)).is_labelled
     assert not Narration("1", TEXT, (labelled, unlabelled)).is_labelled
-    assert not Narration("1", TEXT).is_labelled
+    assert Narration("1", TEXT).is_labelled  # annotated, and without a mention
 
 
 def test_only_mentions_with_a_box_count_where_boxes_are_known() -> None:
