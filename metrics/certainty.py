@@ -217,6 +217,8 @@ def expanded_percentiles(drawn: np.ndarray, documents: int) -> np.ndarray:
     Samples without a score (NaN) do not count. With one document nothing is known of others: the
     ends are then those of the samples.
     """
+    if not drawn.shape[1]:
+        return np.empty((2, 0))
     tail = (1 - CONFIDENCE) / 2
     if documents > 1:
         expansion = np.sqrt(documents / (documents - 1))

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import browsing, index, inference, loading, scoring, train_step
+from benchmarks import browsing, coverage, index, inference, loading, scoring, train_step
 from benchmarks.generated_data import (
     RELEASED_MENTIONS,
     RELEASED_TOKENS,
@@ -150,3 +150,12 @@ def test_the_benchmark_of_the_page_has_what_a_page_has() -> None:
         assert text.gold is not None and text.errors
         for side in (text.system, text.gold):
             assert sum(map(len, side.chains)) == len(side.boxes) == browsing.MENTIONS
+
+
+def test_the_benchmark_of_coverage_measures(tmp_path: Path) -> None:
+    options = ("--worlds", "20", "--samples", "100", "--population", "400", "--sizes", "20")
+    coverage.main([*options, "--json", str(tmp_path / "figures.json")])
+    figures = json.loads((tmp_path / "figures.json").read_text())["20"]
+    assert set(figures) == {"expanded", "percentile", "bca", "studentised"}
+    # 95 are meant; 20 worlds are few.
+    assert all(60 <= shares["CoNLL"] <= 100 for shares in figures.values())

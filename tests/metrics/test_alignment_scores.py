@@ -22,7 +22,10 @@ from metrics.alignment_scores import (
     format_retrieval,
     score_joint,
     score_retrieval,
+    tally_joint,
+    tally_retrieval,
 )
+from metrics.certainty import estimate
 
 A, B, C = (0, 1), (2, 3), (4, 5)
 
@@ -152,3 +155,23 @@ def test_what_is_printed_and_written_says_the_same() -> None:
         json.dumps(written)
         assert "noun" in said or "recall" in said
     assert "50.00" in format_retrieval(retrieval)
+
+
+def test_the_certainty_is_of_the_same_scores() -> None:
+    searches = [
+        Search(np.array([0.9, 0.1, 0.5]), right=2, document="a"),
+        Search(np.array([0.9, 0.1]), right=0, document="a"),
+        Search(np.array([0.3, 0.3, 0.3, 0.8]), right=1, document="b"),
+    ]
+    overall = score_retrieval(searches).overall
+    assert overall is not None
+    certainty = estimate([tally_retrieval(searches)])
+    assert certainty.documents == 2
+    for (name,), found in certainty.scores.items():
+        assert 100 * found.value == pytest.approx(overall.to_json()[name])
+    gold = {"a": [HeadedChain(frozenset([A]), 0)], "b": [HeadedChain(frozenset([B, C]), None)]}
+    system = {"a": [HeadedChain(frozenset([A]), 1)], "b": gold["b"]}
+    written = score_joint(gold, system).to_json()
+    for (part, last), found in estimate([tally_joint(gold, system)]).scores.items():
+        assert 100 * found.value == pytest.approx(written[part][last])
+    assert not estimate([tally_joint({"a": []}, {"a": []})]).scores

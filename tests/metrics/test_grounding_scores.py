@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metrics.certainty import estimate
 from metrics.grounding_scores import (
     PRONOUNS,
+    SHOWN_SCORES,
     GroundedMention,
     format_grounding,
     score_grounding,
+    tally_grounding,
 )
 
 LEFT = (0.0, 0.0, 0.5, 1.0)
@@ -178,3 +181,20 @@ def test_the_written_form_and_the_table() -> None:
     table = format_grounding(scores)
     for shown in ("100.00", "33.33", "50.00", "-", "oracle", "random", "kind: hard"):
         assert shown in table
+
+
+def test_the_certainty_is_of_the_same_scores() -> None:
+    documents = [
+        [mention("a man", [LEFT, ALL], LEFT), mention("it", [RIGHT], LEFT)],
+        [mention("they", [CORNER, LEFT], CORNER), mention("a dog", [])],
+        [],
+    ]
+    written = score_grounding([m for of_one in documents for m in of_one]).to_json()
+    certainty = estimate([tally_grounding(documents)])
+    assert certainty.documents == 2
+    assert set(certainty.scores) == set(SHOWN_SCORES.values())
+    for (*path, last), found in certainty.scores.items():
+        place = written
+        for part in path:
+            place = place[part]
+        assert 100 * found.value == pytest.approx(place[last])
