@@ -13,9 +13,8 @@ from data.narration import Narration
 from data.readers import get_reader
 from preparation.data_folder import DataFolder
 from preparation.options import add_data_options, add_pipeline_option
-from utils.device import default_processes
 from utils.errors import InputError
-from utils.options import whole_number_from
+from utils.options import default_processes, whole_number_from
 
 if TYPE_CHECKING:
     from spacy.language import Language

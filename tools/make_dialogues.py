@@ -11,10 +11,9 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from synthetic.dialogues import write_dialogues
-from utils.device import default_processes
 from utils.distributed.command import run_command
 from utils.files import folder_when_whole
-from utils.options import command_parser, whole_number_from
+from utils.options import command_parser, default_processes, whole_number_from
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

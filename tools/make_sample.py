@@ -11,11 +11,10 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from synthetic.world import SPLITS, write_world
-from utils.device import default_processes
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import folder_when_whole
-from utils.options import command_parser
+from utils.options import command_parser, default_processes
 
 _DEFAULT_SIZES = {"train": 2000, "val": 200, "test": 200}
 

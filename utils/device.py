@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 from torch.distributed import is_torchelastic_launched
 
@@ -66,8 +64,3 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
     # Not every version of torch tells.
     tell = getattr(torch.cpu, "get_capabilities", dict)
     return bool({"avx512_bf16", "amx_bf16"} & {name for name, has in tell().items() if has})
-
-
-def default_processes() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

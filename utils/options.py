@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import tomllib
 from collections.abc import Callable
 from dataclasses import fields
@@ -23,16 +24,24 @@ def command_parser(description: str, *, prog: str | None = None) -> argparse.Arg
     """
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument(
-        "--version", action="version", version=_version(), help="show the version and exit"
+        "--version", action=_PrintVersion, nargs=0, help="show the version and exit"
     )
     return parser
 
 
-def _version() -> str:
-    """Return the name and the version of this software."""
-    pyproject = Path(__file__).resolve().parent.parent / "pyproject.toml"
-    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    return f"{project['name']} {project['version']}"
+class _PrintVersion(argparse.Action):
+    """Print the name and the version of this software, and exit."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        pyproject = Path(__file__).resolve().parent.parent / "pyproject.toml"
+        project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+        print(f"{project['name']} {project['version']}")
+        parser.exit()
+
+
+def default_processes() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def whole_number_from(least: int) -> Callable[[str], int]:

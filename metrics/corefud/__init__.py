@@ -1,0 +1,1 @@
+"""Scores of CorefUD documents: mentions of a key and a response matched, then counted."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.conftest import REPOSITORY
@@ -80,3 +83,12 @@ def test_every_folder_of_code_is_a_package() -> None:
     for path in modules(REPOSITORY).values():
         if len(path.parts) > 1:
             assert (REPOSITORY / path.parent / "__init__.py").exists(), path
+
+
+@pytest.mark.parametrize(
+    "name", ["make_sample", "make_dialogues", "score", "summary", "image_convert_base64"]
+)
+def test_a_tool_that_needs_no_torch_starts_without_it(name: str) -> None:
+    """Loading torch takes longer than such a tool works."""
+    script = f"import sys, tools.{name}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)
