@@ -16,6 +16,7 @@ from metrics.repeated_mentions import count_repeated, count_repeats, without_kno
 from tools.score import main
 from utils.text.conll import ConllDocument, ConllSentence, write_documents
 
+TITLES = ("MUC", "B3", "CEAFm", "CEAFe", "BLANC", "LEA")
 METRICS = ("muc", "b3", "ceafm", "ceafe", "lea")
 # Up to four chains of up to five of seven mentions, so that many stand twice, in one chain or two.
 side = st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=5), max_size=4)
@@ -164,7 +165,8 @@ def scores(capsys, *files: str) -> tuple[dict[str, list[float]], str]:
     """The pooled columns that are printed, by the name of their row, and standard error."""
     main(list(files))
     printed = capsys.readouterr()
-    rows = [line.split() for line in printed.out.splitlines()[2:] if line]
+    table = printed.out.split("\n\n")[0].splitlines()  # the first one; others may follow
+    rows = [row for row in map(str.split, table) if row and row[0] in TITLES]
     return {row[0]: list(map(float, row[1:4])) for row in rows}, printed.err
 
 
