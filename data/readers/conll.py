@@ -1,8 +1,8 @@
 """Data sets in CoNLL-2012 files, such as OntoNotes.
 
 Each split is a file `<split>.conll` in the data root, or a folder `<split>` whose files that end in
-`.conll` or `gold_conll` are read, whatever folders they are in. The columns are described in
-`utils/text/conll.py`.
+`.conll` or `gold_conll` are read, whatever folders they are in; where there is none of these, those
+that end in `auto_conll`, as WinoBias's do. The columns are described in `utils/text/conll.py`.
 
 A narration is the words of a document, joined by single spaces; its id is the document's name, "/"
 written as "_", and of a part that is not part 0, "_" and the part's number. Where another document
@@ -30,7 +30,8 @@ from utils.text.conll import (
     split_documents,
 )
 
-_ENDINGS = (".conll", "gold_conll")
+# Of the second kind only where there is none of the first: OntoNotes has both of each document.
+_ENDINGS = ((".conll", "gold_conll"), ("auto_conll",))
 
 
 class ConllReader(DatasetReader):
@@ -43,8 +44,10 @@ class ConllReader(DatasetReader):
         file, folder = data_root / f"{split}.conll", data_root / split
         if file.is_file():
             return read_files([file], report)
-        paths = sorted(path for path in folder.rglob("*") if path.name.endswith(_ENDINGS))
-        if not paths:
+        found = sorted(folder.rglob("*"))
+        of_kinds = ([path for path in found if path.name.endswith(kind)] for kind in _ENDINGS)
+        paths = next(filter(None, of_kinds), None)
+        if paths is None:
             raise DataError(
                 f"found neither {file} nor CoNLL files in {folder}, expected one of them"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -160,6 +161,14 @@ def test_the_files_of_a_folder_are_read_in_the_order_of_their_names(tmp_path: Pa
         path.write_text(written(name))
     narrations = read_narrations("conll", tmp_path, "val").narrations
     assert [narration.id for narration in narrations] == ["b_1.conll", "b_2.v4_gold_conll"]
+
+
+def test_winobias_is_read_whole(real_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(real_data / "winobias", tmp_path / "val")
+    counts = read_narrations("conll", tmp_path, "val").report.counts
+    # Each text is there with a pronoun of one gender and of the other, under one name.
+    assert counts["narrations"] == 4 * 396
+    assert (counts["mentions"], counts["chains"]) == (3_198, 1_584)
 
 
 WRONG = {

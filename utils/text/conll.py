@@ -243,17 +243,18 @@ def _written(document: ConllDocument) -> str:
     brackets = iter(_brackets(document))
     part = document.part or 0
     lines = [f"#begin document ({document.name}); part {part:03}"]
+    name = re.sub(r"^#", "_", document.name)  # a line that began with "#" would be a comment
     for sentence in document.sentences:
         for index, word in enumerate(sentence.words):
-            columns = [document.name, str(part), str(index), word, *["-"] * 5, sentence.speaker]
+            columns = [name, str(part), str(index), word, *["-"] * 5, sentence.speaker]
             lines.append("\t".join([*map(_cell, columns), "-", "-", next(brackets)]))
         lines.append("")
     return "\n".join([*lines, "#end document", ""])
 
 
 def _cell(value: str | None) -> str:
-    """Return a value as a column; a line that began with "#" would be a comment."""
-    return re.sub(r"[ \t\r\n]+|^#", "_", value or "-")
+    """Return a value as a column, which white space would end."""
+    return re.sub(r"[ \t\r\n]+", "_", value or "-")
 
 
 def _brackets(document: ConllDocument) -> list[str]:

@@ -1,0 +1,142 @@
+"""tools/convert.py: by the endings of names, with what is lost on standard error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from metrics.chain_files import read_chain_file
+from tests.readers import test_corefud
+from tests.support.conllu_documents import documents
+from tools import convert
+from utils.errors import InputError
+from utils.text.conllu import ConlluDocument
+from utils.text.conllu_files import read_documents, write_documents
+
+CONLL = """#begin document (nw/a); part 000
+nw/a 0 0 She - - - - - Ann - (0)
+nw/a 0 1 waves - - - - - Ann - (1
+nw/a 0 2 ! - - - - - Ann - 1)
+
+nw/a 0 0 Do - - - - - - - -
+nw/a 0 1 n't - - - - - - - (2)
+nw/a 0 2 de - - - - - - - -
+nw/a 0 3 el - - - - - - - -
+nw/a 0 4 a - - - - - - - (2
+nw/a 0 5 man - - - - - - - 2)
+nw/a 0 6 her - - - - - - - (0)
+
+#end document
+"""
+
+
+def run(*words: str | Path) -> None:
+    convert.main([str(word) for word in words])
+
+
+def test_conllu_is_copied_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test_corefud.write(tmp_path, "a.conllu")
+    run(tmp_path / "a.conllu", tmp_path / "b.conllu.xz")
+    run(tmp_path / "b.conllu.xz", tmp_path / "c.conllu")
+    assert (tmp_path / "c.conllu").read_text() == test_corefud.written()
+    assert not capsys.readouterr().err
+
+
+def test_what_is_lost_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test_corefud.write(tmp_path, "a.conllu")
+    run(tmp_path / "a.conllu", tmp_path / "a.jsonl")
+    told = capsys.readouterr()
+    assert told.out == f"wrote 1 documents to {tmp_path / 'a.jsonl'}\n"
+    for part in (
+        "1 zero mentions",
+        "1 discontinuous mentions",
+        "1 empty nodes",
+        "2 multiword tokens",
+    ):
+        assert part in told.err
+    fields = json.loads((tmp_path / "a.jsonl").read_text())
+    assert fields["doc_key"] == "nw/a"
+    assert fields["clusters"] == [[[0, 0], [9, 9]], [[4, 4]], [[5, 5]], [[7, 8]], [[9, 9]]]
+
+
+def test_chain_files_are_written_and_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(CONLL)
+    run(tmp_path / "a.conll", tmp_path / "chains")
+    assert read_chain_file(tmp_path / "chains" / "nw_a.json") == [
+        ["She@0-0", "her@9-9"], ["waves !@1-2"], ["n't@4-4", "a man@7-8"],
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="chain files hold no texts"):
+        run(tmp_path / "chains", tmp_path / "b.conll")
+
+
+OTHER_WORDS = (
+    CONLL,
+    CONLL.replace("n't - - - - - - - (2)", "n - - - - - - - (2\nx 0 1 't - - - - - - - 2)"),
+    CONLL.replace("de -", "del -").replace("nw/a 0 3 el - - - - - - - -\n", ""),
+)
+
+
+@pytest.mark.parametrize("words", OTHER_WORDS)
+def test_predictions_hold_no_gold(
+    tmp_path: Path, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test_corefud.write(tmp_path, "gold.conllu")
+    (tmp_path / "a.conll").write_text(words)
+    run(tmp_path / "a.conll", tmp_path / "b.conllu", "--into", tmp_path / "gold.conllu")
+    (gold,), (written,) = (read_documents(tmp_path / f"{name}.conllu") for name in ("gold", "b"))
+    assert [(m.entity, m.nodes, m.attributes) for m in written.mentions] == [
+        ("e1", (0,), ()), ("e2", (1, 2), ()), ("e3", (5,), ()), ("e3", (8, 9), ()),
+        ("e1", (10,), ()),
+    ]  # fmt: skip
+    assert [node.columns[:9] for node in written.nodes] == [n.columns[:9] for n in gold.nodes]
+    told = capsys.readouterr().err
+    assert "1 zero mentions, 1 discontinuous mentions" in told
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(documents())
+def test_nothing_but_the_coreference_of_predictions_changes(
+    tmp_path: Path, document: ConlluDocument
+) -> None:
+    gold, plain, target = (tmp_path / name for name in ("a.conllu", "a.conll", "b.conllu"))
+    write_documents(gold, [document])
+    run(gold, plain)
+    run(plain, target, "--into", gold)
+    (written,) = read_documents(target)
+    assert [node.columns[:9] for node in written.nodes] == [n.columns[:9] for n in document.nodes]
+    assert not written.split_antecedents and not written.bridges
+    assert not any(written.is_zero(m) or m.attributes for m in written.mentions)
+    assert all(mention.nodes not in {m.nodes for m in document.mentions if m.is_discontinuous}
+               for mention in written.mentions if mention.is_discontinuous)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("(nw/a)", "(nw/b)"), "found no document 'nw/a', which"),
+        (("waves", "nods"), "document 'nw/a': found predictions for .Shenods!"),
+        (("#end document\n", "#end document\n" + CONLL), "is there twice"),
+        (
+            ("#end document\n", "#end document\n" + CONLL.replace("(nw/a)", "(c)")),
+            "has no document 'c'",
+        ),
+    ],
+)
+def test_predictions_of_other_documents_are_refused(
+    tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
+    test_corefud.write(tmp_path, "gold.conllu")
+    (tmp_path / "a.conll").write_text(CONLL.replace(*change))
+    with pytest.raises(InputError, match=message):
+        run(tmp_path / "a.conll", tmp_path / "b.conllu", "--into", tmp_path / "gold.conllu")
+    with pytest.raises(InputError, match="--into needs"):
+        run(tmp_path / "a.conll", tmp_path / "b.conll", "--into", tmp_path / "gold.conllu")
+
+
+def test_winobias_is_read(real_data: Path, tmp_path: Path) -> None:
+    path = real_data / "winobias" / "dev_type1_pro_stereotype.v4_auto_conll"
+    run(path, tmp_path / "a.jsonl")
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 396

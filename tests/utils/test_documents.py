@@ -1,0 +1,241 @@
+"""Documents between formats: what all of them hold stays, what is lost is counted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.conllu_documents import documents as conllu_documents
+from utils.errors import InputError
+from utils.text.conll import ConllDocument, ConllSentence
+from utils.text.conllu import ConlluDocument
+from utils.text.document_files import read_document_file, write_document_file
+from utils.text.documents import from_conllu, to_conllu
+from utils.text.gap import read_gap
+from utils.text.jsonlines import SYSTEMS, read_jsonlines
+
+DOCUMENT = ConllDocument(
+    "nw/a",
+    2,
+    (ConllSentence(("A", "man", "waves", "."), "Ann"), ConllSentence(("He", "nods", "."))),
+    (((0, 1), (4, 4)), ((0, 2),)),
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> ConllDocument:
+    """Documents with nested and crossing mentions, each span once."""
+    lengths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
+    sentences = tuple(
+        ConllSentence(tuple(draw(st.sampled_from("ab#")) for _ in range(length)), None)
+        for length in lengths
+    )
+    place = st.integers(0, sum(lengths) - 1)
+    pairs = draw(st.lists(st.tuples(place, place).map(sorted), unique_by=tuple, max_size=6))
+    chains: dict[int, list[tuple[int, int]]] = {}
+    for first, last in pairs:
+        chains.setdefault(draw(st.integers(0, 2)), []).append((first, last))
+    return ConllDocument("a", 0, sentences, tuple(tuple(chain) for chain in chains.values()))
+
+
+def content(document: ConllDocument) -> tuple[Any, ...]:
+    """What every format holds; chains in any order."""
+    chains = sorted(sorted(chain) for chain in document.chains)
+    return document.name, document.part or 0, document.sentences, chains
+
+
+def lost(counts: Counter[str]) -> dict[str, int]:
+    return {what: count for what, count in counts.items() if count}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(document=documents())
+def test_json_lines_hold_words_and_chains(
+    tmp_path: Path, system: str, document: ConllDocument
+) -> None:
+    path = tmp_path / "a.jsonl"
+    counts = write_document_file(path, [document], system)
+    again = read_document_file(path)
+    assert not lost(again.lost)
+    (read,) = again.documents
+    if system == "fastcoref":
+        assert counts["ends of sentences"] == len(document.sentences) - 1
+        assert read.words == document.words
+        assert content(read)[3] == content(document)[3]
+    else:
+        assert not lost(counts)
+        assert content(read) == content(document)
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".conll", ".conllu", ".conllu.xz"])
+def test_names_parts_and_speakers_are_kept(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    write_document_file(path, [DOCUMENT], "e2e-coref")
+    (read,) = read_document_file(path).documents
+    kept = content(read)[2:] == content(DOCUMENT)[2:]
+    name = ("nw/a_2", None) if "conllu" in ending else ("nw/a", 2)
+    assert kept and (read.name, read.part) == name
+
+
+@settings(deadline=None)
+@given(documents())
+def test_conllu_holds_what_crosses_no_sentence_and_no_own_mention(document: ConllDocument) -> None:
+    counts: Counter[str] = Counter()
+    again = from_conllu(to_conllu(document, counts), "a", Counter())
+    spans = [span for chain in document.chains for span in chain]
+    kept = [span for chain in again.chains for span in chain]
+    assert set(kept) <= set(spans)
+    assert len(spans) - len(kept) == sum(counts.values())
+    for chain in again.chains:
+        assert any(set(chain) <= set(whole) for whole in document.chains)
+
+
+@settings(deadline=None)
+@given(conllu_documents())
+def test_what_has_no_span_of_words_is_counted(document: ConlluDocument) -> None:
+    counts: Counter[str] = Counter()
+    read = from_conllu(document, "a", counts)
+    kept = sum(map(len, read.chains))
+    assert (
+        kept == len(document.mentions) - counts["zero mentions"] - counts["discontinuous mentions"]
+    )
+    assert counts["zero mentions"] == sum(map(document.is_zero, document.mentions))
+    assert counts["split antecedents"] == len(document.split_antecedents)
+    assert counts["bridges"] == len(document.bridges)
+
+
+# A document as each system writes it: "A man waves . He nods ." with the chain of "A man" and "He".
+WORDS = list(DOCUMENT.words)
+SPELLINGS: list[dict[str, Any]] = [
+    {"doc_key": "a", "sentences": [WORDS[:4], WORDS[4:]], "clusters": [[[0, 1], [4, 4]]]},
+    {"sentences": [WORDS], "clusters": [], "predicted_clusters": [[[0, 1], [4, 4]]]},
+    {"document_id": "a", "cased_words": WORDS, "sent_id": [0] * 4 + [1] * 3,
+     "span_clusters": [[[0, 2], [4, 5]]]},
+    {"document_id": "a", "part_id": 0, "cased_words": WORDS, "sent_id": [0] * 7,
+     "clusters": [[[0, 2], [4, 5]]]},
+    {"doc_key": "a", "tokens": WORDS, "clusters": [[[0, 1], [4, 4]]]},
+    {"tokens": WORDS, "clusters_token_offsets": [[[0, 1], [4, 4]]]},
+    {"text": "A man waves. He nods.", "clusters": [[[0, 5], [13, 15]]]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", SPELLINGS)
+def test_every_spelling_of_json_lines(tmp_path: Path, fields: dict[str, Any]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(fields) + "\n\n")
+    read = read_jsonlines(path)
+    (document,) = read.documents
+    assert document.words == DOCUMENT.words
+    assert document.chains == (((0, 1), (4, 4)),)
+    texts = {"texts whose white space is not one space between words": 1}
+    assert lost(read.lost) == (texts if "text" in fields else {})
+
+
+def test_keys_that_are_not_read_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({**SPELLINGS[0], "ner": [[0, 1, "PERSON"]], "constituents": []}))
+    assert lost(read_jsonlines(path).lost) == {"documents with 'ner', which is not read": 1}
+
+
+def test_a_text_is_cut_where_mentions_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": "上海人 nods", "clusters": [[[0, 2], [3, 4]]]}))
+    read = read_jsonlines(path)
+    assert read.documents[0].words == ("上海", "人", "nods")
+    assert read.documents[0].chains == (((0, 0),),)
+    assert read.lost["mentions without a word"] == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ([1], r"line 1: found \[1\], expected an object"),
+        ({"words": []}, "expected one of cased_words, sentences, tokens, text"),
+        (
+            {"tokens": ["a"], "clusters": [[[0, 1]]]},
+            r"the span \[0, 1\], .* of 1, the end inclusive",
+        ),
+        ({"text": "a", "clusters": [[[0, 0]]]}, r"the span \[0, 0\], .* of 1, the end exclusive"),
+        ({"tokens": ["a", ""]}, "expected texts"),
+        ({"tokens": ["a"], "clusters": [[0]]}, "found the span 0"),
+        ({"tokens": ["a"], "clusters": {"0": []}}, "expected a list"),
+        ({"cased_words": ["a"], "sent_id": [0, 1]}, "found 2 sent_id for 1 words"),
+        ({"tokens": ["a"], "speakers": ["b", "c"]}, "found 2 speakers for 1 words"),
+        ({"tokens": ["a"], "doc_key": 3}, "found the name 3"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path: Path, fields: object, message: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(fields))
+    with pytest.raises(InputError, match=message):
+        read_jsonlines(path)
+
+
+def test_a_file_of_no_format_is_refused(tmp_path: Path) -> None:
+    for name, message in (("a.txt", "ends in one of"), ("a.jsonl", "cannot be read")):
+        with pytest.raises(InputError, match=message):
+            read_document_file(tmp_path / name)
+    (tmp_path / "a.jsonl").write_text("\n")
+    with pytest.raises(InputError, match="no document"):
+        read_document_file(tmp_path / "a.jsonl")
+    with pytest.raises(InputError, match="to write that ends in one of"):
+        write_document_file(tmp_path / "a.tsv", [], "e2e-coref")
+
+
+COLUMNS = "ID Text Pronoun Pronoun-offset A A-offset A-coref B B-offset B-coref URL".split()
+PASSAGE = [
+    "p-1",
+    'Ann saw "Bo". She left.',
+    "She",
+    "14",
+    "Ann",
+    "0",
+    "TRUE",
+    "Bo",
+    "9",
+    "FALSE",
+    "x",
+]
+
+
+def gap(folder: Path, *rows: list[str]) -> Path:
+    path = folder / "gap.tsv"
+    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+    return path
+
+
+def test_gap_has_the_pronoun_with_the_name_that_it_means(tmp_path: Path) -> None:
+    (document,) = read_gap(gap(tmp_path, COLUMNS, PASSAGE)).documents
+    assert document.name == "p-1"
+    assert document.words == ("Ann", "saw", '"', "Bo", '"', ".", "She", "left", ".")
+    assert document.chains == (((0, 0), (6, 6)), ((3, 3),))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((PASSAGE,), "line 1: expected the columns ID"),
+        ((COLUMNS, PASSAGE[:-1]), "line 2: found 10 columns, expected 11"),
+        ((COLUMNS, [*PASSAGE[:3], "13", *PASSAGE[4:]]), "line 2: found Pronoun 'She' at '13'"),
+        ((COLUMNS, [*PASSAGE[:6], "yes", *PASSAGE[7:]]), "line 2: found A-coref 'yes'"),
+    ],
+)
+def test_a_wrong_line_of_gap_is_named(
+    tmp_path: Path, rows: tuple[list[str], ...], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        read_gap(gap(tmp_path, *rows))
+
+
+@pytest.mark.parametrize(("name", "passages"), [("development", 2_000), ("validation", 454)])
+def test_gap_is_read_whole(real_data: Path, name: str, passages: int) -> None:
+    read = read_gap(real_data / "gap" / f"gap-{name}.tsv")
+    assert len(read.documents) == passages
+    assert all(sum(map(len, document.chains)) == 3 for document in read.documents)

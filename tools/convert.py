@@ -1,0 +1,130 @@
+"""Convert coreference from one format into another: `python tools/convert.py IN OUT`.
+
+The formats are told by the endings of the names. What is lost is said on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from data.writers.corefud import with_predictions
+from metrics.chain_files import write_chains
+from utils.distributed.command import run_command
+from utils.errors import InputError
+from utils.options import command_parser
+from utils.text import conllu_files
+from utils.text.conll import ConllDocument, without_repeats
+from utils.text.document_files import CONLLU, read_document_file, write_document_file
+from utils.text.documents import document_name
+from utils.text.jsonlines import SYSTEMS
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Convert what the command line names."""
+    options = _parser().parse_args(arguments)
+    source, target = options.source, options.target
+    if source.is_dir():
+        raise InputError(f"{source}: chain files hold no texts, so nothing can be written of them")
+    if options.into is not None:
+        written = _write_into(source, target, options.into)
+    elif source.name.endswith(CONLLU) and target.name.endswith(CONLLU):
+        documents = conllu_files.read_documents(source)
+        conllu_files.write_documents(target, documents)
+        written = len(documents)
+    else:
+        converted = read_document_file(source)
+        if target.suffix:
+            lost = write_document_file(target, converted.documents, options.system)
+        else:
+            lost = _write_chain_files(target, converted.documents)
+        _say("lost", converted.lost + lost)
+        written = len(converted.documents)
+    print(f"wrote {written:,} documents to {target}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser(
+        "Convert coreference between CoNLL-U (.conllu, .conllu.xz), CoNLL-2012 (.conll, _conll) "
+        "and JSON lines of e2e-coref, wl-coref, fastcoref and Maverick (.jsonl, .jsonlines). GAP "
+        "(.tsv) is read, folders of chain files (a name without an ending) are written.",
+        prog="convert.py",
+    )
+    parser.add_argument("source", type=Path, metavar="IN", help="a file to read")
+    parser.add_argument("target", type=Path, metavar="OUT", help="a file or a folder to write")
+    parser.add_argument(
+        "--system",
+        choices=sorted(SYSTEMS),
+        default="e2e-coref",
+        help="whose JSON lines are written",
+    )
+    parser.add_argument(
+        "--into",
+        type=Path,
+        metavar="GOLD",
+        help="write the chains of IN as predictions into the documents of this .conllu file, "
+        "without any of its own coreference",
+    )
+    return parser
+
+
+def _write_into(source: Path, target: Path, gold: Path) -> int:
+    """Write predictions into the documents of a CoNLL-U file, and say what they leave out."""
+    for path in (target, gold):
+        if not path.name.endswith(CONLLU):
+            raise InputError(f"{path}: --into needs .conllu or .conllu.xz")
+    by_name: dict[str, ConllDocument] = {}
+    for document in read_document_file(source).documents:
+        if by_name.setdefault(_file_name(document), document) is not document:
+            raise InputError(f"{source}: the document {document_name(document)!r} is there twice")
+    counts: Counter[str] = Counter()
+    written = []
+    for number, of_gold in enumerate(conllu_files.read_documents(gold), start=1):
+        name = of_gold.name or f"{gold.name.split('.')[0]}-{number}"
+        predicted = by_name.pop(name.replace("/", "_"), None)
+        if predicted is None:
+            raise InputError(f"{source}: found no document {name!r}, which {gold} has")
+        written.append(with_predictions(of_gold, predicted, counts))
+    if by_name:
+        raise InputError(f"{source}: {gold} has no document {next(iter(by_name))!r}")
+    conllu_files.write_documents(target, written)
+    _say(f"of {gold} not predicted or of {source} left out", counts)
+    return len(written)
+
+
+def _file_name(document: ConllDocument) -> str:
+    """Return the name that a document has where names are of files, as narrations' ids are."""
+    return document_name(document).replace("/", "_")
+
+
+def _write_chain_files(folder: Path, documents: Iterable[ConllDocument]) -> Counter[str]:
+    """Write a chain file of each document, its mentions named by their words and places."""
+    lost: Counter[str] = Counter()
+    for document in documents:
+        words = document.words
+        chains = [
+            [f"{' '.join(words[first : last + 1])}@{first}-{last}" for first, last in chain]
+            for chain in without_repeats(document.chains)
+        ]
+        kept = sum(map(len, chains))
+        lost["mentions there twice"] += sum(map(len, document.chains)) - kept
+        lost["split antecedents"] += len(document.split_antecedents)
+        lost["words of no mention, sentences and speakers"] += len(words)
+        write_chains(folder, _file_name(document), chains)
+    return lost
+
+
+def _say(what: str, counts: Counter[str]) -> None:
+    """Say on standard error how many there are of what is not 0."""
+    found = [f"{count:,} {name}" for name, count in counts.items() if count]
+    if found:
+        print(f"{what}: {', '.join(found)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_command(main)

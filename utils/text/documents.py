@@ -1,0 +1,199 @@
+"""Coreference between formats: documents of any of them as those of CoNLL-2012, and back.
+
+A CoNLL-2012 document (`utils/text/conll.py`) has what all formats share: words in sentences, a
+speaker, chains of spans of words. What a format holds beyond that is lost on the way, and counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, groupby
+
+from utils.text.conll import ConllDocument, ConllSentence, WordSpan
+from utils.text.conllu import ConlluDocument, ConlluMention, ConlluRow, ConlluSentence
+from utils.text.entity_brackets import ATTRIBUTES, with_coreference
+from utils.text.spans import Span
+
+_PIECE = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """Documents, and what of the format that they come from or go to they do not hold.
+
+    Attributes:
+        documents: in the order of the file.
+        lost: how many there are of what is named.
+    """
+
+    documents: list[ConllDocument]
+    lost: Counter[str] = field(default_factory=Counter)
+
+
+def document_name(document: ConllDocument) -> str:
+    """Return the name of a document, and "_" and the number of its part where that is not 0."""
+    return f"{document.name}_{document.part}" if document.part else document.name
+
+
+def one_speaker(speakers: Iterable[str | None], lost: Counter[str]) -> str | None:
+    """Return the speaker of all words of a sentence; None where there is none or several."""
+    found = {None if speaker in ("-", "_", "") else speaker for speaker in speakers}
+    if len(found) > 1:
+        lost["sentences of several speakers"] += 1
+    return found.pop() if len(found) == 1 else None
+
+
+def document_of_text(
+    name: str, text: str, chains: Sequence[Sequence[Span]], lost: Counter[str]
+) -> ConllDocument:
+    """Split a text into words, so that mentions begin and end at their borders.
+
+    Args:
+        chains: spans of characters, the end exclusive.
+        lost: counts the mentions without a word.
+    """
+    borders = {border for chain in chains for span in chain for border in span}
+    pieces: list[Span] = []
+    for match in _PIECE.finditer(text):
+        cuts = [cut for cut in range(match.start() + 1, match.end()) if cut in borders]
+        pieces += zip([match.start(), *cuts], [*cuts, match.end()], strict=True)
+    of_words = []
+    for chain in chains:
+        spans = []
+        for start, end in chain:
+            inside = [i for i, (first, last) in enumerate(pieces) if start <= first and last <= end]
+            if inside:
+                spans.append((inside[0], inside[-1]))
+            else:
+                lost["mentions without a word"] += 1
+        of_words.append(tuple(spans))
+    words = tuple(text[start:end] for start, end in pieces)
+    if " ".join(words) != text:
+        lost["texts whose white space is not one space between words"] += 1
+    sentences = (ConllSentence(words),) if words else ()
+    return ConllDocument(name, None, sentences, tuple(filter(None, of_words)))
+
+
+def from_conllu(document: ConlluDocument, name: str, lost: Counter[str]) -> ConllDocument:
+    """Return the words and chains of a CoNLL-U document.
+
+    Args:
+        name: of the document.
+        lost: counts what it does not hold.
+    """
+    place = [-1, *accumulate(not node.is_empty for node in document.nodes)]
+    chains = []
+    for mentions in document.entities.values():
+        spans = []
+        for mention in mentions:
+            words = [
+                place[node + 1] - 1 for node in mention.nodes if not document.nodes[node].is_empty
+            ]
+            if not words:
+                lost["zero mentions"] += 1
+            elif words[-1] - words[0] >= len(words):
+                lost["discontinuous mentions"] += 1
+            else:
+                spans.append((words[0], words[-1]))
+        chains.append(tuple(spans))
+    lost["empty nodes"] += sum(node.is_empty for node in document.nodes)
+    lost["multiword tokens"] += sum(r.is_multiword for s in document.sentences for r in s.rows)
+    lost["split antecedents"] += len(document.split_antecedents)
+    lost["bridges"] += len(document.bridges)
+    lost["words with parts of speech, trees or notes"] += sum(
+        any(column != "_" for column in word.columns[2:9])
+        or any(item.partition("=")[0] not in ATTRIBUTES for item in word.misc)
+        for word in document.nodes
+    )
+    sentences = (
+        ConllSentence(
+            tuple(word.form for word in sentence.words), sentence.comment("speaker") or None
+        )
+        for sentence in document.sentences
+    )
+    return ConllDocument(name, None, tuple(sentences), tuple(filter(None, chains)))
+
+
+def to_conllu(document: ConllDocument, lost: Counter[str]) -> ConlluDocument:
+    """Return a document as one of CoNLL-U, with a word a line and no tree.
+
+    Args:
+        lost: counts what the format cannot hold.
+    """
+    sentences = []
+    for sentence in document.sentences:
+        rows = tuple(
+            ConlluRow((str(number), _column(word, lost), *["_"] * 8))
+            for number, word in enumerate(sentence.words, start=1)
+        )
+        speaker = () if sentence.speaker is None else (f"# speaker = {sentence.speaker}",)
+        sentences.append(ConlluSentence(speaker, rows))
+    lost["split antecedents"] += len(document.split_antecedents)
+    heading = (f"# newdoc id = {document_name(document)}",)
+    if sentences:
+        sentences[0] = ConlluSentence((*heading, *sentences[0].comments), sentences[0].rows)
+    bare = ConlluDocument(document_name(document), (), tuple(sentences))
+    return with_coreference(bare, mentions_of(document.chains, bare.sentence_of, lost))
+
+
+def mentions_of(
+    chains: Iterable[Iterable[tuple[int, int]]], sentence_of: Sequence[int], lost: Counter[str]
+) -> list[ConlluMention]:
+    """Return chains as the mentions of entities e1, e2 and so on.
+
+    Args:
+        chains: (first, last) nodes of each mention.
+        sentence_of: the sentence of each node.
+        lost: counts the mentions that CoNLL-U cannot hold: those that reach over the end of a
+            sentence, and of mentions of one chain that cross or are the same all but the first.
+    """
+    mentions: list[ConlluMention] = []
+    entity = 0
+    for chain in chains:
+        kept: list[WordSpan] = []
+        for first, last in chain:
+            if sentence_of[first] != sentence_of[last]:
+                lost["mentions over the end of a sentence"] += 1
+            elif (first, last) in kept:
+                lost["mentions there twice in a chain"] += 1
+            elif any(a < first <= b < last or first < a <= last < b for a, b in kept):
+                lost["mentions that cross others of their chain"] += 1
+            else:
+                kept.append((first, last))
+        entity += bool(kept)
+        mentions += [ConlluMention(f"e{entity}", tuple(range(a, b + 1))) for a, b in kept]
+    return mentions
+
+
+def sentences_of(
+    words: Sequence[str],
+    numbers: Sequence[object],
+    speakers: Sequence[str | None],
+    lost: Counter[str],
+) -> tuple[ConllSentence, ...]:
+    """Group words into sentences.
+
+    Args:
+        numbers: the sentence of each word.
+        speakers: the speaker of each word; or none at all.
+    """
+    said = speakers or [None] * len(words)
+    groups = groupby(zip(numbers, words, said, strict=True), key=lambda item: item[0])
+    rows = [list(group) for _, group in groups]
+    return tuple(
+        ConllSentence(
+            tuple(word for _, word, _ in group), one_speaker((s for *_, s in group), lost)
+        )
+        for group in rows
+    )
+
+
+def _column(word: str, lost: Counter[str]) -> str:
+    """Return a word as a column."""
+    written = re.sub(r"[\t\n\r]", "_", word)
+    if written != word:
+        lost["words with tabs or line ends, which become _"] += 1
+    return written
