@@ -40,9 +40,12 @@ def read_vocabulary(path: Path) -> list[str]:
         DataError: it cannot be read, or a line has no word.
     """
     try:
-        lines = split_lines(decode_text(path.read_bytes()).rstrip("\r\n"))
+        lines = split_lines(decode_text(path.read_bytes()))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+    # What stands behind the last line end is no line.
+    if not lines[-1]:
+        lines.pop()
     words = [line.split(",")[0].strip() for line in lines]
     if not words or not all(words):
         raise DataError(f"{path} has a line without a word, expected one on each")
