@@ -252,7 +252,7 @@ def test_coref_writes_conll_files_that_score_the_same(
 ) -> None:
     scores = evaluated(folder, checkpoint, "--conll", str(tmp_path))
     key, response = (read_conll(tmp_path / f"{side}.conll") for side in ("key", "response"))
-    assert set(key) == set(response) == {f"{image}; part 0" for image in ("201", "2010", "202")}
+    assert set(key) == set(response) == {f"({image}); part 0" for image in ("201", "2010", "202")}
     assert score_chains(key, response).to_json()["pooled"] == scores["pooled"]
 
 
