@@ -254,9 +254,9 @@ def test_conll_documents_are_read_with_their_parts(tmp_path: Path) -> None:
     path = tmp_path / "x.conll"
     path.write_text(CONLL)
     assert read_conll(path) == {
-        "first; part 0": [[(0, 1), (2, 2)], [(1, 1)], [(2, 3)]],
-        "first; part 1": [],
-        "second": [[(0, 2)]],
+        "(first); part 0": [[(0, 1), (2, 2)], [(1, 1)], [(2, 3)]],
+        "(first); part 1": [],
+        "(second)": [[(0, 2)]],
     }
 
 
@@ -275,7 +275,7 @@ def test_a_repeated_span_stays_with_the_chain_that_opened_first(
 ) -> None:
     path = tmp_path / "x.conll"
     path.write_text(f"#begin document (x);\na {first}\nb {second}\n#end document\n")
-    assert read_conll(path)["x"] == chains
+    assert read_conll(path)["(x)"] == chains
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_a_repeated_span_stays_with_the_chain_that_opened_first(
         ("a -\n", "line 1: found 'a -', expected a document to begin"),
         ("#begin document (x);\na -\n", "line 1: document 'x' does not end"),
         ("#begin document (x);\n#begin document (y);\n", "line 2: a document begins before 'x'"),
-        ("#begin document (x);\n#end document\n" * 2, "line 3: document 'x' begins a second time"),
+        ("#begin document (x);\n#end document\n" * 2, r"line 3: document '\(x\)' begins"),
         ("#begin document (x);\na (1\n#end document\n", r"line 2: '\(1' opens .* not closed"),
         ("#begin document (x);\na -\nb 1)\n#end document\n", r"line 3: '1\)' closes .* not open"),
         ("#begin document (x);\na (1\nb 2)\n#end document\n", r"line 3: '2\)' closes .* not open"),
