@@ -21,7 +21,7 @@ from metrics.chain_files import (
     write_gold,
 )
 from metrics.conll_files import read_conll
-from utils.text.conll import ConllError
+from utils.text.conll import ConllError, without_repeats
 
 PHRASES = ["a man", "his hat", "he", "the hat"]
 NAMED = [["a man0", "he2"], ["his hat1", "the hat3"]]
@@ -275,7 +275,7 @@ def test_a_repeated_span_stays_with_the_chain_that_opened_first(
 ) -> None:
     path = tmp_path / "x.conll"
     path.write_text(f"#begin document (x);\na {first}\nb {second}\n#end document\n")
-    assert read_conll(path)["(x)"] == chains
+    assert without_repeats(read_conll(path)["(x)"]) == chains
 
 
 @pytest.mark.parametrize(
