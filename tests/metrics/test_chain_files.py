@@ -256,7 +256,7 @@ def test_conll_documents_are_read_with_their_parts(tmp_path: Path) -> None:
     assert read_conll(path) == {
         "(first); part 0": [[(0, 1), (2, 2)], [(1, 1)], [(2, 3)]],
         "(first); part 1": [],
-        "(second)": [[(0, 2)]],
+        "(second)": [[(0, 2), (0, 2)]],
     }
 
 
