@@ -285,7 +285,10 @@ def test_a_repeated_span_stays_with_the_chain_that_opened_first(
         ("a -\n", "line 1: found 'a -', expected a document to begin"),
         ("#begin document (x);\na -\n", "line 1: document 'x' does not end"),
         ("#begin document (x);\n#begin document (y);\n", "line 2: a document begins before 'x'"),
-        ("#begin document (x);\n#end document\n" * 2, r"line 3: document '\(x\)' begins"),
+        (
+            "#begin document (x);\n#end document\n" * 2,
+            r"line 3: document '\(x\)' begins a second time",
+        ),
         ("#begin document (x);\na (1\n#end document\n", r"line 2: '\(1' opens .* not closed"),
         ("#begin document (x);\na -\nb 1)\n#end document\n", r"line 3: '1\)' closes .* not open"),
         ("#begin document (x);\na (1\nb 2)\n#end document\n", r"line 3: '2\)' closes .* not open"),
