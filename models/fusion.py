@@ -126,18 +126,14 @@ class FusionLayer(nn.Module):
         """Copy the weights of an encoder's layer.
 
         Args:
-            source: a module of any form; those of BERT's can be copied.
+            source: a module of any form; those of BERT's and MPNet's can be copied.
 
         Returns:
             Whether they could be: False where form or size differ.
         """
         try:
             pairs: list[tuple[nn.Linear | nn.LayerNorm, Any]] = [
-                (self.self_attention.query, source.attention.self.query),
-                (self.self_attention.key, source.attention.self.key),
-                (self.self_attention.value, source.attention.self.value),
-                (self.self_attention.out, source.attention.output.dense),
-                (self.after_self_attention.norm, source.attention.output.LayerNorm),
+                *zip(self._attention_parts(), _attention_parts_of(source), strict=True),
                 (self.feedforward.inner, source.intermediate.dense),
                 (self.feedforward.out, source.output.dense),
                 (self.after_feedforward.norm, source.output.LayerNorm),
@@ -149,3 +145,23 @@ class FusionLayer(nn.Module):
         for ours, theirs in pairs:
             ours.load_state_dict(theirs.state_dict())
         return True
+
+    def _attention_parts(self) -> tuple[nn.Linear | nn.LayerNorm, ...]:
+        attention = self.self_attention
+        norm = self.after_self_attention.norm
+        return attention.query, attention.key, attention.value, attention.out, norm
+
+
+def _attention_parts_of(layer: Any) -> tuple[Any, ...]:
+    """Return query, key, value, output and norm of a layer of BERT's form, or of MPNet's.
+
+    Raises:
+        AttributeError: it has another form. So has DeBERTa's, whose attention reads places beside
+            words and so has another scale.
+    """
+    attention = layer.attention
+    if hasattr(attention, "attn"):
+        own = attention.attn
+        return own.q, own.k, own.v, own.o, attention.LayerNorm
+    own, output = attention.self, attention.output
+    return own.query, own.key, own.value, output.dense, output.LayerNorm

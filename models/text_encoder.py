@@ -239,12 +239,40 @@ def text_encoder_from_config(values: Mapping[str, Any]) -> TextEncoder:
     return TextEncoder(config, AutoModel.from_config(config, trust_remote_code=False))
 
 
-def _copy_masked_word_head(source: nn.Module, head: MaskedWordHead, missing: set[str]) -> None:
-    """Start the head from the encoder's own, where its checkpoint brings one in BERT's form."""
-    predictions = getattr(getattr(source, "cls", None), "predictions", None)
-    if predictions is None or any(key.startswith("cls.predictions.transform") for key in missing):
+def _copy_masked_word_head(source: Any, head: MaskedWordHead, missing: set[str]) -> None:
+    """Start the head from the encoder's own, where its checkpoint brings one of this form.
+
+    Args:
+        source: the encoder with what predicts words.
+        missing: the names of the weights that its checkpoint lacks.
+    """
+    found = _masked_word_layers(source)
+    if found is None:
         return
-    head.dense.load_state_dict(predictions.transform.dense.state_dict())
-    head.norm.load_state_dict(predictions.transform.LayerNorm.state_dict())
+    prefix, dense, norm, bias = found
+    if any(name.startswith(prefix) for name in missing) or dense.weight.shape != (
+        head.dense.weight.shape
+    ):
+        return
+    head.dense.load_state_dict(dense.state_dict())
+    head.norm.load_state_dict(norm.state_dict())
     with torch.no_grad():
-        head.bias.copy_(predictions.bias)
+        head.bias.copy_(bias)
+
+
+def _masked_word_layers(source: Any) -> tuple[str, Any, Any, Tensor] | None:
+    """Return the dense layer, the norm and the words' scores of what predicts masked words.
+
+    Returns:
+        They come behind what the names of the first two begin with; None where it is of another
+        form than BERT's (as DeBERTa's is), RoBERTa's (XLM-R, MPNet) and ELECTRA's.
+    """
+    if (predictions := getattr(getattr(source, "cls", None), "predictions", None)) is not None:
+        transform = predictions.transform
+        return "cls.predictions.transform.", transform.dense, transform.LayerNorm, predictions.bias
+    if (head := getattr(source, "lm_head", None)) is not None and hasattr(head, "layer_norm"):
+        return "lm_head.", head.dense, head.layer_norm, head.decoder.bias
+    if (head := getattr(source, "generator_predictions", None)) is not None:
+        bias = source.generator_lm_head.bias
+        return "generator_predictions.", head.dense, head.LayerNorm, bias
+    return None
