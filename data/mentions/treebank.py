@@ -8,15 +8,15 @@ and the head of a name is its first word.
 
 from __future__ import annotations
 
-import lzma
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 
-from data.files import DataError, bad_record
-from utils.files import decode_text, split_lines
+from data.files import BadRecord, DataError, bad_record
 from utils.printable import quote
+from utils.text.conllu import ConlluError, ConlluRow
+from utils.text.conllu_files import read_blocks, read_row
 
 _RENAMED = {
     "nsubj:pass": "nsubjpass",
@@ -98,15 +98,12 @@ def read_treebank(path: Path) -> Iterator[ParsedSentence]:
         BadRecord: a sentence is wrong.
     """
     try:
-        packed = path.read_bytes()
-        content = decode_text(lzma.decompress(packed) if path.suffix == ".xz" else packed)
-    except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    blocks = groupby(split_lines(content), key=bool)
-    for number, block in enumerate((lines for is_block, lines in blocks if is_block), start=1):
-        lines = [line for line in block if not line.startswith("#")]
-        if lines:
-            yield to_spacy_scheme(_parse(path, f"sentence {number}", lines))
+        blocks = read_blocks(path)
+    except ConlluError as error:
+        raise DataError(str(error)) from error
+    for number, (first, lines) in enumerate(blocks, start=1):
+        if rows := _rows(path, number, first, lines):
+            yield to_spacy_scheme(_parse(path, f"sentence {number}", rows))
 
 
 def to_spacy_scheme(sentence: ParsedSentence) -> ParsedSentence:
@@ -192,42 +189,49 @@ def _take_place(tokens: list[Token], index: int, child: int) -> None:
     tokens[child] = replace(tokens[child], head=head, label=tokens[index].label)
 
 
-def _parse(path: Path, name: str, lines: list[str]) -> ParsedSentence:
-    """Parse the tokens of a sentence; empty nodes and unsplit contractions are none."""
+def _rows(path: Path, number: int, first: int, lines: list[str]) -> list[ConlluRow]:
+    """Split the lines of a sentence, given by its number and first line; comments are none."""
+    try:
+        return [
+            read_row(line, f"sentence {number} of {path}, line {place}")
+            for place, line in enumerate(lines, start=first)
+            if not line.startswith("#")
+        ]
+    except ConlluError as error:
+        raise BadRecord(str(error)) from error
+
+
+def _parse(path: Path, name: str, rows: Sequence[ConlluRow]) -> ParsedSentence:
+    """Return the words of a sentence; empty nodes and unsplit contractions are none."""
     tokens: list[Token] = []
-    numbers = {str(number) for number in range(1, len(lines) + 1)}
+    numbers = {str(number) for number in range(1, len(rows) + 1)}
     spaceless_ends: dict[int, bool] = {}  # by the number of a contracted word's last part
     inside: set[int] = set()  # numbers of parts that another part follows without a space
-    for line in lines:
-        columns = line.split("\t")
-        if len(columns) != 10:
-            raise bad_record(path, name, f"{len(columns)} columns", "10 columns in each line")
-        number, text, _, part_of_speech, _, _, head, label, _, notes = columns
-        space_after = "SpaceAfter=No" not in notes.split("|")
-        if "-" in number:
-            ends = number.split("-")
+    for row in rows:
+        written = quote("\t".join(row.columns))
+        space_after = "SpaceAfter=No" not in row.misc
+        if row.is_multiword:
+            ends = row.id.split("-")
             if len(ends) != 2 or not all(end in numbers for end in ends):
-                expected = f"a range of two of {len(lines)} numbers"
-                raise bad_record(path, name, quote(line), expected)
+                raise bad_record(path, name, written, f"a range of two of {len(rows)} numbers")
             first, last = map(int, ends)
             spaceless_ends[last] = space_after
             inside.update(range(first, last))
             continue
-        if "." in number:
+        if row.is_empty:
             continue
         place = len(tokens)
-        if number != str(place + 1) or not (head == "0" or head in numbers):
-            raise bad_record(
-                path, name, quote(line), f"word {place + 1} and the number of its head"
-            )
-        if part_of_speech not in PARTS_OF_SPEECH:
-            raise bad_record(path, name, f"part of speech {quote(part_of_speech)}", "one of UD's")
+        head = row.columns[6]
+        if row.id != str(place + 1) or not (head == "0" or head in numbers):
+            raise bad_record(path, name, written, f"word {place + 1} and the number of its head")
+        if row.upos not in PARTS_OF_SPEECH:
+            raise bad_record(path, name, f"part of speech {quote(row.upos)}", "one of UD's")
         tokens.append(
             Token(
-                text=text,
-                part_of_speech=part_of_speech,
+                text=row.form,
+                part_of_speech=row.upos,
                 head=int(head) - 1 if int(head) else place,
-                label=label,
+                label=row.deprel,
                 space_after=spaceless_ends.get(place + 1, space_after) and place + 1 not in inside,
             )
         )

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import lzma
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.files import replaced_when_whole
+from utils.files import decode_text, replaced_when_whole, split_lines
 from utils.printable import quote
 from utils.text.conllu import ConlluDocument, ConlluError, ConlluRow, ConlluSentence
 from utils.text.entity_brackets import read_coreference
@@ -27,9 +27,10 @@ ENDINGS = (".conllu", ".conllu.xz")
 _COLUMNS = 10
 _NEWDOC = re.compile(r"#\s*newdoc(?:\s+id\s*=\s*(?P<name>.*?))?\s*$")
 _GLOBAL_ENTITY = re.compile(r"#\s*global\.Entity\s*=\s*(?P<fields>\S+)\s*$")
-_ID = re.compile(r"(?P<number>\d{1,6})(?:\.(?P<empty>\d{1,6})|-(?P<last>\d{1,6}))?")
+_NUMBER = r"0|[1-9][0-9]{0,5}"
+_ID = re.compile(rf"(?P<number>{_NUMBER})(?:\.(?P<empty>{_NUMBER})|-(?P<last>{_NUMBER}))?")
 
-_Block = tuple[int, list[str]]  # the number of its first line, and its lines
+Block = tuple[int, list[str]]  # the number of the first line of a sentence, and its lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class ConlluLines:
     path: Path
     name: str | None
     fields: tuple[str, ...]
-    blocks: tuple[_Block, ...]
+    blocks: tuple[Block, ...]
 
     def parse(self) -> ConlluDocument:
         """Read the columns and the coreference.
@@ -70,6 +71,52 @@ class ConlluLines:
         return read_coreference(document, places)
 
 
+def read_blocks(path: Path) -> list[Block]:
+    """Read the lines of each sentence of a file, nothing of them checked yet.
+
+    A byte-order mark and the ends of lines of any system are no text.
+
+    Raises:
+        ConlluError: the file cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+        text = decode_text(lzma.decompress(content) if path.suffix == ".xz" else content)
+    except OSError as error:
+        raise ConlluError(f"{path} cannot be read: {error.strerror}") from error
+    except lzma.LZMAError as error:
+        raise ConlluError(f"{path}: not packed by xz: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConlluError(f"{path}: not UTF-8: {error}") from error
+    blocks: list[Block] = []
+    is_within = False
+    for number, line in enumerate(split_lines(text), start=1):
+        if not line.strip(" "):
+            is_within = False
+        elif is_within:
+            blocks[-1][1].append(line)
+        else:
+            blocks.append((number, [line]))
+            is_within = True
+    return blocks
+
+
+def read_row(line: str, place: str) -> ConlluRow:
+    """Split a line of a sentence into its columns.
+
+    Args:
+        place: of the line, for the error.
+
+    Raises:
+        ConlluError: it has not ten of them.
+    """
+    row = ConlluRow(tuple(line.split("\t")))
+    if len(row.columns) != _COLUMNS:
+        found = f"{len(row.columns)} columns apart by tabs in {quote(line)}"
+        raise ConlluError(f"{place}: found {found}, expected {_COLUMNS}")
+    return row
+
+
 def split_documents(path: Path) -> list[ConlluLines]:
     """Split a file into its documents, each still to be parsed.
 
@@ -78,9 +125,9 @@ def split_documents(path: Path) -> list[ConlluLines]:
     Raises:
         ConlluError: the file cannot be read or holds no sentence.
     """
-    documents: list[tuple[str | None, tuple[str, ...], list[_Block]]] = []
+    documents: list[tuple[str | None, tuple[str, ...], list[Block]]] = []
     fields: tuple[str, ...] = ()
-    for number, lines in _blocks(_read_text(path).split("\n")):
+    for number, lines in read_blocks(path):
         comments = [line for line in lines if line.startswith("#")]
         newdoc = next(filter(None, map(_NEWDOC.match, comments)), None)
         for named in filter(None, map(_GLOBAL_ENTITY.match, comments)):
@@ -117,42 +164,13 @@ def document_text(document: ConlluDocument) -> str:
     )
 
 
-def _read_text(path: Path) -> str:
-    """Return the text of a file without a byte-order mark and carriage returns."""
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".xz":
-            content = lzma.decompress(content)
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except OSError as error:
-        raise ConlluError(f"{path} cannot be read: {error.strerror}") from error
-    except lzma.LZMAError as error:
-        raise ConlluError(f"{path}: not packed by xz: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ConlluError(f"{path}: not UTF-8: {error}") from error
-
-
-def _blocks(lines: Iterable[str]) -> Iterator[_Block]:
-    """Yield what stands between empty lines."""
-    block: list[str] = []
-    for number, line in enumerate([*lines, ""], start=1):
-        if line.strip(" "):
-            block.append(line)
-        elif block:
-            yield number - len(block), block
-            block = []
-
-
 def _rows(lines: Sequence[str], path: Path, first: int) -> tuple[ConlluRow, ...]:
     """Split the lines of a sentence into columns, and check the order of their numbers."""
     rows = []
     words, empty, covered = 0, 0, 0  # numbers of the last word, empty node and multiword token
     for number, line in enumerate(lines, start=first):
         place = f"{path}, line {number}"
-        row = ConlluRow(tuple(line.split("\t")))
-        if len(row.columns) != _COLUMNS:
-            found = f"{len(row.columns)} columns apart by tabs in {quote(line)}"
-            raise ConlluError(f"{place}: found {found}, expected {_COLUMNS}")
+        row = read_row(line, place)
         if "" in row.columns:
             raise ConlluError(f"{place}: found an empty column in {quote(line)}, expected '_'")
         match = _ID.fullmatch(row.id)
