@@ -48,17 +48,6 @@ def bad_record(path: Path, record: str, found: str, expected: str) -> BadRecord:
     return BadRecord(f"{path}: {record}: found {found}, expected {expected}")
 
 
-def is_text(value: object) -> bool:
-    """Return whether a value is text that UTF-8 can hold (half a surrogate pair is not)."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def read_id(value: object) -> str | None:
     """Return an id as text, or None where the value is not fit to be one.
 

@@ -10,10 +10,11 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from data.files import DataError, is_text
+from data.files import DataError
 from features.weights import read_weights
 from utils.errors import InputError
 from utils.files import replaced_when_whole
+from utils.json_files import is_text
 from utils.printable import quote
 
 try:

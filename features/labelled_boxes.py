@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from data.files import DataError, bad_record, is_text, read_id
-from utils.json_files import read_json
+from data.files import DataError, bad_record, read_id
+from utils.json_files import is_text, read_json
 from utils.printable import quote
 
 # A side of a box that is shorter shows nothing, and is not learned from.

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data.files import is_text
 from data.media.images import open_image
 from data.mention_spans import checked_spans, with_spans
 from data.narration import Narration, Regions
 from data.regions.store import GivenRegions
 from utils.config import Config
 from utils.errors import InputError
+from utils.json_files import is_text
 from utils.printable import quote
 from utils.text.spans import Span
 

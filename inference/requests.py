@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from data.files import BadRecord, is_text
+from data.files import BadRecord
 from data.media.images import open_image
 from data.mention_spans import checked_spans
 from data.mentions.spacy_pipeline import find_spans
@@ -18,6 +18,7 @@ from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from utils.errors import InputError
 from utils.files import decode_text
+from utils.json_files import is_text
 from utils.printable import quote
 from utils.text.spans import Span
 

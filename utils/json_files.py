@@ -35,6 +35,17 @@ def read_json(
         raise error(f"{path} is not JSON: {problem}") from problem
 
 
+def is_text(value: object) -> bool:
+    """Return whether a value is text that UTF-8 can hold (half a surrogate pair is not)."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make a dict of an object's pairs; JSON itself would take the last of a repeated key.
 

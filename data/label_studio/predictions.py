@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from data.files import BadRecord, is_text, read_id
+from data.files import BadRecord, read_id
 from data.mention_spans import checked_spans
 from data.narration import Mention, Narration, RelativeBox
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from data.regions.detections import LARGEST_COORDINATE
 from utils.errors import InputError
+from utils.json_files import is_text
 from utils.printable import quote
 
 

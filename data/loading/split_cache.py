@@ -26,7 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.encoding.text import EncodedText
-from data.files import DataError, is_text
+from data.files import DataError
 from data.loading.dataset import SplitData
 from data.loading.mapped_rows import MappedRows, write_rows
 from data.narration import Mention, Narration, Sentence
@@ -35,7 +35,7 @@ from data.regions.store import RegionStore
 from utils.distributed.ranks import broadcast_object, is_main
 from utils.errors import InputError
 from utils.files import folder_when_whole
-from utils.json_files import read_json
+from utils.json_files import is_text, read_json
 from utils.printable import escape_unprintable, quote
 
 FORMAT = 2  # of the files; another number finds none of the folders that were made before

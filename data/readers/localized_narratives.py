@@ -20,9 +20,10 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from data.files import BadRecord, DataError, is_text, read_id
+from data.files import BadRecord, DataError, read_id
 from data.readers.json_lines import each_json_line, parse_json_line
 from data.readers.report import ReadReport, Record
+from utils.json_files import is_text
 from utils.printable import quote
 
 # The mouse may leave the image, but not by more than its size: that is another unit.

@@ -23,12 +23,13 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from data.files import is_text, read_id
+from data.files import read_id
 from data.narration import Mention, Narration, Sentence
 from data.readers.dataset_reader import DatasetReader
 from data.readers.expected_files import ExpectedFiles, expected_texts
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
+from utils.json_files import is_text
 from utils.printable import quote
 from utils.text.annotated_pronouns import AnnotatedPronoun
 from utils.text.spans import Span

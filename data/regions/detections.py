@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from data.files import DataError, bad_record, is_text, read_id
-from utils.json_files import read_json
+from data.files import DataError, bad_record, read_id
+from utils.json_files import is_text, read_json
 from utils.printable import quote
 
 LARGEST_COORDINATE = 1e7  # pixels; no image is that large

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.files import BadRecord, DataError, bad_record, is_text, read_image_rows
+from data.files import BadRecord, DataError, bad_record, read_image_rows
 from data.hdf5_files import held_dataset, open_hdf5
 from data.regions.detections import (
     NO_ATTRIBUTE,
@@ -33,7 +33,7 @@ from data.regions.detections import (
     Wrong,
     read_detections,
 )
-from utils.json_files import read_json
+from utils.json_files import is_text, read_json
 from utils.printable import quote
 
 # How far a box may reach over the image before it is of another scale, as a share of its side.

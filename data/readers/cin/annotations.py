@@ -12,18 +12,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from data.files import (
-    DataError,
-    bad_record,
-    is_text,
-    read_id,
-)
+from data.files import DataError, bad_record, read_id
 from data.narration import Mention, Narration, RelativeBox
 from data.percent_boxes import relative_box
 from data.readers.cin.files import SplitMedia, annotation_folder
 from data.readers.report import ReadReport, Record, same_words
 from data.regions.detections import LARGEST_COORDINATE
-from utils.json_files import read_json
+from utils.json_files import is_text, read_json
 from utils.printable import quote
 
 RELEASED_NARRATIONS = {"val": 880, "test": 1000}

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data.files import DataError, bad_record, is_text, read_id
+from data.files import DataError, bad_record, read_id
 from data.hdf5_files import held_dataset, open_hdf5
 from data.readers.report import ReadReport
-from utils.json_files import read_json
+from utils.json_files import is_text, read_json
 from utils.printable import quote
 
 _ROWS_PER_READ = 4096

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.files import is_text, read_id
+from data.files import read_id
 from data.narration import Mention, Narration, Sentence
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
+from utils.json_files import is_text
 from utils.printable import quote
 
 # Of the persons in one box: one person, or several.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data.files import bad_record, is_text, read_id
+from data.files import bad_record, read_id
 from data.readers.json_lines import read_json_lines
 from data.readers.report import ReadReport, Record
 from data.readers.tiktalk.dialogues import (
@@ -22,6 +22,7 @@ from data.readers.tiktalk.dialogues import (
     named_by_key,
     read_dialogues,
 )
+from utils.json_files import is_text
 from utils.printable import quote
 
 CELEBRITY_KEYS = ("celebrity", "if_celebrity")
