@@ -16,6 +16,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from data.encoding.word_vectors import WordVectors, look_up_words
+from data.loading.split_reader import warn_of_unseen_mentions
 from data.mentions.spacy_pipeline import DEFAULT_PIPELINE, load_pipeline
 from data.narration import Narration
 from data.readers.report import ReadReport
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         resolver.region_extractor = extractor.regions_of
     word_vectors = _look_up_words(requests, resolver, options)
     shown: list[PageText] = []
+    answered: list[Narration] = []
     for start in range(0, len(requests), options.batch):
         opened = open_images(requests[start : start + options.batch], report)
         resolutions = resolver(
@@ -71,11 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         for (request, image), resolution in zip(opened, resolutions, strict=True):
             print(json.dumps({**request.repeated, **resolution.to_dict()}), flush=True)
+            answered.append(resolution.narration)
             if options.page is not None:
                 title = ", ".join(f"{name} {value}" for name, value in request.repeated.items())
                 shown.append(resolved_text(title or "text", resolution, image))
     if options.page is not None:
         write_text(options.page, page_html(shown))
+    # Standard output is for the answers alone.
+    with redirect_stdout(sys.stderr):
+        warn_of_unseen_mentions(answered, resolver.tokenizer, resolver.config.max_mentions)
     if report.skipped:
         print("\n".join(report.lines()), file=sys.stderr)
 
