@@ -28,7 +28,7 @@ PRECISIONS = ("float32", "bfloat16", "auto")
 
 
 class ConfigError(InputError):
-    """A configuration that cannot be used; the message names the file and the key."""
+    """A configuration that cannot be used; the message names the file and the keys."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,21 @@ class Setting:
     metavar: str | None = None
     help: str | None = None
 
-    def check(self, name: str, value: Any) -> None:
-        """Refuse a value that is out of range or not known.
+    def expected(self, value: Any, kind: type) -> str | None:
+        """Say what a value should be; None where it is.
 
-        Raises:
-            ConfigError: naming the field.
+        Args:
+            kind: of the field.
         """
-        if isinstance(value, (int, float)) and not self.least <= value <= self.most:
-            raise ConfigError(f"{name}: found {value}, expected {self.least:g} to {self.most:g}")
+        if type(value) is not kind and (kind, type(value)) != (float, int):
+            return _KINDS[kind]
+        if kind in _LARGEST and not abs(value) <= _LARGEST[kind]:
+            return f"{_KINDS[kind]} up to {_LARGEST[kind]:g}"
+        if kind in _LARGEST and not self.least <= value <= self.most:
+            return f"{self.least:g} to {self.most:g}"
         if self.choices and value not in self.choices:
-            raise ConfigError(
-                f"{name}: found {quote(value)}, expected one of {', '.join(self.choices)}"
-            )
+            return f"one of {', '.join(self.choices)}"
+        return None
 
 
 def _setting(default: Any, **values: Any) -> Any:
@@ -281,20 +284,21 @@ class Config:
     )
     seed: int = _setting(42, least=0, most=2**32 - 1, option="--seed", help="random seed")
 
+    @property
+    def trains_grounding(self) -> bool:
+        """Whether a loss trains where mentions attend, by labels or by mouse traces."""
+        return self.grounding or self.use_traces
+
     def __post_init__(self) -> None:
-        for name, expected in get_type_hints(Config).items():
+        wrong = []
+        for name, kind in get_type_hints(Config).items():
             value = getattr(self, name)
-            if type(value) is not expected and (expected, type(value)) != (float, int):
-                raise ConfigError(f"{name}: found {quote(value)}, expected {_KINDS[expected]}")
-            if expected in _LARGEST and not abs(value) <= _LARGEST[expected]:
-                raise ConfigError(
-                    f"{name}: found {quote(value)}, expected {_KINDS[expected]} up to "
-                    f"{_LARGEST[expected]:g}"
-                )
-            if expected is float:
+            if expected := SETTINGS[name].expected(value, kind):
+                wrong.append(f"{name}: found {quote(value)}, expected {expected}")
+            elif kind is float:
                 object.__setattr__(self, name, float(value))
-        for name, setting in SETTINGS.items():
-            setting.check(name, getattr(self, name))
+        if wrong:
+            raise ConfigError("; ".join(wrong))
         if self.word_vector_size and not self.sense2vec:
             raise ConfigError(
                 f"word_vector_size: found {self.word_vector_size} without sense2vec, expected 0"
@@ -350,6 +354,7 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], list[str]]:
     """
     values: dict[str, Any] = {}
     ignored: list[str] = []
+    unknown: list[str] = []
     for key, value in _read_object(path).items():
         if key == _PUBLISHED_BERT_CONFIG:
             try:
@@ -366,11 +371,14 @@ def read_config_file(path: Path) -> tuple[dict[str, Any], list[str]]:
             translated = {key: value}
         else:
             known = [*FIELD_NAMES, *PUBLISHED_NAMES, _PUBLISHED_BERT_CONFIG]
-            raise ConfigError(f"{path}: unknown key {quote(key)}{nearest(key, known)}")
+            unknown.append(f"unknown key {quote(key)}{nearest(key, known)}")
+            continue
         for name in translated:
             if name in values:
                 raise ConfigError(f"{path}: {key!r} sets {name} a second time")
         values.update(translated)
+    if unknown:
+        raise ConfigError(f"{path}: {'; '.join(unknown)}")
     try:
         Config(**values)
     except ConfigError as error:

@@ -107,6 +107,14 @@ def test_a_wrong_value_is_named(values: dict, said: str) -> None:
         make_config(values, {})
 
 
+def test_all_wrong_values_and_unknown_keys_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="^batch: found 0, expected 1 to inf; epochs: found '5'"):
+        make_config({"lr": 1, "batch": 0}, {"epochs": "5"})
+    path = written(tmp_path, {"lerning_rate": 1, "lr": 1, "text_layer": 2})
+    with pytest.raises(ConfigError, match="unknown key 'lerning_rate'.*; unknown key 'text_layer'"):
+        read_config_file(path)
+
+
 def test_whole_numbers_count_as_numbers() -> None:
     assert make_config({"lr": 1}, {}).lr == 1.0
 
