@@ -80,7 +80,10 @@ def write_and_score_chains(
         InputError: scores are to be written, and the split has no gold chains.
     """
     sides, folder = gold_and_system(split, resolver.thresholds.link), split.folder
+    lacking = "gold chains"
     if options.singletons == "drop":
+        if any(sides.gold.values()):
+            lacking = "gold chains of two mentions or more"
         sides, folder = sides.without_singletons(), f"{folder}-without-singletons"
     write_system_chains(options.output / "modelrefs" / folder, sides)
     if options.texts is not None:
@@ -93,15 +96,14 @@ def write_and_score_chains(
         sides = replace(sides, gold={})
         for name, value in (("json", options.json), ("errors", options.errors)):
             if value is not None:
-                raise InputError(f"--{name}: {split.name} has no gold chains to compare with")
+                raise InputError(f"--{name}: {split.name} has no {lacking} to compare with")
         if options.conll is not None:
             write_conll_files(options.conll, sides.narrations, {"response": sides.system})
     if options.page is not None:
-        grounds = resolver.config.grounding or resolver.config.use_traces
-        has_boxes = grounds and split.has_boxes
+        has_boxes = resolver.config.trains_grounding and split.has_boxes
         write_coreference_page(options.page, split, sides, report, has_boxes=has_boxes)
     if report is None:
-        print(f"{split.name} has no gold chains: nothing to score")
+        print(f"{split.name} has no {lacking}: nothing to score")
 
 
 def score(

@@ -55,7 +55,7 @@ def write_and_score_boxes(
     Raises:
         InputError: the split has no boxes or no regions, or an image cannot be read.
     """
-    if not (resolver.config.grounding or resolver.config.use_traces):
+    if not resolver.config.trains_grounding:
         print(f"warning: {options.save_name} was trained without --grounding and --traces")
     if not are_boxes_known(split.narrations):
         raise InputError(f"{split.name} has no mention with a box: there is nothing to ground")

@@ -176,6 +176,6 @@ def pseudo_terms(batch: Batch, labels: PseudoLabels, config: Config) -> dict[str
     else:
         terms = {"pseudo_coreference": losses.pseudo_coreference(labels)}
     # A grounding that nothing trains would be taught its own guesses.
-    if config.grounding or config.use_traces:
+    if config.trains_grounding:
         terms["pseudo_grounding"] = losses.pseudo_grounding(batch, labels)
     return terms

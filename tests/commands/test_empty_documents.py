@@ -12,7 +12,7 @@ from spacy.pipeline import SpanRuler
 
 import test_coref
 from prepare import main as prepare
-from tests.support import trained
+from tests.support import tiny, trained
 from tests.support.tiny import encoder_folder
 from utils.checkpointing.checkpoint import load_checkpoint
 from utils.errors import InputError
@@ -88,3 +88,20 @@ def test_a_folder_without_any_mention_is_refused(folder: Path) -> None:
     data = ["--dataset", "conll", "--data-root", str(folder / "data"), "--spacy-model", "x"]
     with pytest.raises(InputError, match="conll train has no gold mentions"):
         prepare(["score-mentions", *data, "--split", "train"])
+
+
+def test_a_split_of_singletons_has_other_chains_to_score_than_none(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = folder / "models.pt"
+    tiny.write_checkpoint(checkpoint, tiny.resolver(use_regions=False, grounding=False))
+    options = ["--save_name", str(checkpoint), "--device", "cpu", "--output", str(folder / "out")]
+    options += ["--dataset", "conll", "--data-root", str(folder / "data"), "--singletons", "drop"]
+    test_coref.main(options)
+    lacking = "test has no gold chains of two mentions or more"
+    assert f"{lacking}: nothing to score" in capsys.readouterr().out
+    with pytest.raises(InputError, match=f"--errors: {lacking} to compare with"):
+        test_coref.main([*options, "--errors"])
+    write_split(folder / "data", "test", full=0, empty=2)
+    test_coref.main(options)
+    assert "test has no gold chains: nothing to score" in capsys.readouterr().out
