@@ -172,7 +172,7 @@ def _region_settings(given: argparse.Namespace) -> RegionSettings:
 
 COMMANDS = {
     "check": Command(
-        options.add_data_options,
+        options.add_reader_options,
         _check,
         "say what of a data set is there, what is missing and what that costs",
     ),

@@ -12,7 +12,7 @@ from data.mentions.train_mentions import as_caption, unaligned_mentions
 from data.narration import Narration
 from data.readers import get_reader
 from preparation.data_folder import DataFolder
-from preparation.options import add_data_options, add_pipeline_option
+from preparation.options import add_pipeline_option, add_reader_options
 from utils.errors import InputError
 from utils.options import default_processes, whole_number_from
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `mentions`."""
-    add_data_options(parser)
+    add_reader_options(parser)
     add_pipeline_option(parser)
     parser.add_argument(
         "--processes",
@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def add_score_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `score-mentions`."""
-    add_data_options(parser)
+    add_reader_options(parser)
     parser.add_argument("--split", help="by default the data set's test split")
     add_pipeline_option(parser)
 

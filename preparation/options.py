@@ -10,7 +10,7 @@ from data.readers import DATASETS
 from utils.options import whole_number_from
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
+def add_reader_options(parser: argparse.ArgumentParser) -> None:
     """Add the data set, its folder and what to do with bad records."""
     parser.add_argument(
         "--dataset", required=True, choices=sorted(DATASETS), help="the reader's name"

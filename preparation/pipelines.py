@@ -15,7 +15,7 @@ from data.narration import Narration
 from data.readers import get_reader
 from preparation.data_folder import DataFolder
 from preparation.mentions import print_scores
-from preparation.options import add_data_options, add_training_options
+from preparation.options import add_reader_options, add_training_options
 from utils.errors import InputError
 from utils.files import folder_when_whole
 from utils.options import whole_number_from
@@ -25,7 +25,7 @@ _VALIDATION_SPLIT = "val"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `mention-pipeline`."""
-    add_data_options(parser)
+    add_reader_options(parser)
     add_training_options(parser, epochs=20)
     parser.add_argument(
         "--patience",

@@ -14,7 +14,7 @@ from data.readers import get_reader
 from data.regions.index import shard_name
 from data.regions.writer import images_of, write_region_store
 from preparation.data_folder import DataFolder
-from preparation.options import add_data_options
+from preparation.options import add_reader_options
 from utils.errors import InputError
 from utils.files import folder_when_whole
 from utils.options import whole_number_from
@@ -24,7 +24,7 @@ _PRECISIONS: dict[str, type[np.floating]] = {"float16": np.float16, "float32": n
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `repack`."""
-    add_data_options(parser)
+    add_reader_options(parser)
     parser.add_argument("--split", required=True, help="train, val or test")
     parser.add_argument(
         "--out", type=Path, required=True, help="a folder for the files, new or empty"
