@@ -8,19 +8,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from data.writers.corefud import with_predictions
-from metrics.chain_files import write_chains
+from metrics.chain_files import ChainFileError, chain_file_name, write_chains
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.options import command_parser
+from utils.printable import quote
 from utils.text import conllu_files
 from utils.text.conll import ConllDocument, without_repeats
-from utils.text.document_files import CONLLU, read_document_file, write_document_file
+from utils.text.document_files import CONLL, CONLLU, read_document_file, write_document_file
 from utils.text.documents import document_name
 from utils.text.jsonlines import SYSTEMS
 
@@ -31,20 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source, target = options.source, options.target
     if source.is_dir():
         raise InputError(f"{source}: chain files hold no texts, so nothing can be written of them")
-    if options.into is not None:
-        written = _write_into(source, target, options.into)
-    elif source.name.endswith(CONLLU) and target.name.endswith(CONLLU):
-        documents = conllu_files.read_documents(source)
-        conllu_files.write_documents(target, documents)
-        written = len(documents)
-    else:
-        converted = read_document_file(source)
-        if target.suffix:
-            lost = write_document_file(target, converted.documents, options.system)
+    try:
+        if options.into is not None:
+            written = _write_into(source, target, options.into)
         else:
-            lost = _write_chain_files(target, converted.documents)
-        _say("lost", converted.lost + lost)
-        written = len(converted.documents)
+            written = _convert(source, target, options.system)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror}") from error
     print(f"wrote {written:,} documents to {target}")
 
 
@@ -73,6 +67,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _convert(source: Path, target: Path, system: str) -> int:
+    """Write the documents of a file in another format, and say what is lost."""
+    if source.name.endswith(CONLLU) and target.name.endswith(CONLLU):
+        documents = conllu_files.read_documents(source)
+        conllu_files.write_documents(target, documents)
+        return len(documents)
+    converted = read_document_file(source)
+    if target.name.endswith(CONLLU) and not any(d.sentences for d in converted.documents):
+        raise InputError(f"{source}: no document has a word, which CoNLL-U needs")
+    if target.suffix or target.name.endswith(CONLL):
+        lost = write_document_file(target, converted.documents, system)
+    else:
+        try:
+            lost = _write_chain_files(target, converted.documents)
+        except ChainFileError as error:
+            raise InputError(f"{source}: {error}") from error
+    _say("lost", converted.lost + lost)
+    return len(converted.documents) - lost["documents without a word"]
+
+
 def _write_into(source: Path, target: Path, gold: Path) -> int:
     """Write predictions into the documents of a CoNLL-U file, and say what they leave out."""
     for path in (target, gold):
@@ -81,17 +95,25 @@ def _write_into(source: Path, target: Path, gold: Path) -> int:
     by_name: dict[str, ConllDocument] = {}
     for document in read_document_file(source).documents:
         if by_name.setdefault(_file_name(document), document) is not document:
-            raise InputError(f"{source}: the document {document_name(document)!r} is there twice")
+            name = quote(document_name(document))
+            raise InputError(f"{source}: the document {name} is there twice")
     counts: Counter[str] = Counter()
     written = []
+    seen: set[str] = set()
     for number, of_gold in enumerate(conllu_files.read_documents(gold), start=1):
         name = of_gold.name or f"{gold.name.split('.')[0]}-{number}"
-        predicted = by_name.pop(name.replace("/", "_"), None)
-        if predicted is None:
-            raise InputError(f"{source}: found no document {name!r}, which {gold} has")
-        written.append(with_predictions(of_gold, predicted, counts))
-    if by_name:
-        raise InputError(f"{source}: {gold} has no document {next(iter(by_name))!r}")
+        id_ = name.replace("/", "_")
+        if id_ in seen:
+            raise InputError(f"{gold}: the document {quote(name)} is there twice")
+        if id_ not in by_name:
+            raise InputError(f"{source}: found no document {quote(name)}, which {gold} has")
+        seen.add(id_)
+        try:
+            written.append(with_predictions(of_gold, by_name[id_], counts))
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+    if others := by_name.keys() - seen:
+        raise InputError(f"{source}: {gold} has no document {quote(min(others))}")
     conllu_files.write_documents(target, written)
     _say(f"of {gold} not predicted or of {source} left out", counts)
     return len(written)
@@ -102,9 +124,16 @@ def _file_name(document: ConllDocument) -> str:
     return document_name(document).replace("/", "_")
 
 
-def _write_chain_files(folder: Path, documents: Iterable[ConllDocument]) -> Counter[str]:
+def _write_chain_files(folder: Path, documents: Sequence[ConllDocument]) -> Counter[str]:
     """Write a chain file of each document, its mentions named by their words and places."""
     lost: Counter[str] = Counter()
+    names: set[str] = set()
+    # Before any is written, so that none is where one cannot be.
+    for document in documents:
+        name = chain_file_name(_file_name(document))
+        if name in names:
+            raise ChainFileError(f"found two documents for {name}, expected one")
+        names.add(name)
     for document in documents:
         words = document.words
         chains = [

@@ -136,6 +136,51 @@ def test_predictions_of_other_documents_are_refused(
         run(tmp_path / "a.conll", tmp_path / "b.conll", "--into", tmp_path / "gold.conllu")
 
 
+@pytest.mark.parametrize("target", ["b.conllu", "b.jsonl", "dev_conll", "chains"])
+def test_nothing_is_written_of_what_is_refused(tmp_path: Path, target: str) -> None:
+    lines = [{"doc_key": "a", "tokens": ["a"]}, {"doc_key": "\u202e", "tokens": ["a"]}]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with pytest.raises(InputError, match=r"a\.jsonl, line 2: found the name"):
+        run(source, tmp_path / target)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_two_documents_for_one_chain_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(CONLL + CONLL.replace("nw/a", "nw_a"))
+    with pytest.raises(InputError, match=r"a\.conll: found two documents for nw_a\.json"):
+        run(tmp_path / "a.conll", tmp_path / "chains")
+    assert not (tmp_path / "chains").exists()
+
+
+def test_a_target_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(CONLL)
+    (tmp_path / "b.conll").mkdir()
+    for target in ("b.conll", "a.conll/b.conll"):
+        with pytest.raises(InputError, match=rf"{target} cannot be written: "):
+            run(tmp_path / "a.conll", tmp_path / target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.conll", "b.conll"]
+
+
+def test_an_ending_without_a_point_is_one_too(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text(CONLL)
+    run(tmp_path / "a.conll", tmp_path / "dev_conll")
+    assert (tmp_path / "dev_conll").is_file()
+
+
+def test_no_document_with_a_word_is_no_conllu(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"tokens": []}')
+    with pytest.raises(InputError, match=r"a\.jsonl: no document has a word"):
+        run(tmp_path / "a.jsonl", tmp_path / "b.conllu")
+
+
+def test_gold_documents_of_one_name_are_refused(tmp_path: Path) -> None:
+    test_corefud.write(tmp_path, "gold.conllu", test_corefud.written(), test_corefud.written())
+    (tmp_path / "a.conll").write_text(CONLL)
+    with pytest.raises(InputError, match=r"gold\.conllu: the document 'nw/a' is there twice"):
+        run(tmp_path / "a.conll", tmp_path / "b.conllu", "--into", tmp_path / "gold.conllu")
+
+
 def test_winobias_is_read(real_data: Path, tmp_path: Path) -> None:
     path = real_data / "winobias" / "dev_type1_pro_stereotype.v4_auto_conll"
     run(path, tmp_path / "a.jsonl")

@@ -60,7 +60,7 @@ from metrics.conll_files import read_conll
 from metrics.coreference_scores import score_chains
 from models.factory import encoder_config_of
 from synthetic.dialogues.writing import write_video
-from tests.commands import test_train_detector
+from tests.commands import test_convert, test_train_detector
 from tests.data import test_label_studio, test_region_tsv
 from tests.readers import (
     test_conll as test_reader_conll,
@@ -81,9 +81,14 @@ from tests.readers import (
     test_vispro as test_reader_vispro,
 )
 from tests.support import cin_files, tiny
+from tests.utils import test_documents
 from tests.visualization import test_curves
+from tools import convert
 from utils.checkpointing.checkpoint import Checkpoint, save_checkpoint
 from utils.config import make_config, read_config_file
+from utils.errors import InputError
+from utils.text.document_files import read_document_file
+from utils.text.jsonlines import SYSTEMS, write_jsonlines
 from utils.text.languages import ENGLISH, read_language
 from utils.thresholds import Thresholds
 from visualization.curves import curves_png, read_curves
@@ -329,6 +334,47 @@ def _read_treebank(folder: Path, skip: bool) -> None:
         list(read_treebank(find_part(folder, part)))
 
 
+def _write_json_lines(folder: Path, system: str) -> None:
+    """Write a document as a system's examples are, and as its predictions may be."""
+    write_jsonlines(folder / "a.jsonl", [test_documents.DOCUMENT], system)
+    with (folder / "a.jsonl").open("a") as file:
+        for fields in test_documents.SPELLINGS:
+            if ("cased_words" in fields) == (system == "wl-coref"):
+                file.write(json.dumps(fields) + "\n")
+
+
+def _read_converted(folder: Path, skip: bool, name: str) -> None:
+    """Write the documents of a file in every format, and read what is written."""
+    with tempfile.TemporaryDirectory() as out:
+        for target in ("a.conll", "a.conllu", "a.jsonl", "chains"):
+            _convert(folder / name, Path(out) / target)
+
+
+def _write_predictions(folder: Path) -> None:
+    (folder / "predicted.conll").write_text(test_convert.CONLL)
+    test_reader_corefud.write(folder, "gold.conllu")
+
+
+def _read_predictions(folder: Path, skip: bool) -> None:
+    with tempfile.TemporaryDirectory() as out:
+        target = Path(out) / "a.conllu"
+        _convert(folder / "predicted.conll", target, "--into", str(folder / "gold.conllu"))
+
+
+def _convert(source: Path, target: Path, *options: str) -> None:
+    """Convert a file; what is refused leaves nothing behind, all else can be read."""
+    before = list(target.parent.iterdir())
+    try:
+        convert.main([str(source), str(target), *options])
+    except InputError:
+        assert list(target.parent.iterdir()) == before
+        raise
+    if target.is_dir():
+        read_chain_folder(target)
+    else:
+        read_document_file(target)
+
+
 def _write_export(folder: Path) -> None:
     narrations = [test_label_studio.NARRATION, Narration("102", "He sings.")]
     (folder / "export.json").write_text(json.dumps(test_label_studio.exported(narrations)))
@@ -441,4 +487,24 @@ INPUTS: dict[str, Input] = {
     "chain files": Input(_write_chain_files, _read_chain_files),
     "conll file": Input(lambda folder: _write_conll(folder, "gold.conll"), _read_conll_file),
     "treebank": Input(_write_treebank, _read_treebank),
+    **{
+        f"JSON lines of {system}": Input(
+            functools.partial(_write_json_lines, system=system),
+            functools.partial(_read_converted, name="a.jsonl"),
+        )
+        for system in SYSTEMS
+    },
+    "GAP": Input(
+        lambda folder: test_documents.gap(folder, test_documents.COLUMNS, test_documents.PASSAGE),
+        functools.partial(_read_converted, name="gap.tsv"),
+    ),
+    "converted conll": Input(
+        lambda folder: (folder / "a.conll").write_text(test_convert.CONLL),
+        functools.partial(_read_converted, name="a.conll"),
+    ),
+    "converted conllu": Input(
+        lambda folder: test_reader_corefud.write(folder, "a.conllu"),
+        functools.partial(_read_converted, name="a.conllu"),
+    ),
+    "predictions of conllu": Input(_write_predictions, _read_predictions),
 }

@@ -171,6 +171,35 @@ def spoil_json_lines(draw: Draw, path: Path) -> None:
     path.write_bytes(b"".join(as_json(record) + b"\n" for record in records))
 
 
+def spoil_columns(draw: Draw, path: Path) -> None:
+    """Other columns in one or two lines, which tabs stand between."""
+    rows = [line.split("\t") for line in path.read_text().split("\n")]
+    junk = [str(value) for value in JUNK if isinstance(value, str | int | float)]
+    junk += ["9" * 5000, "1-2", "1.1", "(0", "0)", "(0+1)", "Entity=(e1-", "TRUE"]
+    for _ in range(draw(st.integers(1, 2))):
+        row = draw(st.sampled_from(rows))
+        column = draw(st.integers(0, len(row) - 1))
+        how = draw(
+            st.sampled_from(("junk", "junk", "other", "none", "twice", "row none", "row twice"))
+        )
+        note(f"{how} in column {column} of {row!r:.200}")
+        if how == "junk":
+            row[column] = draw(st.sampled_from(junk))
+        elif how == "other":
+            row[column] = draw(st.sampled_from(draw(st.sampled_from(rows))))
+        elif how == "none" and len(row) > 1:
+            del row[column]
+        elif how == "twice":
+            row.insert(column, row[column])
+        elif how == "row none" and len(rows) > 1:
+            rows.remove(row)
+        elif how == "row twice":
+            rows.insert(rows.index(row), list(row))
+    content = "\n".join("\t".join(row) for row in rows)
+    # Half a surrogate pair is no UTF-8, and so something to refuse.
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+
+
 def spoil_ids(draw: Draw, path: Path) -> None:
     """Other ids and rows in a pickled dict, or what would run code among them."""
     spoilt = spoil_values(draw, pickle.loads(path.read_bytes()))
@@ -266,6 +295,10 @@ _BY_ENDING: dict[str, Spoil] = {
     ".json": spoil_json,
     ".jsonlines": spoil_json_lines,
     ".jsonl": spoil_json_lines,
+    ".tsv": spoil_columns,
+    ".conll": spoil_columns,
+    ".v4_gold_conll": spoil_columns,
+    ".conllu": spoil_columns,
     ".pkl": spoil_ids,
     ".h5": spoil_hdf5,
     ".hdf5": spoil_hdf5,

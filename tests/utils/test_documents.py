@@ -26,6 +26,7 @@ DOCUMENT = ConllDocument(
     (ConllSentence(("A", "man", "waves", "."), "Ann"), ConllSentence(("He", "nods", "."))),
     (((0, 1), (4, 4)), ((0, 2),)),
 )
+UNTREED = {"documents without trees, which a training of wl-coref needs": 1}
 
 
 @st.composite
@@ -70,7 +71,7 @@ def test_json_lines_hold_words_and_chains(
         assert read.words == document.words
         assert content(read)[3] == content(document)[3]
     else:
-        assert not lost(counts)
+        assert lost(counts) == (UNTREED if system == "wl-coref" else {})
         assert content(read) == content(document)
 
 
@@ -82,6 +83,67 @@ def test_names_parts_and_speakers_are_kept(tmp_path: Path, ending: str) -> None:
     kept = content(read)[2:] == content(DOCUMENT)[2:]
     name = ("nw/a_2", None) if "conllu" in ending else ("nw/a", 2)
     assert kept and (read.name, read.part) == name
+
+
+TREES = """# newdoc id = nw/a
+# speaker = Ann
+1\tShe\tshe\tPRON\tPRP\t_\t2\tnsubj\t_\t_
+2\twaves\twave\tVERB\tVBZ\t_\t0\troot\t_\t_
+
+0.1\t_\t_\tPRON\t_\t_\t_\t_\t_\t_
+1-2\tdel\t_\t_\t_\t_\t_\t_\t_\t_
+1\tde\t_\tADP\t_\t_\t3\tcase\t_\t_
+2\tel\t_\tDET\t_\t_\t3\tdet\t_\t_
+3\tmar\t_\tNOUN\t_\t_\t0\troot\t_\t_
+
+"""
+
+
+def written_for(folder: Path, system: str, content: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """The line that a system gets of a CoNLL-U file of one document, and what is lost."""
+    (folder / "a.conllu").write_text(content)
+    converted = read_document_file(folder / "a.conllu")
+    counts = write_document_file(folder / "a.jsonl", converted.documents, system)
+    return json.loads((folder / "a.jsonl").read_text()), lost(counts)
+
+
+def test_wl_coref_gets_trees_and_parts_of_speech(tmp_path: Path) -> None:
+    fields, left_out = written_for(tmp_path, "wl-coref", TREES)
+    assert not left_out
+    assert fields["cased_words"] == ["She", "waves", "de", "el", "mar"]
+    assert fields["head"] == [1, None, 4, 4, None]
+    assert fields["deprel"] == ["nsubj", "root", "case", "det", "root"]
+    assert fields["pos"] == ["PRP", "VBZ", "ADP", "DET", "NOUN"]
+    (read,) = read_document_file(tmp_path / "a.jsonl").documents
+    assert read.words == tuple(fields["cased_words"])
+    for system in set(SYSTEMS) - {"wl-coref"}:
+        fields, left_out = written_for(tmp_path, system, TREES)
+        assert "head" not in fields and left_out["sentences with trees"] == 2
+        assert left_out["sentences with parts of speech"] == 2
+
+
+def test_wl_coref_is_told_of_documents_without_trees(tmp_path: Path) -> None:
+    fields, left_out = written_for(tmp_path, "wl-coref", TREES.replace("3\tdet", "_\t_"))
+    assert left_out == UNTREED and "pos" in fields
+    assert fields.keys().isdisjoint({"head", "deprel"})
+    fields, left_out = written_for(
+        tmp_path, "wl-coref", TREES.replace("PRP", "_").replace("PRON", "_")
+    )
+    assert not left_out and fields["pos"][0] == "_"
+    assert write_document_file(tmp_path / "b.jsonl", [DOCUMENT], "wl-coref") == {
+        "split antecedents": 0, **UNTREED,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", [".conll", ".conllu"])
+def test_parts_of_speech_are_kept(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "a.conllu").write_text(TREES)
+    documents = read_document_file(tmp_path / "a.conllu").documents
+    write_document_file(tmp_path / f"b{ending}", documents, "e2e-coref")
+    (read,) = read_document_file(tmp_path / f"b{ending}").documents
+    tags = [sentence.parts_of_speech for sentence in read.sentences]
+    assert tags == [("PRP", "VBZ"), ("ADP", "DET", "NOUN")]
+    assert not any(sentence.heads for sentence in read.sentences)
 
 
 @settings(deadline=None)
@@ -156,7 +218,7 @@ def test_a_text_is_cut_where_mentions_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ([1], r"line 1: found \[1\], expected an object"),
+        ([1], r"found \[1\], expected an object"),
         ({"words": []}, "expected one of cased_words, sentences, tokens, text"),
         (
             {"tokens": ["a"], "clusters": [[[0, 1]]]},
@@ -169,13 +231,43 @@ def test_a_text_is_cut_where_mentions_end(tmp_path: Path) -> None:
         ({"cased_words": ["a"], "sent_id": [0, 1]}, "found 2 sent_id for 1 words"),
         ({"tokens": ["a"], "speakers": ["b", "c"]}, "found 2 speakers for 1 words"),
         ({"tokens": ["a"], "doc_key": 3}, "found the name 3"),
+        ({"tokens": ["a"], "doc_key": "a\nb"}, r"found the name 'a\\nb', expected a printable"),
+        ({"tokens": ["a\ud800"]}, "expected texts"),
+        ({"text": "a\ud800"}, "expected a text"),
+        ({"tokens": ["a"], "clusters": 0}, "found 0, expected a list"),
+        ({"tokens": ["a"], "speakers": "Ann"}, "found 'Ann', expected a list"),
+        ({"cased_words": ["a"], "sent_id": [None]}, r"sent_id: found \[None\], expected whole"),
+        ({"cased_words": ["a"], "sent_id": [0], "part_id": "x"}, "part_id: found 'x'"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, fields: object, message: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(fields))
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=rf"a\.jsonl, line 1.*{message}"):
         read_jsonlines(path)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('\n{"tokens": ["a"], "tokens": ["b"]}')
+    with pytest.raises(InputError, match="line 2: found no JSON .*'tokens' stands twice"):
+        read_jsonlines(path)
+
+
+def test_what_a_line_cannot_hold_is_replaced_and_counted(tmp_path: Path) -> None:
+    document = ConllDocument("a", 0, (ConllSentence(("a\nb",), "Ann\nLee"),), ())
+    for ending, white_space in ((".conll", "white space, which becomes"), (".conllu", "line ends")):
+        counts = write_document_file(tmp_path / f"a{ending}", [document], "e2e-coref")
+        assert [white_space in what for what in lost(counts)] == [True, True]
+        (read,) = read_document_file(tmp_path / f"a{ending}").documents
+        assert (read.words, read.sentences[0].speaker) == (("a_b",), "Ann_Lee")
+
+
+def test_a_document_without_a_word_is_left_out_of_conllu(tmp_path: Path) -> None:
+    empty = ConllDocument("b", 0, (), ())
+    counts = write_document_file(tmp_path / "a.conllu", [empty, DOCUMENT], "e2e-coref")
+    assert lost(counts) == {"documents without a word": 1}
+    assert len(read_document_file(tmp_path / "a.conllu").documents) == 1
 
 
 def test_a_file_of_no_format_is_refused(tmp_path: Path) -> None:
@@ -221,10 +313,13 @@ def test_gap_has_the_pronoun_with_the_name_that_it_means(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ((PASSAGE,), "line 1: expected the columns ID"),
+        ((PASSAGE,), "line 1: found .*, expected the columns ID"),
         ((COLUMNS, PASSAGE[:-1]), "line 2: found 10 columns, expected 11"),
         ((COLUMNS, [*PASSAGE[:3], "13", *PASSAGE[4:]]), "line 2: found Pronoun 'She' at '13'"),
+        ((COLUMNS, [*PASSAGE[:3], "1" * 5000, *PASSAGE[4:]]), "line 2: found Pronoun 'She' at '11"),
         ((COLUMNS, [*PASSAGE[:6], "yes", *PASSAGE[7:]]), "line 2: found A-coref 'yes'"),
+        ((COLUMNS, ["", *PASSAGE[1:]]), "line 2: found the name ''"),
+        ((COLUMNS,), "no passage"),
     ],
 )
 def test_a_wrong_line_of_gap_is_named(

@@ -3,11 +3,12 @@
 A file holds documents between `#begin document (NAME); part NNN` and `#end document`, one word a
 line, sentences apart by empty lines. Whatever else stands after `#begin document` is a name too.
 The columns of a line are apart by tabs, or by spaces where it has no tab; no other white space ends
-one, as words may hold it. The fourth is the word, the tenth the speaker, where the line is that
-long. The last one that is not empty opens and closes mentions: `(3` opens one of chain 3, `3)`
-closes it, `(3)` is a mention of one word; several stand beside each other, with `|` between them or
-nothing; `-` or `_` is none. `(3+5)` has a split antecedent: it means chains 3 and 5 together, and
-is in no chain. Words are counted from 0 over the document, the last one of a span inclusive.
+one, as words may hold it. The fourth is the word, the fifth its part of speech, the tenth the
+speaker, where the line is that long. The last one that is not empty opens and closes mentions:
+`(3` opens one of chain 3, `3)` closes it, `(3)` is a mention of one word; several stand beside each
+other, with `|` between them or nothing; `-` or `_` is none. `(3+5)` has a split antecedent: it
+means chains 3 and 5 together, and is in no chain. Words are counted from 0 over the document, the
+last one of a span inclusive.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _NOTHING = ("-", "_", "")
 _SPLIT = "+"
 _BLANKS = re.compile(r"[ \t]+")
 _BORDERS = " \t"
-_WORD, _SPEAKER = 3, 9
+_WORD, _PART_OF_SPEECH, _SPEAKER = 3, 4, 9
 _EXPECTED = "#begin document (NAME); part 0"
 
 
@@ -53,10 +54,17 @@ class ConllSentence:
     Attributes:
         words: a text for each; empty where a line has no such column.
         speaker: of all its words; None where there is none or several.
+        parts_of_speech: of its words, as the file writes them; empty where it has none.
+        heads: of each word the index in the sentence of the word that it depends on, None of a
+            root; empty where there is no tree, as CoNLL-2012 files have none.
+        relations: the labels of these dependencies.
     """
 
     words: tuple[str, ...]
     speaker: str | None = None
+    parts_of_speech: tuple[str, ...] = ()
+    heads: tuple[int | None, ...] = ()
+    relations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +253,9 @@ def _written(document: ConllDocument) -> str:
     lines = [f"#begin document ({document.name}); part {part:03}"]
     name = re.sub(r"^#", "_", document.name)  # a line that began with "#" would be a comment
     for sentence in document.sentences:
-        for index, word in enumerate(sentence.words):
-            columns = [name, str(part), str(index), word, *["-"] * 5, sentence.speaker]
+        tags = sentence.parts_of_speech or ["-"] * len(sentence.words)
+        for index, (word, tag) in enumerate(zip(sentence.words, tags, strict=True)):
+            columns = [name, str(part), str(index), word, tag, *["-"] * 4, sentence.speaker]
             lines.append("\t".join([*map(_cell, columns), "-", "-", next(brackets)]))
         lines.append("")
     return "\n".join([*lines, "#end document", ""])
@@ -283,11 +292,17 @@ def _brackets(document: ConllDocument) -> list[str]:
 
 
 def _sentence(rows: Sequence[Sequence[str]]) -> ConllSentence:
-    """Read the words and the speaker of a sentence from the columns of its lines."""
-    words = (row[_WORD] if len(row) > _WORD + 1 else "" for row in rows)
-    speakers = {row[_SPEAKER] if len(row) > _SPEAKER + 1 else "" for row in rows}
-    speaker = speakers.pop() if len(speakers) == 1 else ""
-    return ConllSentence(tuple(words), None if speaker in _NOTHING else speaker)
+    """Read a sentence from the columns of its lines."""
+    words, tags, speakers = (
+        tuple(row[column] if len(row) > column + 1 else "" for row in rows)
+        for column in (_WORD, _PART_OF_SPEECH, _SPEAKER)
+    )
+    speaker = speakers[0] if len(set(speakers)) == 1 else ""
+    return ConllSentence(
+        words,
+        None if speaker in _NOTHING else speaker,
+        () if all(tag in _NOTHING for tag in tags) else tags,
+    )
 
 
 class _Mentions:

@@ -12,6 +12,8 @@ from functools import cached_property
 
 from utils.errors import InputError
 
+_NUMBER = re.compile(r"[0-9]{1,6}")
+
 
 class ConlluError(InputError):
     """A file that is not CoNLL-U; the message names the file and the line."""
@@ -41,6 +43,11 @@ class ConlluRow:
     def upos(self) -> str:
         """The universal part of speech, "_" where there is none."""
         return self.columns[3]
+
+    @property
+    def xpos(self) -> str:
+        """The part of speech in the tags of its language, "_" where there is none."""
+        return self.columns[4]
 
     @property
     def head(self) -> int | None:
@@ -130,9 +137,9 @@ class ConlluMention:
     @property
     def head(self) -> int | None:
         """The index of the node that the file names as its head; None where it names none."""
-        number = dict(self.attributes).get("head", "")
-        is_inside = number.isdecimal() and 1 <= int(number) <= len(self.nodes)
-        return self.nodes[int(number) - 1] if is_inside else None
+        written = dict(self.attributes).get("head", "")
+        number = int(written) if _NUMBER.fullmatch(written) else 0
+        return self.nodes[number - 1] if 1 <= number <= len(self.nodes) else None
 
     @property
     def is_discontinuous(self) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from utils.errors import InputError
+from utils.printable import quote
 from utils.text import conll, conllu_files
 from utils.text.conll import ConllDocument, crossing_pairs
-from utils.text.documents import Converted, from_conllu, to_conllu
+from utils.text.documents import Converted, checked_name, from_conllu, to_conllu
 from utils.text.gap import read_gap
 from utils.text.jsonlines import read_jsonlines, write_jsonlines
 
@@ -53,13 +54,21 @@ def write_document_file(
         return write_jsonlines(path, documents, system)
     lost: Counter[str] = Counter()
     if path.name.endswith(CONLLU):
-        conllu_files.write_documents(path, [to_conllu(document, lost) for document in documents])
+        held = [document for document in documents if document.sentences]
+        lost["documents without a word"] = len(documents) - len(held)
+        conllu_files.write_documents(path, [to_conllu(document, lost) for document in held])
         return lost
     if path.name.endswith(CONLL):
-        words = (word for document in documents for word in document.words)
-        lost["words with white space, which becomes _"] = sum(
-            any(blank in word for blank in " \t\r\n") for word in words
-        )
+        sentences = [sentence for document in documents for sentence in document.sentences]
+        cells = {
+            "words": (word for sentence in sentences for word in sentence.words),
+            "speakers of sentences": (sentence.speaker or "" for sentence in sentences),
+        }
+        for what, values in cells.items():
+            lost[f"{what} with white space, which becomes _"] = sum(
+                any(blank in value for blank in " \t\r\n") for value in values
+            )
+        lost["sentences with trees"] = sum(bool(sentence.heads) for sentence in sentences)
         lost["pairs of mentions of a chain that cross and are read as nested"] = sum(
             map(crossing_pairs, documents)
         )
@@ -75,6 +84,7 @@ def _read_conllu(path: Path) -> Converted:
     converted = Converted([])
     for number, document in enumerate(conllu_files.read_documents(path), start=1):
         name = f"{path.name.split('.')[0]}-{number}" if document.name is None else document.name
+        checked_name(name, str(path))
         converted.documents.append(from_conllu(document, name, converted.lost))
     return converted
 
@@ -82,7 +92,8 @@ def _read_conllu(path: Path) -> Converted:
 def _read_conll(path: Path) -> Converted:
     converted = Converted([lines.parse() for lines in conll.split_documents(path)])
     for document in converted.documents:
+        name = checked_name(document.name, str(path))
         if not all(document.words):
-            raise InputError(f"{path}: document {document.name!r} has a line without a word")
-    converted.lost["columns of parts of speech, parses and the like"] = len(converted.documents)
+            raise InputError(f"{path}: document {quote(name)} has a line without a word")
+    converted.lost["columns of parses and the like"] = len(converted.documents)
     return converted

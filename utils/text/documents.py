@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 
+from utils.errors import InputError
+from utils.printable import quote
 from utils.text.conll import ConllDocument, ConllSentence, WordSpan
 from utils.text.conllu import ConlluDocument, ConlluMention, ConlluRow, ConlluSentence
 from utils.text.entity_brackets import ATTRIBUTES, with_coreference
@@ -36,6 +38,17 @@ class Converted:
 def document_name(document: ConllDocument) -> str:
     """Return the name of a document, and "_" and the number of its part where that is not 0."""
     return f"{document.name}_{document.part}" if document.part else document.name
+
+
+def checked_name(value: object, place: str) -> str:
+    """Return the name of a document, which stands in a line of files and in messages.
+
+    Raises:
+        InputError: it is no printable text.
+    """
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise InputError(f"{place}: found the name {quote(value)}, expected a printable text")
+    return value
 
 
 def one_speaker(speakers: Iterable[str | None], lost: Counter[str]) -> str | None:
@@ -103,38 +116,54 @@ def from_conllu(document: ConlluDocument, name: str, lost: Counter[str]) -> Conl
     lost["multiword tokens"] += sum(r.is_multiword for s in document.sentences for r in s.rows)
     lost["split antecedents"] += len(document.split_antecedents)
     lost["bridges"] += len(document.bridges)
-    lost["words with parts of speech, trees or notes"] += sum(
-        any(column != "_" for column in word.columns[2:9])
+    lost["words with lemmas, features, enhanced dependencies or notes"] += sum(
+        any(word.columns[column] != "_" for column in (2, 5, 8))
         or any(item.partition("=")[0] not in ATTRIBUTES for item in word.misc)
         for word in document.nodes
     )
-    sentences = (
-        ConllSentence(
-            tuple(word.form for word in sentence.words), sentence.comment("speaker") or None
-        )
-        for sentence in document.sentences
+    lost["words with a second part of speech"] += sum(
+        "_" not in (word.upos, word.xpos) for word in document.nodes
     )
-    return ConllDocument(name, None, tuple(sentences), tuple(filter(None, chains)))
+    sentences = tuple(map(_sentence, document.sentences))
+    return ConllDocument(name, None, sentences, tuple(filter(None, chains)))
+
+
+def _sentence(sentence: ConlluSentence) -> ConllSentence:
+    """Return the words of a sentence, with the tree where every word has its head."""
+    words = sentence.words
+    tags = tuple(word.upos if word.xpos == "_" else word.xpos for word in words)
+    heads = tuple(word.head for word in words)
+    has_tree = None not in heads
+    return ConllSentence(
+        tuple(word.form for word in words),
+        sentence.comment("speaker") or None,
+        () if all(tag == "_" for tag in tags) else tags,
+        tuple(head - 1 if head else None for head in heads) if has_tree else (),
+        tuple(word.deprel for word in words) if has_tree else (),
+    )
 
 
 def to_conllu(document: ConllDocument, lost: Counter[str]) -> ConlluDocument:
-    """Return a document as one of CoNLL-U, with a word a line and no tree.
+    """Return a document as one of CoNLL-U, with a word a line.
 
     Args:
-        lost: counts what the format cannot hold.
+        document: with a word.
+        lost: counts what is not kept: the format cannot hold it, or it is a tree.
     """
     sentences = []
     for sentence in document.sentences:
+        tags = sentence.parts_of_speech or ["_"] * len(sentence.words)
         rows = tuple(
-            ConlluRow((str(number), _column(word, lost), *["_"] * 8))
-            for number, word in enumerate(sentence.words, start=1)
+            ConlluRow((str(number), _column(word, lost), "_", "_", tag or "_", *["_"] * 5))
+            for number, (word, tag) in enumerate(zip(sentence.words, tags, strict=True), start=1)
         )
-        speaker = () if sentence.speaker is None else (f"# speaker = {sentence.speaker}",)
-        sentences.append(ConlluSentence(speaker, rows))
+        comments = ()
+        if sentence.speaker is not None:
+            comments = (f"# speaker = {_one_line(sentence.speaker, lost)}",)
+        sentences.append(ConlluSentence(comments, rows))
     lost["split antecedents"] += len(document.split_antecedents)
     heading = (f"# newdoc id = {document_name(document)}",)
-    if sentences:
-        sentences[0] = ConlluSentence((*heading, *sentences[0].comments), sentences[0].rows)
+    sentences[0] = ConlluSentence((*heading, *sentences[0].comments), sentences[0].rows)
     bare = ConlluDocument(document_name(document), (), tuple(sentences))
     return with_coreference(bare, mentions_of(document.chains, bare.sentence_of, lost))
 
@@ -196,4 +225,11 @@ def _column(word: str, lost: Counter[str]) -> str:
     written = re.sub(r"[\t\n\r]", "_", word)
     if written != word:
         lost["words with tabs or line ends, which become _"] += 1
+    return written
+
+
+def _one_line(speaker: str, lost: Counter[str]) -> str:
+    """Return a speaker as a comment."""
+    written = re.sub(r"[\r\n]", "_", speaker)
+    lost["speakers with line ends, which become _"] += written != speaker
     return written

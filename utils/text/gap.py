@@ -8,20 +8,20 @@ Webster et al., TACL 2018: github.com/google-research-datasets/gap-coreference.
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from pathlib import Path
 
 from utils.errors import InputError
-from utils.files import decode_text
+from utils.files import decode_text, split_lines
 from utils.printable import quote
-from utils.text.documents import Converted, document_of_text
+from utils.text.documents import Converted, checked_name, document_of_text
 from utils.text.spans import Span
 
 _COLUMNS = (
     *("ID", "Text", "Pronoun", "Pronoun-offset", "A", "A-offset", "A-coref"),
     *("B", "B-offset", "B-coref", "URL"),
 )
+_OFFSET = re.compile(r"[0-9]{1,9}")
 _TRUTH = {"TRUE": True, "FALSE": False}
 
 
@@ -34,27 +34,31 @@ def read_gap(path: Path) -> Converted:
         InputError: the file cannot be read, or a line is wrong.
     """
     try:
-        lines = decode_text(path.read_bytes()).split("\n")
+        lines = split_lines(decode_text(path.read_bytes()))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8: {error}") from error
     # The texts hold quotation marks that quote nothing.
-    rows = csv.reader(io.StringIO("\n".join(lines)), delimiter="\t", quoting=csv.QUOTE_NONE)
-    if tuple(next(rows, ())) != _COLUMNS:
-        raise InputError(f"{path}, line 1: expected the columns {', '.join(_COLUMNS)}")
+    if tuple(lines[0].split("\t")) != _COLUMNS:
+        expected = f"the columns {', '.join(_COLUMNS)}"
+        raise InputError(f"{path}, line 1: found {quote(lines[0])}, expected {expected}")
     converted = Converted([])
-    for number, row in enumerate(rows, start=2):
-        if not row:
+    for number, line in enumerate(lines[1:], start=2):
+        if not line:
             continue
         place = f"{path}, line {number}"
+        row = line.split("\t")
         if len(row) != len(_COLUMNS):
             raise InputError(f"{place}: found {len(row)} columns, expected {len(_COLUMNS)}")
         fields = dict(zip(_COLUMNS, row, strict=True))
+        name = checked_name(fields["ID"], place)
         converted.documents.append(
-            document_of_text(fields["ID"], fields["Text"], _chains(fields, place), converted.lost)
+            document_of_text(name, fields["Text"], _chains(fields, place), converted.lost)
         )
         converted.lost["addresses of pages"] += bool(fields["URL"])
+    if not converted.documents:
+        raise InputError(f"{path}: no passage, expected one a line")
     return converted
 
 
@@ -75,7 +79,7 @@ def _chains(fields: dict[str, str], place: str) -> list[list[Span]]:
 
 def _span(fields: dict[str, str], name: str, place: str) -> Span:
     phrase, offset = fields[name], fields[f"{name}-offset"]
-    start = int(offset) if offset.isascii() and offset.isdecimal() else -1
+    start = int(offset) if _OFFSET.fullmatch(offset) else -1
     if not phrase or start < 0 or fields["Text"][start : start + len(phrase)] != phrase:
         raise InputError(
             f"{place}: found {name} {quote(phrase)} at {quote(offset)}, where it is not"

@@ -9,6 +9,11 @@
 
 The name is `doc_key` or `document_id`, and the number of the line where it has none. Speakers are a
 name for each word. All else is not read.
+
+A prediction of wl-coref needs no more. Its `convert_to_heads.py`, which prepares a training, needs
+`head`: for each word the index of the word that it depends on, null of a root. Its files also have
+`deprel`, the label of this dependency, and `pos`, the part of speech, which nothing of it reads.
+The three are written where every sentence of a document has them.
 """
 
 from __future__ import annotations
@@ -17,14 +22,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from utils.errors import InputError
-from utils.files import decode_text, write_text
+from utils.files import decode_text, split_lines, write_text
+from utils.json_files import is_text, without_repeated_keys
 from utils.printable import quote
 from utils.text.conll import ConllDocument, ConllSentence, WordSpan
-from utils.text.documents import Converted, document_of_text, sentences_of
+from utils.text.documents import Converted, checked_name, document_of_text, sentences_of
 from utils.text.spans import Span
 
 _NAMES = ("doc_key", "document_id")
@@ -36,7 +43,8 @@ _CLUSTERS = {
     "tokens": ("clusters", "clusters_token_offsets"),
     "text": ("clusters",),
 }
-_KEY_WITH_PART = re.compile(r"(?P<name>.+)_(?P<part>0|[1-9]\d{0,8})")
+_KEY_WITH_PART = re.compile(r"(?P<name>.+)_(?P<part>0|[1-9][0-9]{0,8})")
+_PARTS = range(10**9)
 
 
 def read_jsonlines(path: Path) -> Converted:
@@ -46,7 +54,7 @@ def read_jsonlines(path: Path) -> Converted:
         InputError: the file cannot be read, or a line holds anything else.
     """
     try:
-        lines = decode_text(path.read_bytes()).split("\n")
+        lines = split_lines(decode_text(path.read_bytes()))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -71,6 +79,13 @@ def write_jsonlines(path: Path, documents: Iterable[ConllDocument], system: str)
     lost = Counter({"split antecedents": sum(len(d.split_antecedents) for d in written)})
     if system == "fastcoref":
         lost["ends of sentences"] = sum(max(0, len(d.sentences) - 1) for d in written)
+    if system == "wl-coref":
+        bare = sum(not _has_trees(document) for document in written)
+        lost["documents without trees, which a training of wl-coref needs"] = bare
+    else:
+        sentences = [sentence for document in written for sentence in document.sentences]
+        lost["sentences with trees"] = sum(bool(s.heads) for s in sentences)
+        lost["sentences with parts of speech"] = sum(bool(s.parts_of_speech) for s in sentences)
     return lost
 
 
@@ -97,14 +112,29 @@ def _fastcoref(document: ConllDocument) -> dict[str, Any]:
 
 
 def _wl(document: ConllDocument) -> dict[str, Any]:
-    return {
+    fields: dict[str, Any] = {
         "document_id": document.name,
         "part_id": document.part or 0,
         "cased_words": list(document.words),
         "sent_id": [i for i, sentence in enumerate(document.sentences) for _ in sentence.words],
         "speaker": [s.speaker or "-" for s in document.sentences for _ in s.words],
-        "clusters": [[[first, last + 1] for first, last in chain] for chain in document.chains],
     }
+    if document.sentences and all(s.parts_of_speech for s in document.sentences):
+        fields["pos"] = [tag for s in document.sentences for tag in s.parts_of_speech]
+    if _has_trees(document):
+        starts = accumulate((len(s.words) for s in document.sentences), initial=0)
+        fields["deprel"] = [label for s in document.sentences for label in s.relations]
+        fields["head"] = [
+            None if head is None else start + head
+            for start, sentence in zip(starts, document.sentences, strict=False)
+            for head in sentence.heads
+        ]
+    clusters = [[[first, last + 1] for first, last in chain] for chain in document.chains]
+    return {**fields, "clusters": clusters}
+
+
+def _has_trees(document: ConllDocument) -> bool:
+    return bool(document.sentences) and all(sentence.heads for sentence in document.sentences)
 
 
 SYSTEMS: Mapping[str, Callable[[ConllDocument], dict[str, Any]]] = {
@@ -117,7 +147,7 @@ SYSTEMS: Mapping[str, Callable[[ConllDocument], dict[str, Any]]] = {
 
 def _fields(line: str, place: str) -> dict[str, Any]:
     try:
-        fields = json.loads(line)
+        fields = json.loads(line, object_pairs_hook=without_repeated_keys)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{place}: found no JSON ({error}), expected an object") from error
     if not isinstance(fields, dict):
@@ -133,28 +163,31 @@ def _document(fields: dict[str, Any], number: int, lost: Counter[str], place: st
         raise InputError(
             f"{place}: found the keys {quote(list(fields))}, expected one of {expected}"
         )
-    chains_key = next((key for key in _CLUSTERS[words_key] if fields.get(key)), None)
+    chains_key = next((key for key in _CLUSTERS[words_key] if not _is_missing(fields, key)), None)
     name_key = next((key for key in _NAMES if key in fields), None)
     read = {words_key, chains_key, name_key, *_SPEAKERS, "sent_id", "part_id"}
     for key in fields.keys() - read:
         if fields[key]:
-            lost[f"documents with {key!r}, which is not read"] += 1
-    name = str(number) if name_key is None else fields[name_key]
-    if not isinstance(name, str):
-        raise InputError(f"{place}: found the name {quote(name)}, expected a text")
+            lost[f"documents with {quote(key)}, which is not read"] += 1
+    name = str(number) if name_key is None else checked_name(fields[name_key], place)
     exclusive = words_key in ("cased_words", "text")
     clusters = [] if chains_key is None else fields[chains_key]
     if words_key == "text":
-        text = _checked(fields[words_key], str, f"{place}: text")
+        text = fields[words_key]
+        if not is_text(text):
+            raise InputError(f"{place}: text: found {quote(text)}, expected a text")
         return document_of_text(name, text, _clusters(clusters, len(text), True, place), lost)
     sentences = _sentences(fields, words_key, lost, place)
     words = sum(len(sentence.words) for sentence in sentences)
     spans = _clusters(clusters, words, exclusive, place)
     chains = tuple(tuple((a, b - exclusive) for a, b in chain) for chain in spans)
     part = fields.get("part_id")
+    if part is not None and (type(part) is not int or part not in _PARTS):
+        expected = f"a number below {len(_PARTS):,}"
+        raise InputError(f"{place}: part_id: found {quote(part)}, expected {expected}")
     if words_key != "cased_words" and (match := _KEY_WITH_PART.fullmatch(name)):
         name, part = match["name"], int(match["part"])
-    return ConllDocument(name, part if type(part) is int else None, sentences, chains)
+    return ConllDocument(name, part, sentences, chains)
 
 
 def _sentences(
@@ -171,10 +204,13 @@ def _sentences(
     else:
         words = _texts(value, f"{place}: {words_key}")
         numbers = _checked(fields.get("sent_id", [0] * len(words)), list, f"{place}: sent_id")
-    said: list[Any] = next((fields[key] for key in _SPEAKERS if fields.get(key)), [])
-    if said and all(isinstance(item, list) for item in said):
+        if not all(type(number) is int for number in numbers):
+            raise InputError(f"{place}: sent_id: found {quote(numbers)}, expected whole numbers")
+    key = next((key for key in _SPEAKERS if not _is_missing(fields, key)), None)
+    said = [] if key is None else _checked(fields[key], list, f"{place}: speakers")
+    if all(isinstance(item, list) for item in said):
         said = [speaker for sentence in said for speaker in sentence]
-    speakers = _texts(said, f"{place}: speakers") if said else []
+    speakers = _texts(said, f"{place}: speakers", can_be_empty=True)
     for what, found in (("sent_id", numbers), ("speakers", speakers)):
         if len(found) not in ({0, len(words)} if what == "speakers" else {len(words)}):
             raise InputError(f"{place}: found {len(found)} {what} for {len(words)} words")
@@ -212,8 +248,14 @@ def _checked(value: Any, kind: type, place: str) -> Any:
     return value
 
 
-def _texts(value: Any, place: str) -> list[str]:
-    """Return a list of texts that are not empty."""
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+def _is_missing(fields: dict[str, Any], key: str) -> bool:
+    return fields.get(key) in (None, [])
+
+
+def _texts(value: Any, place: str, *, can_be_empty: bool = False) -> list[str]:
+    """Return a list of texts."""
+    if not isinstance(value, list) or not all(
+        is_text(item) and (item or can_be_empty) for item in value
+    ):
         raise InputError(f"{place}: found {quote(value)}, expected texts")
     return value
