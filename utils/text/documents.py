@@ -157,7 +157,7 @@ def to_conllu(document: ConllDocument, lost: Counter[str]) -> ConlluDocument:
             ConlluRow((str(number), _column(word, lost), "_", "_", tag or "_", *["_"] * 5))
             for number, (word, tag) in enumerate(zip(sentence.words, tags, strict=True), start=1)
         )
-        comments = ()
+        comments: tuple[str, ...] = ()
         if sentence.speaker is not None:
             comments = (f"# speaker = {_one_line(sentence.speaker, lost)}",)
         sentences.append(ConlluSentence(comments, rows))
