@@ -42,7 +42,8 @@ from data.loading.samplers import EndlessBatches
 from data.loading.split_cache import cached_split
 from data.narration import Narration
 from data.regions.detections import NO_ATTRIBUTE
-from data.regions.index import RegionIndex, shard_name
+from data.regions.file_names import shard_name
+from data.regions.index import RegionIndex
 from data.regions.store import RegionStore
 from data.regions.writer import ROWS_PER_CHUNK
 from utils.distributed.command import run_command

@@ -29,7 +29,7 @@ from data.encoding.example import ExampleEncoder, Masking
 from data.loading.dataset import NarrationDataset
 from data.loading.loader import make_loader
 from data.loading.samplers import EndlessBatches
-from data.regions.index import region_files
+from data.regions.file_names import region_files
 from data.regions.store import RegionStore
 from data.regions.writer import ImageRegions, write_region_store
 from utils.distributed.command import run_command

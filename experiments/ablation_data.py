@@ -7,7 +7,7 @@ import math
 import shutil
 from pathlib import Path
 
-from data.regions.index import region_files
+from data.regions.file_names import region_files
 from experiments.ablation_rows import Row
 from experiments.ablation_settings import SPLITS, Settings
 from experiments.runner import run_logged, script

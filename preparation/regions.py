@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from data.files import BadRecord
 from data.media.images import find_images, listed_images
-from data.regions.index import names_of_region_files
+from data.regions.file_names import names_of_region_files
 from data.regions.shards import open_shards
 from data.regions.tsv import read_region_tsv, read_vocabulary
 from data.regions.writer import write_region_store

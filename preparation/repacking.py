@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.readers import get_reader
-from data.regions.index import shard_name
+from data.regions.file_names import shard_name
 from data.regions.writer import images_of, write_region_store
 from preparation.data_folder import DataFolder
 from preparation.options import add_reader_options

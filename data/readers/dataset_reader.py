@@ -12,7 +12,7 @@ from data.media.frame_files import RegionFrame
 from data.narration import Narration
 from data.readers.expected_files import ExpectedFiles
 from data.readers.report import ReadReport
-from data.regions.index import find_region_files
+from data.regions.file_names import find_region_files
 from data.regions.store import MAX_REGIONS, RegionStore
 from utils.text.annotated_pronouns import AnnotatedPronoun
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from data.files import DataError, bad_record, read_id
 from data.regions.detections import LARGEST_COORDINATE
-from data.regions.index import find_region_files
+from data.regions.file_names import find_region_files
 from utils.json_files import read_json
 from utils.printable import quote
 

@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from data.files import DataError
-from data.regions.index import (
-    names_of_region_files,
-    region_files,
-    shard_name,
-)
+from data.regions.file_names import names_of_region_files, region_files, shard_name
 from utils.distributed.ranks import (
     broadcast_object,
     is_main,

@@ -15,11 +15,9 @@ from data.files import BadRecord, DataError
 from data.hdf5_files import open_hdf5
 from data.narration import Regions
 from data.regions.detections import NO_ATTRIBUTE
-from data.regions.index import (
-    RegionFiles,
-    RegionIndex,
-    read_region_index,
-)
+from data.regions.file_names import RegionFiles
+from data.regions.index import RegionIndex
+from data.regions.index_reading import read_region_index
 from utils.printable import quote
 
 _CHUNK_CACHE_BYTES = 16 * 2**20  # the default holds less than the regions of two images

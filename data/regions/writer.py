@@ -13,7 +13,7 @@ import numpy as np
 
 from data.files import DataError, published_id, read_id
 from data.regions.detections import Wrong, parse_detections
-from data.regions.index import region_files
+from data.regions.file_names import region_files
 from data.regions.store import RegionStore
 from utils.files import replaced_when_whole
 from utils.printable import quote

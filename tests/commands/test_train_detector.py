@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from data.files import BadRecord, DataError
-from data.regions.index import find_region_files
+from data.regions.file_names import find_region_files
 from data.regions.store import RegionStore
 from features.detectors import load_detector, new_detector
 from features.labelled_boxes import read_labelled_boxes

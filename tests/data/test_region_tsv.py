@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from data.files import BadRecord, DataError
-from data.regions.index import find_region_files
+from data.regions.file_names import find_region_files
 from data.regions.store import RegionStore
 from data.regions.tsv import read_region_tsv, read_vocabulary
 from prepare import main as prepare

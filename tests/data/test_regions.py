@@ -18,12 +18,7 @@ import numpy as np
 import pytest
 
 from data.files import BadRecord, DataError, read_image_rows
-from data.regions.index import (
-    RegionFiles,
-    find_region_files,
-    region_files,
-    shard_name,
-)
+from data.regions.file_names import RegionFiles, find_region_files, region_files, shard_name
 from data.regions.store import RegionStore
 from data.regions.writer import (
     ImageRegions,

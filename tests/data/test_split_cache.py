@@ -21,7 +21,7 @@ from data.loading import split_cache
 from data.loading.dataset import NarrationDataset, SplitData
 from data.loading.split_cache import cached_split, file_states
 from data.narration import Narration, Sentence
-from data.regions.index import region_files
+from data.regions.file_names import region_files
 from data.regions.store import RegionStore
 from tests.support import tiny
 from tests.support.cin_files import ImageNote, write_regions

@@ -19,8 +19,8 @@ from data.media.videos import Video, find_videos
 from data.readers import read_narrations
 from data.readers.report import ReadReport
 from data.readers.tiktalk.heads import read_heads
+from data.regions.file_names import find_region_files
 from data.regions.head_files import read_head_regions
-from data.regions.index import find_region_files
 from data.regions.shards import Shard
 from data.regions.store import RegionStore
 from features.detectors import new_detector, save_detector

@@ -15,7 +15,7 @@ from torchvision.models import WeightsEnum
 
 from data.files import BadRecord, DataError
 from data.media.images import find_images, listed_images
-from data.regions.index import find_region_files
+from data.regions.file_names import find_region_files
 from data.regions.store import MAX_REGIONS, RegionStore
 from features.detectors import (
     FEATURE_SIZE,

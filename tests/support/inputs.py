@@ -42,8 +42,8 @@ from data.readers import get_reader, read_narrations
 from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport
 from data.readers.tiktalk.heads import read_heads, read_titles
+from data.regions.file_names import region_files
 from data.regions.head_files import read_head_regions
-from data.regions.index import region_files
 from data.regions.shards import Shard
 from data.regions.store import RegionStore
 from data.regions.tsv import read_region_tsv

@@ -16,7 +16,7 @@ from data.readers.cin.caption_files import caption_files, read_first_captions
 from data.readers.cin.files import SplitMedia, region_folder
 from data.readers.localized_narratives import narrative_files, read_narratives
 from data.readers.report import ReadReport
-from data.regions.index import region_files
+from data.regions.file_names import region_files
 
 
 def read_captions(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from data.files import bad_record, read_image_rows
 from data.narration import Mention, Narration
-from data.regions.index import names_of_region_files
+from data.regions.file_names import names_of_region_files
 
 UNLABELLED_SPLIT = "train"
 

@@ -40,7 +40,7 @@ from data.readers.cin.files import (
 from data.readers.dataset_reader import DatasetReader
 from data.readers.expected_files import ExpectedFiles
 from data.readers.report import ReadReport
-from data.regions.index import expected_region_paths, names_of_region_files
+from data.regions.file_names import expected_region_paths, names_of_region_files
 from data.regions.shards import read_made_of
 
 

@@ -34,8 +34,8 @@ from data.readers.tiktalk.regions import (
     match_heads,
     with_heads,
 )
+from data.regions.file_names import expected_region_paths, find_region_files
 from data.regions.head_files import read_head_regions
-from data.regions.index import expected_region_paths, find_region_files
 
 _SOURCE = "`python tools/data_split.py`, of the files of TikTalkCoref's repository"
 
