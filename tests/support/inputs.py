@@ -338,9 +338,10 @@ def _write_json_lines(folder: Path, system: str) -> None:
     """Write a document as a system's examples are, and as its predictions may be."""
     write_jsonlines(folder / "a.jsonl", [test_documents.DOCUMENT], system)
     with (folder / "a.jsonl").open("a") as file:
-        for fields in test_documents.SPELLINGS:
+        for number, fields in enumerate(test_documents.SPELLINGS):
             if ("cased_words" in fields) == (system == "wl-coref"):
-                file.write(json.dumps(fields) + "\n")
+                names = {key: f"d{number}" for key in ("doc_key", "document_id") if key in fields}
+                file.write(json.dumps({**fields, **names}) + "\n")
 
 
 def _read_converted(folder: Path, skip: bool, name: str) -> None:
