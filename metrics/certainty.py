@@ -77,6 +77,22 @@ def ratio_tally(names: Sequence[Name], numerators: np.ndarray, denominators: np.
     )
 
 
+def join_tallies(tallies: Sequence[Tally]) -> Tally:
+    """Return one tally of the scores of several, which are of the same documents."""
+    ends = np.cumsum([tally.counts.shape[1] for tally in tallies])[:-1]
+
+    def score(sums: np.ndarray) -> np.ndarray:
+        parts = np.split(sums, ends, axis=-1)
+        scores = [tally.score(part) for tally, part in zip(tallies, parts, strict=True)]
+        return np.concatenate(scores, axis=-1)
+
+    return Tally(
+        names=tuple(name for tally in tallies for name in tally.names),
+        counts=np.concatenate([tally.counts for tally in tallies], axis=1),
+        score=score,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A score of the documents there are, and where that of all such documents may be.
@@ -248,7 +264,9 @@ def format_certainty(title: str, certainty: Certainty, rows: Mapping[str, Name])
 
 def format_comparison(title: str, comparison: Comparison, rows: Mapping[str, Name]) -> str:
     """Return a table of differences in percent, their intervals and p, as `format_certainty`."""
-    known = {row: comparison.scores[name] for row, name in rows.items()}
+    known = {
+        row: comparison.scores[name] for row, name in rows.items() if name in comparison.scores
+    }
     table = {row: [found.value, found.low, found.high] for row, found in known.items()}
     heading = f"{title}: {CONFIDENCE:.0%} intervals over {comparison.documents} documents"
     first, *lines = _table(("difference", "low", "high"), table)

@@ -5,13 +5,14 @@ The intervals are of the scores that are pooled over documents: their sums can b
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from metrics.certainty import (
     Certainty,
     Comparison,
+    Name,
     Tally,
     compare,
     estimate,
@@ -20,22 +21,39 @@ from metrics.certainty import (
 )
 from metrics.chains import Chains
 from metrics.coreference_scores import (
-    SHOWN_SCORES,
-    ChainsError,
-    CoreferenceScores,
+    CHAIN_TITLES,
     format_scores,
     score_chains,
     tally_chains,
 )
 
-# Gold and system chains by document, as `score_chains` takes them.
-Sides = tuple[Mapping[str, Chains[Hashable]], Mapping[str, Chains[Hashable]]]
-
-# The fields of `CoreferenceScores` that have intervals, and what they are called in tables.
+# The keys of scores that have intervals, and what they are called in tables.
 _TITLES = {
     "pooled": "pooled F1",
     "pooled_without_singletons": "pooled F1 without singletons",
 }
+# The rows of the tables; MOR and zeros are scores of CorefUD documents alone.
+_ROWS: Mapping[str, Name] = {
+    **{title: (name, "f1") for name, title in CHAIN_TITLES.items()},
+    "MOR": ("mor", "f1"),
+    "zeros": ("zeros", "f1"),
+    "CoNLL": ("conll",),
+}
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """The scores of one run of a system, such as a training with another seed.
+
+    Attributes:
+        content: the scores in percent, as JSON has them.
+        table: of them, to read.
+        tallies: of those that have intervals, by their keys in the content.
+    """
+
+    content: Mapping[str, Any]
+    table: str
+    tallies: Mapping[str, Tally]
 
 
 @dataclass(frozen=True)
@@ -43,13 +61,11 @@ class SystemScores:
     """The scores of one system, and how certain they are.
 
     Attributes:
-        runs: of each run, such as trainings with other seeds, its name and its scores.
-        tallies: of each run, by the fields of `CoreferenceScores` that have intervals.
-        certainty: of the mean over the runs, by the same fields.
+        runs: by their names, all of the same documents.
+        certainty: of the mean over the runs, by the keys of `RunScores.tallies`.
     """
 
-    runs: Mapping[str, CoreferenceScores]
-    tallies: Sequence[Mapping[str, Tally]]
+    runs: Mapping[str, RunScores]
     certainty: Mapping[str, Certainty]
 
     @property
@@ -60,7 +76,7 @@ class SystemScores:
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores, of several runs those of each, and their certainty, in percent."""
-        content = {name: scores.to_json() for name, scores in self.runs.items()}
+        content = {name: run.content for name, run in self.runs.items()}
         certainty = {way: found.to_json() for way, found in self.certainty.items()}
         if len(content) == 1:
             return {**next(iter(content.values())), "certainty": certainty}
@@ -68,45 +84,49 @@ class SystemScores:
 
     def format(self) -> str:
         """Return tables to read: of one run its scores, of all the intervals."""
-        tables = [format_scores(scores) for scores in self.runs.values() if len(self.runs) == 1]
+        tables = [run.table for run in self.runs.values() if len(self.runs) == 1]
         return "\n\n".join([*tables, format_certainties(self.certainty)])
 
 
-def score_system(
-    runs: Mapping[str, Sides],
+def score_system(runs: Mapping[str, RunScores]) -> SystemScores:
+    """Estimate how certain the scores of a system are.
+
+    Args:
+        runs: by their names, all of the same documents; at least one.
+    """
+    tallies = [run.tallies for run in runs.values()]
+    certainty = {way: estimate([of_run[way] for of_run in tallies]) for way in tallies[0]}
+    return SystemScores(runs, certainty)
+
+
+def score_run(
+    gold: Mapping[str, Chains[Hashable]],
+    system: Mapping[str, Chains[Hashable]],
     *,
     also_without_singletons: bool = False,
     repeated_mentions: bool = False,
-) -> SystemScores:
-    """Score the runs of a system.
+) -> RunScores:
+    """Score the chains of a run.
 
     Args:
-        runs: the chains of each run by its name, all of the same documents; at least one.
-        also_without_singletons, repeated_mentions: as `score_chains` takes them.
+        gold, system, also_without_singletons, repeated_mentions: as `score_chains` takes them.
 
     Raises:
-        ChainsError: as `score_chains`; the run is named.
+        ChainsError: as `score_chains`.
     """
-    scores = {}
-    for name, sides in runs.items():
-        try:
-            scores[name] = score_chains(
-                *sides,
-                also_without_singletons=also_without_singletons,
-                repeated_mentions=repeated_mentions,
-            )
-        except ChainsError as error:
-            raise ChainsError(f"{name}: {error}") from error
-    tallies = [
-        _tallies(
-            sides,
-            also_without_singletons=also_without_singletons,
-            repeated_mentions=repeated_mentions,
-        )
-        for sides in runs.values()
-    ]
-    certainty = {way: estimate([of_run[way] for of_run in tallies]) for way in tallies[0]}
-    return SystemScores(scores, tallies, certainty)
+    scores = score_chains(
+        gold,
+        system,
+        also_without_singletons=also_without_singletons,
+        repeated_mentions=repeated_mentions,
+    )
+    tallies = _tallies(
+        gold,
+        system,
+        also_without_singletons=also_without_singletons,
+        repeated_mentions=repeated_mentions,
+    )
+    return RunScores(scores.to_json(), format_scores(scores), tallies)
 
 
 def estimate_chains(
@@ -124,48 +144,51 @@ def estimate_chains(
         ChainsError: as `score_chains`.
     """
     tallies = _tallies(
-        (gold, system), also_without_singletons=also_without_singletons, repeated_mentions=False
+        gold, system, also_without_singletons=also_without_singletons, repeated_mentions=False
     )
     return {way: estimate([tally]) for way, tally in tallies.items()}
 
 
 def compare_systems(first: SystemScores, second: SystemScores) -> dict[str, Comparison]:
-    """Return how much more the second system scores, by the fields of `CoreferenceScores`.
+    """Return how much more the second system scores, by the keys of `SystemScores.certainty`.
 
     Args:
         first, second: scored on the same documents, with as many runs.
     """
     return {
         way: compare(
-            [of_run[way] for of_run in first.tallies], [of_run[way] for of_run in second.tallies]
+            [run.tallies[way] for run in first.runs.values()],
+            [run.tallies[way] for run in second.runs.values()],
         )
         for way in first.certainty
     }
 
 
 def format_certainties(certainty: Mapping[str, Certainty]) -> str:
-    """Return a table of the intervals of each of the fields of `CoreferenceScores`."""
-    tables = [
-        format_certainty(_TITLES[way], found, SHOWN_SCORES) for way, found in certainty.items()
-    ]
+    """Return a table of the intervals of each way to score, by its key."""
+    tables = [format_certainty(_TITLES[way], found, _ROWS) for way, found in certainty.items()]
     return "\n\n".join(tables)
 
 
 def format_comparisons(comparisons: Mapping[str, Comparison]) -> str:
-    """Return a table of the differences of each of the fields of `CoreferenceScores`."""
-    tables = [
-        format_comparison(_TITLES[way], found, SHOWN_SCORES) for way, found in comparisons.items()
-    ]
+    """Return a table of the differences of each way to score, by its key."""
+    tables = [format_comparison(_TITLES[way], found, _ROWS) for way, found in comparisons.items()]
     return "\n\n".join(tables)
 
 
 def _tallies(
-    sides: Sides, *, also_without_singletons: bool, repeated_mentions: bool
+    gold: Mapping[str, Chains[Hashable]],
+    system: Mapping[str, Chains[Hashable]],
+    *,
+    also_without_singletons: bool,
+    repeated_mentions: bool,
 ) -> dict[str, Tally]:
     ways = {"pooled": False}
     if also_without_singletons:
         ways["pooled_without_singletons"] = True
     return {
-        way: tally_chains(*sides, without_singletons=without, repeated_mentions=repeated_mentions)
+        way: tally_chains(
+            gold, system, without_singletons=without, repeated_mentions=repeated_mentions
+        )
         for way, without in ways.items()
     }

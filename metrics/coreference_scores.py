@@ -43,9 +43,10 @@ CHAIN_TITLES = {
 }
 # The scores that are ratios of two sums; the other one is BLANC.
 _FRACTIONS = tuple(name for name in CHAIN_TITLES if name != "blanc")
+_PARTS = ("recall", "precision", "f1")
 # What `tally_chains` names its scores, and the scores whose intervals are shown.
 _TALLY_NAMES: tuple[Name, ...] = (
-    *((name, part) for name in CHAIN_TITLES for part in ("recall", "precision", "f1")),
+    *((name, part) for name in CHAIN_TITLES for part in _PARTS),
     ("conll",),
 )
 SHOWN_SCORES: Mapping[str, Name] = {
@@ -385,6 +386,16 @@ def _pooled_ratios(
     has_kind = (counted > 0).max(axis=-1)
     ratios["blanc"] = _blanc_ratios(links, has_kind, without_links=0.0)
     return ratios
+
+
+def tally_fractions(name: str, fractions: np.ndarray) -> Tally:
+    """Return the tally of one score, of what `fraction_score` takes.
+
+    Args:
+        name: of the score; those of the tally are (name, "recall") and so on.
+        fractions: [documents, 4].
+    """
+    return Tally(tuple((name, part) for part in _PARTS), fractions, _ratios)
 
 
 def fraction_score(fractions: np.ndarray) -> Score:

@@ -1,8 +1,8 @@
 """Score chains: `python tools/score.py GOLD SYSTEM [SYSTEM ...]`, folders or files.
 
-Folders hold one chain file a document (what scorch reads) and are paired by file name. Two files
-are two chain files (`.json`), two CorefUD files (`.conllu`) or two CoNLL-2012 files. Of several
-systems the differences to the first are tested.
+Folders hold one chain file a document (what scorch reads) and are paired by file name. Files are
+all chain files (`.json`), CorefUD files (`.conllu`) or CoNLL-2012 files. Of several systems the
+differences to the first are tested.
 """
 
 from __future__ import annotations
@@ -24,19 +24,23 @@ from metrics.chain_files import (
 from metrics.chains import Chains
 from metrics.conll_files import read_conll_pair
 from metrics.coreference_certainty import (
+    RunScores,
     SystemScores,
     compare_systems,
     format_comparisons,
+    score_run,
     score_system,
 )
-from metrics.corefud.documents import check_same_words, read_corefud
-from metrics.corefud.matching import MATCHINGS, ZERO_MATCHINGS
-from metrics.corefud.scores import format_corefud, score_corefud
+from metrics.coreference_scores import ChainsError
+from metrics.corefud.documents import check_same_words, headless_note, read_corefud
+from metrics.corefud.matching import MATCHINGS, ZERO_MATCHINGS, Matching
+from metrics.corefud.scores import score_corefud
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
 from utils.options import command_parser, whole_number_from
 from utils.printable import escape_unprintable
+from utils.text.conllu import ConlluError
 from utils.text.conllu_files import ENDINGS as CONLLU_ENDINGS
 
 
@@ -46,21 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     names = _names_of_runs(options.systems, options.runs)
     if any(path.name.endswith(CONLLU_ENDINGS) for path in (options.gold, *options.systems)):
-        if len(options.systems) > 1:
-            parser.error("of CorefUD files (.conllu) one system is scored at a time")
-        _score_corefud(options)
-        return
-    if options.match or options.match_zeros:
+        runs = _score_corefud(options)
+    elif options.match or options.match_zeros:
         parser.error("--match and --match-zeros are for CorefUD files (.conllu)")
-    pairs = {str(path): _read_pair(options.gold, path) for path in options.systems}
-    systems = [
-        score_system(
-            {name: pairs[name] for name in of_system},
-            also_without_singletons=options.without_singletons,
-            repeated_mentions=True,
-        )
-        for of_system in names
-    ]
+    else:
+        runs = _score_chains(options)
+    systems = [score_system({name: runs[name] for name in of_system}) for of_system in names]
     if len(systems) == 1:
         content = systems[0].to_json()
         print(systems[0].format())
@@ -68,13 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         content = compare_with_first(systems)
     if options.json:
         write_text(options.json, json.dumps(content, indent=2) + "\n")
-    gold = next(iter(pairs.values()))[0]
-    if confused := ids_scorch_confuses(gold):
-        print(
-            f"note: scorch itself may score {len(confused)} documents ({confused[0]!r} first) "
-            "against the gold of others, as their names are patterns or begin other names",
-            file=sys.stderr,
-        )
 
 
 def compare_with_first(systems: Sequence[SystemScores]) -> dict[str, Any]:
@@ -113,8 +101,9 @@ def _names_of_runs(paths: Sequence[Path], runs: int) -> list[list[str]]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
-        "MUC, B3, CEAFm, CEAFe, BLANC, LEA and CoNLL, pooled over documents as the "
-        "official scorer does and averaged as scorch does.",
+        "MUC, B3, CEAFm, CEAFe, BLANC, LEA and CoNLL, pooled over documents as the official scorer "
+        "does and averaged as scorch does; of CorefUD files (.conllu) pooled as its scorer does, "
+        "with MOR and the score of zeros.",
         prog="score.py",
     )
     parser.add_argument("gold", type=Path, help="a folder of chain files, or a file")
@@ -152,36 +141,61 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _score_corefud(options: argparse.Namespace) -> None:
-    """Score two CorefUD files.
+def _score_chains(options: argparse.Namespace) -> dict[str, RunScores]:
+    """Score folders of chain files, chain files or CoNLL-2012 files, each by its path.
 
     Raises:
-        InputError: only one of them is such a file, or their words differ.
+        InputError: a path is of another kind than gold's, or its documents are others.
     """
-    files = options.gold, *options.systems
-    if not all(path.name.endswith(CONLLU_ENDINGS) for path in files):
-        found = "one is a CorefUD file (.conllu) and the other is not"
-        raise InputError(f"{files[0]} and {files[1]}: {found}")
-    gold, system = map(read_corefud, files)
-    check_same_words(gold, system)
-    scores = score_corefud(
-        gold,
-        system,
-        options.match or "head",
-        options.match_zeros or "dependent",
-        also_without_singletons=options.without_singletons,
-    )
-    if options.json:
-        write_text(options.json, json.dumps(scores.to_json(), indent=2) + "\n")
-    print(format_corefud(scores))
-    for side, documents in (("gold", gold), ("system", system)):
-        headless = sum(document.headless for document in documents)
-        if headless and scores.matching != "exact":
-            print(
-                f"note: {headless} mentions of {side} have no head, in the file or in the tree: "
-                "they are matched only with mentions of the same words",
-                file=sys.stderr,
+    runs = {}
+    for path in options.systems:
+        gold, system = _read_pair(options.gold, path)
+        try:
+            runs[str(path)] = score_run(
+                gold,
+                system,
+                also_without_singletons=options.without_singletons,
+                repeated_mentions=True,
             )
+        except ChainsError as error:
+            raise ChainsError(f"{path}: {error}") from error
+    if confused := ids_scorch_confuses(gold):
+        _note(
+            f"scorch itself may score {len(confused)} documents ({confused[0]!r} first) "
+            "against the gold of others, as their names are patterns or begin other names"
+        )
+    return runs
+
+
+def _score_corefud(options: argparse.Namespace) -> dict[str, RunScores]:
+    """Score CorefUD files, each by its path.
+
+    Raises:
+        InputError: one is no such file, or its words are others than gold's.
+    """
+    files = (options.gold, *options.systems)
+    if others := [path for path in files if not path.name.endswith(CONLLU_ENDINGS)]:
+        raise InputError(f"{others[0]}: found no CorefUD file, expected .conllu as of the others")
+    matching: Matching = options.match or "head"
+    documents = {path: read_corefud(path) for path in dict.fromkeys(files)}
+    runs = {}
+    for path in options.systems:
+        try:
+            check_same_words(documents[options.gold], documents[path])
+        except ConlluError as error:
+            raise ConlluError(f"{path}: {error}") from error
+        scores = score_corefud(
+            documents[options.gold],
+            documents[path],
+            matching,
+            options.match_zeros or "dependent",
+            also_without_singletons=options.without_singletons,
+        )
+        runs[str(path)] = scores.run
+    for path, of_path in documents.items():
+        if matching != "exact" and (note := headless_note(str(path), of_path)):
+            _note(note)
+    return runs
 
 
 def _read_pair(
@@ -205,8 +219,12 @@ def _read_pair(
         return {gold.stem: read_chain_file(gold)}, {gold.stem: read_chain_file(system)}
     pair = read_conll_pair(gold, system)
     for note in pair.notes:
-        print(f"note: {note}", file=sys.stderr)
+        _note(note)
     return pair.gold, pair.system
+
+
+def _note(note: str) -> None:
+    print(f"note: {note}", file=sys.stderr)
 
 
 if __name__ == "__main__":

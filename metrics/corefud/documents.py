@@ -52,6 +52,21 @@ def read_corefud(path: Path) -> list[CorefudDocument]:
     return documents
 
 
+def headless_note(side: str, documents: Sequence[CorefudDocument]) -> str | None:
+    """Return what to say where mentions have no head and are matched by more than their words.
+
+    Args:
+        side: what the documents are called.
+    """
+    headless = sum(document.headless for document in documents)
+    if not headless:
+        return None
+    return (
+        f"{side}: {headless} mentions have no head, in the file or in the tree: they are matched "
+        "only with mentions of the same words"
+    )
+
+
 def check_same_words(gold: Sequence[CorefudDocument], system: Sequence[CorefudDocument]) -> None:
     """Check that two files hold the same documents, sentences and words; empty nodes may differ.
 

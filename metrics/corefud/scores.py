@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from metrics.certainty import Tally, join_tallies
 from metrics.chains import Chains
+from metrics.coreference_certainty import RunScores
 from metrics.coreference_counts import count_aligned, count_documents
 from metrics.coreference_scores import (
     CHAIN_TITLES,
@@ -27,6 +29,8 @@ from metrics.coreference_scores import (
     Score,
     fraction_score,
     pooled_scores,
+    tally_counts,
+    tally_fractions,
 )
 from metrics.corefud.documents import CorefudDocument
 from metrics.corefud.matching import (
@@ -42,11 +46,17 @@ _MentionChains = list[list[Mention]]
 
 @dataclass(frozen=True, slots=True)
 class PooledScores:
-    """The scores of a system on a set of documents, pooled."""
+    """The scores of a system on a set of documents, pooled.
+
+    Attributes:
+        chains, mor, zeros: the scores.
+        tally: what they are made of, named as in `to_json`.
+    """
 
     chains: MetricScores
     mor: Score
     zeros: Score
+    tally: Tally
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores in percent: those of the chains, "mor" and "zeros"."""
@@ -77,15 +87,26 @@ class CorefudScores:
 
     def to_json(self) -> dict[str, Any]:
         """Return `{"documents": n, "match": ..., "match_zeros": ..., "pooled": {...}, ...}`."""
-        content = {
+        return {
             "documents": self.documents,
             "match": self.matching,
             "match_zeros": self.zero_matching,
-            "pooled": self.pooled.to_json(),
+            **{way: scores.to_json() for way, scores in self._by_key.items()},
         }
-        if self.pooled_without_singletons is not None:
-            content["pooled_without_singletons"] = self.pooled_without_singletons.to_json()
-        return content
+
+    @property
+    def run(self) -> RunScores:
+        """The scores as those of one run of a system."""
+        tallies = {way: scores.tally for way, scores in self._by_key.items()}
+        return RunScores(self.to_json(), format_corefud(self), tallies)
+
+    @property
+    def _by_key(self) -> dict[str, PooledScores]:
+        by_key = {
+            "pooled": self.pooled,
+            "pooled_without_singletons": self.pooled_without_singletons,
+        }
+        return {key: scores for key, scores in by_key.items() if scores is not None}
 
 
 def score_corefud(
@@ -152,11 +173,20 @@ def _pooled(
 ) -> PooledScores:
     numbers = [shared_identities(*pair, matching, zero_matching) for pair in pairs]
     words = [(_words_of_mentions(gold), _words_of_mentions(system)) for gold, system in pairs]
-    zeros = [_count_zeros(*pair, *named) for pair, named in zip(pairs, numbers, strict=True)]
+    chains, mor = count_documents(numbers, repeats="corefud"), count_aligned(words)
+    zeros = np.array(
+        [_count_zeros(*pair, *named) for pair, named in zip(pairs, numbers, strict=True)]
+    )
+    tallies = (
+        tally_counts(chains, blanc_kinds="either"),
+        tally_fractions("mor", mor),
+        tally_fractions("zeros", zeros),
+    )
     return PooledScores(
-        chains=pooled_scores(count_documents(numbers, repeats="corefud"), blanc_kinds="either"),
-        mor=fraction_score(count_aligned(words)),
-        zeros=fraction_score(np.array(zeros)),
+        chains=pooled_scores(chains, blanc_kinds="either"),
+        mor=fraction_score(mor),
+        zeros=fraction_score(zeros),
+        tally=join_tallies(tallies),
     )
 
 
