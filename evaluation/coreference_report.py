@@ -12,6 +12,7 @@ from evaluation.gold_and_system import GoldAndSystem, without_singletons
 from inference.split_predictions import SplitPredictions
 from metrics.baselines import RULES
 from metrics.certainty import Certainty
+from metrics.chains import Chains
 from metrics.coreference_certainty import estimate_chains, format_certainties
 from metrics.coreference_scores import (
     CoreferenceScores,
@@ -119,18 +120,32 @@ def score_coreference(
     )
 
 
-def _rule_scores(sides: GoldAndSystem) -> dict[str, float]:
-    """Return the pooled CoNLL F1 of the rules, which link the mentions that the system links."""
-    scores = {}
+def rule_chains(sides: GoldAndSystem) -> dict[str, dict[str, Chains[int]]]:
+    """Return the chains of each rule, which links the mentions that the system links.
+
+    Args:
+        sides: of labelled narrations.
+
+    Returns:
+        By the name of the rule, the chains of each narration.
+    """
+    chains: dict[str, dict[str, Chains[int]]] = {}
     for name, rule in RULES.items():
-        system = {}
+        of_rule: dict[str, Chains[int]] = {}
         for document in sides.gold:
             mentions, phrases = sides.resolved[document], sides.phrases[document]
-            chains = rule([phrases[mention] for mention in mentions], sides.language)
-            system[document] = [[mentions[place] for place in chain] for chain in chains]
-        scored = system if sides.singletons else without_singletons(system)
-        scores[name] = score_chains(sides.gold, scored).pooled.conll
-    return scores
+            found = rule([phrases[mention] for mention in mentions], sides.language)
+            of_rule[document] = [[mentions[place] for place in chain] for chain in found]
+        chains[name] = of_rule if sides.singletons else without_singletons(of_rule)
+    return chains
+
+
+def _rule_scores(sides: GoldAndSystem) -> dict[str, float]:
+    """Return the pooled CoNLL F1 of the rules."""
+    return {
+        name: score_chains(sides.gold, system).pooled.conll
+        for name, system in rule_chains(sides).items()
+    }
 
 
 def _link_scores(sides: GoldAndSystem) -> dict[str, LinkScores]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -36,13 +36,12 @@ def run_logged(command: Sequence[str], log: Path) -> None:
         raise InputError(f"exit status {status} of {' '.join(command)}; {log} ends:\n{last}")
 
 
-def call_logged(
-    command: Callable[[Sequence[str]], None], arguments: Sequence[str], log: Path
-) -> None:
-    """Call the `main` of a command, its output at the end of a log."""
+@contextmanager
+def logged_to(log: Path) -> Iterator[None]:
+    """Write what is printed meanwhile to the end of a log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        command(arguments)
+        yield
 
 
 def mean_and_std(values: Iterable[float]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from data.encoding.text import align_spans
 from data.encoding.tokenizer import Tokenizer, load_tokenizer
 from data.loading.training_data import read_training_data
 from data.readers import get_reader, read_narrations
-from experiments import tiktalk
+from experiments import tiktalk, tiktalk_page
+from metrics.coreference_scores import score_chains
 from tests.readers.test_tiktalk import (
     dialogue,
     write_lines,
@@ -18,6 +20,7 @@ from tests.readers.test_tiktalk import (
 )
 from tools import data_split, pretrain_encoder
 from utils.config import make_config
+from utils.errors import InputError
 
 SIZES = {"train": 4, "val": 2, "test": 2}
 SMALL = ("--layers", "4", "--hidden", "8", "--heads", "2", "--steps", "2", "--batch", "2")
@@ -98,9 +101,36 @@ def test_the_benchmark_trains_and_scores_what_is_not_finished(
     tiktalk.main(options)
     page = capsys.readouterr().out
     assert "| rule: same string |" in page and "| cosine, predicted mentions |" in page
+    assert page.count("| antecedent less rule: same head word, predicted mentions |") == 1
+    assert page.count("| antecedent less cosine, gold mentions |") == 1
     finished = sorted(path.stem for path in tmp_path.glob("*.json"))
     assert finished == ["antecedent-labels1-seed0", "cosine-labels1-seed0"]
     written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
     tiktalk.main(options)
     assert capsys.readouterr().out == page
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")} == written
+    path = tmp_path / "cosine-labels1-seed0.json"
+    found = json.loads(path.read_text())
+    for of_mentions in found.values():
+        sides = of_mentions.pop("test_chains")
+        scores = score_chains(sides["gold"], sides["system"]).pooled.to_json()
+        assert of_mentions["test"]["conll"] == pytest.approx(scores["conll"])
+        assert f"{scores['conll']:.1f} [" in page
+    path.write_text(json.dumps(found))
+    with pytest.raises(InputError, match="cosine-labels1-seed0.json: found no test_chains"):
+        tiktalk.main(options)
+
+
+def test_a_model_that_follows_a_rule_in_all_runs_does_not_differ_from_it() -> None:
+    gold = {"a": [[0, 1], [2]], "b": [[0], [1, 2]], "c": [[0, 1, 2]]}
+    apart = {document: [[0], [1], [2]] for document in gold}
+    run = {"gold": gold, "system": apart, "rule: singletons": apart, "rule: right": gold}
+    found = {"test_chains": run}
+    whole = {"cosine": [dict.fromkeys(tiktalk_page.MENTIONS, found)] * 3}
+    lines = list(tiktalk_page.certainty_tables(whole))
+    same = "| cosine less rule: singletons, gold mentions | 0.0 [0.0, 0.0] | 1.000 |"
+    assert same in lines
+    (right,) = (line for line in lines if "less rule: right, predicted" in line)
+    average = 100 * score_chains(gold, apart).pooled.conll
+    assert f"| {average - 100:.1f} [" in right and right.endswith("| 0.250 |")
+    assert any("| 100.0 [100.0, 100.0] |" in line and "rule: right" in line for line in lines)

@@ -33,8 +33,8 @@ ALLOWED = {
     "evaluation": "utils data models metrics inference",
     "visualization": "utils data metrics inference evaluation",
 }
-# The one exception: the experiments train and score by the functions of the commands.
-CALLERS = {"experiments": {"main", "test_coref", "tools"}, "benchmarks": {"main"}}
+# The one exception: the experiments train by the functions of the commands.
+CALLERS = {"experiments": {"main", "tools"}, "benchmarks": {"main"}}
 MOST_FLOORS = 7
 WITHOUT_TORCH = ("data.narration", "metrics.chains")
 FILES = imports_of_files(REPOSITORY)
