@@ -29,6 +29,12 @@ def mention(word: int, *, zero: bool = False) -> Mention:
     )
 
 
+def zero(word: int, label: str) -> Mention:
+    """A zero behind a word, that depends on word 3."""
+    place = (0, word, 1)
+    return Mention((place,), place, True, frozenset({((0, 3, 0), label)}))
+
+
 def document(*chains: list[Mention]) -> CorefudDocument:
     return CorefudDocument("d", (("x",) * 9,), tuple(map(tuple, chains)))
 
@@ -126,6 +132,18 @@ def test_zeros_count_where_they_are_linked_to_a_mention_before_them() -> None:
     assert list(score(gold, alone)["zeros"].values()) == pytest.approx([100 / 3, 100, 50])
     # One that gold has not is invented.
     assert list(score(alone, gold)["zeros"].values()) == pytest.approx([100, 100 / 3, 50])
+
+
+def test_zeros_that_are_matched_across_their_places_count_as_matched() -> None:
+    # Each file has a zero behind the words 4 and 6; what depends on what has changed places.
+    gold = document([mention(1), zero(4, "nsubj")], [mention(2), zero(6, "obj")])
+    system = document([mention(1), zero(6, "nsubj")], [mention(2), zero(4, "obj")])
+    for matching in MATCHINGS:
+        scores = score(gold, system, matching)
+        for name in ("muc", "b3", "ceafm", "ceafe", "blanc", "lea", "zeros"):
+            assert list(scores[name].values()) == pytest.approx([100] * 3), name
+    linear = score_corefud([gold], [system], "exact", "linear").to_json()["pooled"]
+    assert linear["zeros"]["f1"] == linear["muc"]["f1"] == 0
 
 
 def test_the_table_names_the_match_and_every_score() -> None:
