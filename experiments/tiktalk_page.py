@@ -12,7 +12,12 @@ from experiments.runner import mean_and_std
 from metrics.baselines import RULES
 from metrics.certainty import Difference, Estimate, Name
 from metrics.chains import Chains, chains_from_labels
-from metrics.coreference_certainty import SystemScores, compare_systems, score_system
+from metrics.coreference_certainty import (
+    SystemScores,
+    compare_systems,
+    score_run,
+    score_system,
+)
 from metrics.coreference_scores import score_chains
 from utils.text.languages import CHINESE
 
@@ -120,7 +125,9 @@ def systems_of_head(runs: Sequence[Mapping[str, Mapping[str, Chains[int]]]]) -> 
         `SystemScores` by side, "system" first.
     """
     return {
-        side: score_system({str(seed): (run["gold"], run[side]) for seed, run in enumerate(runs)})
+        side: score_system(
+            {str(seed): score_run(run["gold"], run[side]) for seed, run in enumerate(runs)}
+        )
         for side in runs[0]
         if side != "gold"
     }
