@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from utils.errors import InputError
 
-BYTE_ORDER_MARK = "\ufeff"
+_BYTE_ORDER_MARK = "\ufeff"
 _LINE_END = re.compile(r"\r\n?|\n")
 
 
@@ -74,15 +74,16 @@ def decode_text(content: bytes) -> str:
     Raises:
         UnicodeDecodeError: it is no UTF-8.
     """
-    return content.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
+    return content.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)
 
 
 def split_lines(text: str) -> list[str]:
     """Split a text at its line ends, of any system.
 
-    What Unicode names line ends besides, as U+2028 and U+0085 are, is text.
+    What Unicode names line ends besides, as U+2028 and U+0085 are, is text. A byte-order mark
+    before a line, as where marked files were joined, is none.
     """
-    return _LINE_END.split(text)
+    return [line.removeprefix(_BYTE_ORDER_MARK) for line in _LINE_END.split(text)]
 
 
 def write_text(path: Path, content: str) -> None:

@@ -200,6 +200,12 @@ def test_every_spelling_of_json_lines(tmp_path: Path, fields: dict[str, Any]) ->
     assert lost(read.lost) == (texts if "text" in fields else {})
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f"\ufeff{json.dumps(SPELLINGS[0])}\r\n" * 2)  # as where two files were joined
+    assert [document.words for document in read_jsonlines(path).documents] == [DOCUMENT.words] * 2
+
+
 def test_keys_that_are_not_read_are_told(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({**SPELLINGS[0], "ner": [[0, 1, "PERSON"]], "constituents": []}))

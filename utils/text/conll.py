@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from utils.errors import InputError
-from utils.files import BYTE_ORDER_MARK, decode_text, split_lines, write_text
+from utils.files import decode_text, split_lines, write_text
 from utils.printable import quote
 
 Mention = TypeVar("Mention", bound=Hashable)
@@ -165,8 +165,7 @@ def split_documents(path: Path) -> list[DocumentLines]:
         raise ConllError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConllError(f"{path}: not UTF-8: {error}") from error
-    # Where marked files were joined, a mark stands before the first line of each.
-    lines = [line.removeprefix(BYTE_ORDER_MARK) for line in split_lines(text)]
+    lines = split_lines(text)
     documents: list[DocumentLines] = []
     begun: DocumentLines | None = None
     unknown = ""  # the last line outside of documents that may have been meant to begin one
