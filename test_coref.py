@@ -24,10 +24,11 @@ from inference.split_predictions import SplitPredictions
 from metrics.error_analysis.errors import Errors
 from metrics.error_analysis.marked_text import uses_colour
 from metrics.error_analysis.report import format_examples, format_text
+from metrics.subsets.scores import CRITERIA
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import whole_number_from
+from utils.options import add_subset_option, whole_number_from
 from utils.printable import escape_unprintable
 from visualization.split_page import write_coreference_page
 
@@ -69,6 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="keep",
         help="drop: chains of one mention are neither written nor scored, gold or predicted",
     )
+    add_subset_option(parser, CRITERIA)
 
 
 def write_and_score_chains(
@@ -114,7 +116,9 @@ def score(
     if options.conll is not None:
         both = {"key": labelled.gold, "response": labelled.system}
         write_conll_files(options.conll, labelled.narrations, both)
-    report = score_coreference(split, sides, threshold, with_errors=options.errors is not None)
+    report = score_coreference(
+        split, sides, threshold, with_errors=options.errors is not None, by=options.by
+    )
     print(f"\n{report.format()}")
     if report.errors is not None and report.errors.found and options.errors:
         print(f"\n{examples_of_errors(labelled, report.errors, options.errors)}")

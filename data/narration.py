@@ -136,6 +136,7 @@ class Narration:
             where the data set does not split it.
         people: the name of the person that each region of its image shows, None where that is not
             known; empty where it is of none.
+        genre: of the text, where its data set names one.
 
     Raises:
         ValueError: a mention or sentence is empty or reaches over the text, the order is wrong, or
@@ -153,6 +154,7 @@ class Narration:
     words: tuple[str, ...] = field(default=())
     sentences: tuple[Sentence, ...] = ()
     people: tuple[str | None, ...] = ()
+    genre: str | None = None
 
     def __post_init__(self) -> None:
         previous = 0

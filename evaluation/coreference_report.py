@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from data.readers import get_reader
 from evaluation.gold_and_system import GoldAndSystem, without_singletons
+from evaluation.split_subsets import score_subsets_of_split
 from inference.split_predictions import SplitPredictions
 from metrics.baselines import RULES
 from metrics.certainty import Certainty
@@ -25,6 +26,7 @@ from metrics.error_analysis.errors import Errors
 from metrics.error_analysis.report import format_errors
 from metrics.mention_scores import MentionScoresByKind, format_mention_scores, score_mentions
 from metrics.pronoun_scores import PronounScores, score_pronouns
+from metrics.subsets.scores import Criterion, SubsetScores
 from utils.printable import escape_unprintable
 
 
@@ -42,6 +44,7 @@ class CoreferenceReport:
         mentions: how well the mentions are found; None where they are the gold ones.
         errors: what is wrong; None where that was not asked for.
         certainty: of the pooled scores, by the fields of `CoreferenceScores`.
+        subsets: the scores of subsets; None where none were asked for.
     """
 
     resolved: str
@@ -53,6 +56,7 @@ class CoreferenceReport:
     mentions: MentionScoresByKind | None
     errors: Errors | None
     certainty: Mapping[str, Certainty]
+    subsets: SubsetScores | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores in percent; docs/formats.md says which."""
@@ -67,6 +71,7 @@ class CoreferenceReport:
             "pronoun_resolution": self.pronouns,
             "mentions": self.mentions,
             "errors": self.errors,
+            "subsets": self.subsets,
         }
         return content | {k: part.to_json() for k, part in further.items() if part is not None}
 
@@ -87,11 +92,18 @@ class CoreferenceReport:
         if self.errors is not None:
             parts.append(format_errors(self.errors))
         parts.append(format_certainties(self.certainty))
+        if self.subsets is not None:
+            parts.append(self.subsets.format())
         return "\n\n".join(parts)
 
 
 def score_coreference(
-    split: SplitPredictions, sides: GoldAndSystem, threshold: float, *, with_errors: bool
+    split: SplitPredictions,
+    sides: GoldAndSystem,
+    threshold: float,
+    *,
+    with_errors: bool,
+    by: Sequence[Criterion] = (),
 ) -> CoreferenceReport:
     """Score the chains of a split's labelled narrations.
 
@@ -99,9 +111,10 @@ def score_coreference(
         sides: the split's, one of them labelled at least.
         threshold: the similarity that the system's chains were made with.
         with_errors: whether to sort what is wrong.
+        by: what to split the scores by.
 
     Raises:
-        InputError: the annotated pronouns cannot be read.
+        InputError: the annotated pronouns cannot be read, or no narration has a genre to split by.
     """
     sides = sides.labelled
     scores = score_chains(sides.gold, sides.system, also_without_singletons=sides.singletons)
@@ -117,6 +130,7 @@ def score_coreference(
         certainty=estimate_chains(
             sides.gold, sides.system, also_without_singletons=sides.singletons
         ),
+        subsets=score_subsets_of_split(sides, by) if by else None,
     )
 
 

@@ -93,6 +93,41 @@ def join_tallies(tallies: Sequence[Tally]) -> Tally:
     )
 
 
+def tally_known_fractions(names: Sequence[Name], fractions: np.ndarray) -> Tally:
+    """Return the tally of the recall, precision and F1 of some scores.
+
+    F1 is the harmonic mean of recall and precision, 0 where only one of them is known.
+
+    Args:
+        names: [scores]; the tally's names are these with "recall", "precision" and "f1".
+        fractions: [documents, scores, 4], numerator and denominator of recall, then of precision.
+            A ratio whose denominators are 0 in all documents is left out, and F1 where both are.
+    """
+    documents, scores, _ = fractions.shape
+    known = np.flatnonzero(~np.isnan(_f_scores(fractions.sum(axis=0)).ravel())).tolist()
+    all_names = [(*name, part) for name in names for part in ("recall", "precision", "f1")]
+
+    def score(sums: np.ndarray) -> np.ndarray:
+        found = _f_scores(sums.reshape(*sums.shape[:-1], scores, 4))
+        kept: np.ndarray = found.reshape(*sums.shape[:-1], 3 * scores)[..., known]
+        return kept
+
+    counts = fractions.reshape(documents, 4 * scores)
+    return Tally(tuple(all_names[place] for place in known), counts, score)
+
+
+def _f_scores(fractions: np.ndarray) -> np.ndarray:
+    """Turn [..., 4] into recall, precision, F1 [..., 3]; NaN where nothing divides nothing."""
+    over, under = fractions[..., 0::2], fractions[..., 1::2]
+    missing = under == 0
+    ratios = np.where(missing, np.nan, over / np.where(missing, 1, under))
+    recall, precision = np.moveaxis(np.nan_to_num(ratios), -1, 0)
+    total = recall + precision
+    f1 = 2 * recall * precision / np.where(total == 0, 1, total)
+    f1 = np.where(missing.all(axis=-1), np.nan, f1)
+    return np.concatenate((ratios, f1[..., None]), axis=-1)
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A score of the documents there are, and where that of all such documents may be.

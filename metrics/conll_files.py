@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,13 @@ class ConllPair:
 
     Attributes:
         gold, system: as `read_conll` gives them.
+        documents: those of the gold file, by the same names.
         notes: what of the files is scored otherwise than it stands there.
     """
 
     gold: DocumentChains
     system: DocumentChains
+    documents: Mapping[str, ConllDocument]
     notes: tuple[str, ...]
 
 
@@ -79,7 +82,7 @@ def read_conll_pair(gold: Path, system: Path) -> ConllPair:
         split = sum(len(document.split_antecedents) for document in documents.values())
         counted.append((split, f"{path}: mentions with a split antecedent, in no chain"))
     notes = tuple(f"{note}: {count}" for count, note in counted if count)
-    return ConllPair(gold_chains, system_chains, notes)
+    return ConllPair(gold_chains, system_chains, gold_documents, notes)
 
 
 def _read_documents(path: Path) -> dict[str, ConllDocument]:

@@ -20,11 +20,14 @@ from metrics.certainty import (
     format_comparison,
 )
 from metrics.chains import Chains
+from metrics.coreference_counts import DocumentCounts
 from metrics.coreference_scores import (
     CHAIN_TITLES,
+    BlancKinds,
     format_scores,
     score_chains,
     tally_chains,
+    tally_counts,
 )
 
 # The keys of scores that have intervals, and what they are called in tables.
@@ -147,6 +150,25 @@ def estimate_chains(
         gold, system, also_without_singletons=also_without_singletons, repeated_mentions=False
     )
     return {way: estimate([tally]) for way, tally in tallies.items()}
+
+
+def estimate_known(counts: DocumentCounts, blanc_kinds: BlancKinds = "gold") -> Certainty:
+    """Return how certain the scores of counts are; a score that counts nothing there is left out.
+
+    So is MUC where no chain of either side has two mentions, and with it CoNLL.
+
+    Args:
+        counts: of each document.
+        blanc_kinds: as `pooled_scores` takes them.
+    """
+    certainty = estimate([tally_counts(counts, blanc_kinds)])
+    known = {name for name, each in counts.fractions.items() if each[:, [1, 3]].any()}
+    if counts.links[..., 1:].any():
+        known.add("blanc")
+    if known >= {"muc", "b3", "ceafe"}:
+        known.add("conll")
+    scores = {name: found for name, found in certainty.scores.items() if name[0] in known}
+    return Certainty(certainty.documents, scores)
 
 
 def compare_systems(first: SystemScores, second: SystemScores) -> dict[str, Comparison]:

@@ -48,6 +48,12 @@ class DocumentCounts:
     links: np.ndarray
     mentions: np.ndarray
 
+    def of(self, documents: Sequence[int]) -> DocumentCounts:
+        """Return the counts of some of the documents, by their rows."""
+        rows = list(documents)
+        fractions = {name: counts[rows] for name, counts in self.fractions.items()}
+        return DocumentCounts(fractions, self.links[rows], self.mentions[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class _Cells:

@@ -158,14 +158,14 @@ def score_chains(
     )
 
 
-def tally_chains(
+def count_chains(
     gold: Mapping[str, Chains[Hashable]],
     system: Mapping[str, Chains[Hashable]],
     *,
     without_singletons: bool = False,
     repeated_mentions: bool = False,
-) -> Tally:
-    """Count the documents whose sums make the pooled scores, for `metrics.certainty`.
+) -> DocumentCounts:
+    """Count what the pooled scores of documents are made of, a row for each in the order of gold.
 
     Args:
         gold, system: as `score_chains` takes them.
@@ -176,7 +176,28 @@ def tally_chains(
         ChainsError: as `score_chains`.
     """
     pairs = _checked_pairs(gold, system, repeated_mentions=repeated_mentions)
-    return tally_counts(count_documents(_linked_pairs(pairs) if without_singletons else pairs))
+    return count_documents(_linked_pairs(pairs) if without_singletons else pairs)
+
+
+def tally_chains(
+    gold: Mapping[str, Chains[Hashable]],
+    system: Mapping[str, Chains[Hashable]],
+    *,
+    without_singletons: bool = False,
+    repeated_mentions: bool = False,
+) -> Tally:
+    """Count the documents whose sums make the pooled scores, for `metrics.certainty`.
+
+    Args and raises as `count_chains`.
+    """
+    return tally_counts(
+        count_chains(
+            gold,
+            system,
+            without_singletons=without_singletons,
+            repeated_mentions=repeated_mentions,
+        )
+    )
 
 
 def tally_counts(counts: DocumentCounts, blanc_kinds: BlancKinds = "gold") -> Tally:

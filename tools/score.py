@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from metrics.chain_files import (
     read_chain_folder,
 )
 from metrics.chains import Chains
-from metrics.conll_files import read_conll_pair
+from metrics.conll_files import ConllPair, read_conll_pair
 from metrics.coreference_certainty import (
     RunScores,
     SystemScores,
@@ -33,15 +34,24 @@ from metrics.coreference_certainty import (
 )
 from metrics.coreference_scores import ChainsError
 from metrics.corefud.documents import check_same_words, headless_note, read_corefud
-from metrics.corefud.matching import MATCHINGS, ZERO_MATCHINGS, Matching
+from metrics.corefud.matching import MATCHINGS, ZERO_MATCHINGS, Matching, ZeroMatching
 from metrics.corefud.scores import score_corefud
+from metrics.subsets.files import (
+    FILE_CRITERIA,
+    score_conll_subsets,
+    score_corefud_subsets,
+)
+from metrics.subsets.scores import SubsetScores
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import command_parser, whole_number_from
+from utils.options import add_subset_option, command_parser, whole_number_from
 from utils.printable import escape_unprintable
 from utils.text.conllu import ConlluError
 from utils.text.conllu_files import ENDINGS as CONLLU_ENDINGS
+
+# The chains of gold and system, by document.
+Sides = tuple[Mapping[str, Chains[Hashable]], Mapping[str, Chains[Hashable]]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -127,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="score a second time without the chains of one mention",
     )
+    add_subset_option(parser, FILE_CRITERIA)
     parser.add_argument(
         "--match",
         choices=MATCHINGS,
@@ -148,17 +159,22 @@ def _score_chains(options: argparse.Namespace) -> dict[str, RunScores]:
         InputError: a path is of another kind than gold's, or its documents are others.
     """
     runs = {}
+    without = options.without_singletons
     for path in options.systems:
-        gold, system = _read_pair(options.gold, path)
+        pair = _read_pair(options.gold, path)
+        gold, system = (pair.gold, pair.system) if isinstance(pair, ConllPair) else pair
         try:
-            runs[str(path)] = score_run(
-                gold,
-                system,
-                also_without_singletons=options.without_singletons,
-                repeated_mentions=True,
-            )
+            run = score_run(gold, system, also_without_singletons=without, repeated_mentions=True)
         except ChainsError as error:
             raise ChainsError(f"{path}: {error}") from error
+        if options.by:
+            if not isinstance(pair, ConllPair):
+                raise InputError(
+                    f"--by: {path} holds no words, expected a CoNLL-2012 or CorefUD file"
+                )
+            subsets = score_conll_subsets(pair, options.by, also_without_singletons=without)
+            run = _with_subsets(run, subsets)
+        runs[str(path)] = run
     if confused := ids_scorch_confuses(gold):
         _note(
             f"scorch itself may score {len(confused)} documents ({confused[0]!r} first) "
@@ -177,6 +193,8 @@ def _score_corefud(options: argparse.Namespace) -> dict[str, RunScores]:
     if others := [path for path in files if not path.name.endswith(CONLLU_ENDINGS)]:
         raise InputError(f"{others[0]}: found no CorefUD file, expected .conllu as of the others")
     matching: Matching = options.match or "head"
+    zero_matching: ZeroMatching = options.match_zeros or "dependent"
+    without = options.without_singletons
     documents = {path: read_corefud(path) for path in dict.fromkeys(files)}
     runs = {}
     for path in options.systems:
@@ -184,23 +202,27 @@ def _score_corefud(options: argparse.Namespace) -> dict[str, RunScores]:
             check_same_words(documents[options.gold], documents[path])
         except ConlluError as error:
             raise ConlluError(f"{path}: {error}") from error
-        scores = score_corefud(
-            documents[options.gold],
-            documents[path],
-            matching,
-            options.match_zeros or "dependent",
-            also_without_singletons=options.without_singletons,
-        )
-        runs[str(path)] = scores.run
+        sides = documents[options.gold], documents[path]
+        run = score_corefud(*sides, matching, zero_matching, also_without_singletons=without).run
+        if options.by:
+            subsets = score_corefud_subsets(
+                *sides, options.by, matching, zero_matching, also_without_singletons=without
+            )
+            run = _with_subsets(run, subsets)
+        runs[str(path)] = run
     for path, of_path in documents.items():
         if matching != "exact" and (note := headless_note(str(path), of_path)):
             _note(note)
     return runs
 
 
-def _read_pair(
-    gold: Path, system: Path
-) -> tuple[Mapping[str, Chains[Hashable]], Mapping[str, Chains[Hashable]]]:
+def _with_subsets(run: RunScores, subsets: SubsetScores) -> RunScores:
+    """Return the scores of a run with those of its subsets."""
+    content = {**run.content, "subsets": subsets.to_json()}
+    return replace(run, content=content, table=f"{run.table}\n\n{subsets.format()}")
+
+
+def _read_pair(gold: Path, system: Path) -> Sides | ConllPair:
     """Read the chains of both sides by document; say what is scored otherwise than it stands.
 
     Raises:
@@ -220,7 +242,7 @@ def _read_pair(
     pair = read_conll_pair(gold, system)
     for note in pair.notes:
         _note(note)
-    return pair.gold, pair.system
+    return pair
 
 
 def _note(note: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
@@ -53,6 +53,22 @@ def whole_number_from(least: int) -> Callable[[str], int]:
         return int(text)
 
     return whole_number
+
+
+def add_subset_option(parser: argparse.ArgumentParser, criteria: Sequence[str]) -> None:
+    """Add what scores are split by.
+
+    Args:
+        criteria: what the command knows.
+    """
+    parser.add_argument(
+        "--by",
+        nargs="+",
+        choices=criteria,
+        default=(),
+        help="split the scores, too: by genre or length of the documents, by kind of the mentions "
+        "or their distance to the nearest antecedent",
+    )
 
 
 def add_config_options(

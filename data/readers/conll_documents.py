@@ -9,6 +9,7 @@ from utils.text.conll import (
     ConllDocument,
     without_repeats,
 )
+from utils.text.genres import genre_of_name
 
 
 def narration_of(document: ConllDocument, narration_id: str) -> Narration:
@@ -43,4 +44,5 @@ def narration_of(document: ConllDocument, narration_id: str) -> Narration:
                 document.sentences, pairwise(firsts), strict=True
             )
         ),
+        genre=genre_of_name(document.name),
     )

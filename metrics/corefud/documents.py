@@ -11,6 +11,7 @@ from metrics.corefud.tree_heads import Trees
 from utils.printable import quote
 from utils.text.conllu import ConlluDocument, ConlluError, ConlluMention
 from utils.text.conllu_files import read_documents
+from utils.text.genres import genre_of_document
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,13 @@ class CorefudDocument:
         words: of each sentence, without empty nodes.
         chains: the mentions of each entity in text order; entities by their first mention, the
             longer ones first.
+        genre: where its file or its name tells one.
     """
 
     name: str | None
     words: tuple[tuple[str, ...], ...]
     chains: tuple[tuple[Mention, ...], ...]
+    genre: str | None = None
 
     @property
     def headless(self) -> int:
@@ -113,6 +116,7 @@ def _scored(document: ConlluDocument) -> CorefudDocument:
         chains=tuple(
             tuple(sorted(chain, key=lambda mention: mention.order)) for _, chain in entities
         ),
+        genre=genre_of_document(document),
     )
 
 

@@ -247,6 +247,26 @@ def test_coref_writes_every_chain_file_once_and_the_scores_of_them(
     assert set(scores["rules"]) >= {"singletons", "one chain", "same head word"}
 
 
+def test_coref_splits_the_scores(folder: Path, checkpoint: Path, tmp_path: Path, capsys) -> None:
+    scores = evaluated(folder, checkpoint, "--by", "kind", "distance", "length")
+    printed = capsys.readouterr().out
+    subsets = scores["subsets"]
+    assert set(subsets) == {"kind", "distance", "length"}
+    assert all(f"by {title}" in printed for title in ("kind of mention", "words from", "words of"))
+    assert sum(subset["documents"] for subset in subsets["length"].values()) == 3
+    (of_length,) = subsets["length"].values()
+    assert of_length["pooled"]["scores"] == scores["certainty"]["pooled"]["scores"]
+    # Every gold mention is a pronoun or a noun, and at one distance.
+    words = {name: subsets["kind"][name] for name in ("pronouns", "nouns")}
+    for each in (words, subsets["distance"]):
+        assert sum(subset["gold_mentions"] for subset in each.values()) == 12
+    assert words["pronouns"]["gold_mentions"] == 6
+    options = ["--device", "cpu", "--save_name", str(checkpoint), "--output", str(tmp_path)]
+    with pytest.raises(InputError, match="--by genre: no document has one"):
+        test_coref.main([*options, "--by", "genre"])
+    assert "subsets" not in evaluated(folder, checkpoint)
+
+
 def test_coref_writes_conll_files_that_score_the_same(
     folder: Path, checkpoint: Path, tmp_path: Path
 ) -> None:

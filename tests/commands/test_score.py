@@ -199,6 +199,53 @@ def test_intervals_and_differences_of_several_systems(tmp_path: Path, capsys) ->
     assert "spread" in capsys.readouterr().out
 
 
+def conll(*columns: str, name: str) -> str:
+    """A document with a word for each last column."""
+    rows = "".join(f"n\t0\t{i}\tw{i}\t{column}\n" for i, column in enumerate(columns))
+    return f"#begin document ({name}); part 000\n{rows}#end document\n"
+
+
+def test_scores_are_split_by_what_conll_files_hold(tmp_path: Path, capsys) -> None:
+    far = ["-"] * 60
+    gold = conll("(0)", "(0)", *far, "(0)", name="nw/a") + conll("(0)", "(0)", name="bc/b")
+    system = conll("(0)", "(0)", *far, "(1)", name="nw/a") + conll("(0)", "(1)", name="bc/b")
+    (tmp_path / "gold.conll").write_text(gold)
+    (tmp_path / "system.conll").write_text(system)
+    files = tmp_path / "gold.conll", tmp_path / "system.conll"
+    options = ("--by", "genre", "length", "distance", "--without-singletons")
+    scores = score(*files, tmp_path, *options)
+    printed = capsys.readouterr().out
+    subsets = scores["subsets"]
+    assert set(subsets["genre"]) == {"nw", "bc"}
+    assert list(subsets["length"]) == ["up to 50", "51 to 100"]
+    # The document of each genre is the one of a length, and has the scores that it has alone.
+    for genre, length in (("bc", "up to 50"), ("nw", "51 to 100")):
+        assert subsets["genre"][genre] == subsets["length"][length]
+    assert subsets["genre"]["nw"]["pooled"]["scores"]["muc"]["recall"]["value"] == 50
+    assert "pooled_without_singletons" in subsets["genre"]["nw"]
+    near, distant, first = subsets["distance"].values()
+    assert list(subsets["distance"]) == ["up to 5", "51 to 100", "first of its chain"]
+    assert near["scores"]["muc"]["recall"]["value"] == 50
+    assert near["scores"]["muc"]["precision"]["value"] == 100
+    assert distant["scores"]["muc"]["recall"]["value"] == 0
+    assert "precision" not in distant["scores"]["muc"] and "muc" not in first["scores"]
+    assert all(title in printed for title in ("by genre", "by words of", "by words from"))
+
+
+def test_a_split_that_cannot_be_made_is_refused(tmp_path: Path, capsys) -> None:
+    gold, system = write_random_folders(tmp_path, 0, same_mentions=True)
+    (tmp_path / "a.conll").write_text(conll("(0)", "(0)", name="a"))
+    file = tmp_path / "a.conll"
+    for arguments, message in (
+        ((gold, system, "--by", "length"), f"--by: {system} holds no words"),
+        ((file, file, "--by", "genre"), "--by genre: no document has one"),
+        ((file, file, "--by", "kind"), "invalid choice: 'kind'"),
+    ):
+        with pytest.raises(SystemExit):
+            run_command(partial(main, [str(argument) for argument in arguments]))
+        assert message in capsys.readouterr().err
+
+
 def test_systems_that_cannot_be_compared_are_refused(tmp_path: Path, capsys) -> None:
     gold, system = write_random_folders(tmp_path, 0, same_mentions=True)
     wrong = (

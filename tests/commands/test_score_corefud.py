@@ -61,6 +61,27 @@ def test_singletons_are_left_out_on_request(pair: list[str], tmp_path: Path, cap
     assert capsys.readouterr().out.count("CoNLL") == 4
 
 
+@pytest.mark.parametrize("match", ["exact", "head"])
+def test_the_scores_are_split(pair: list[str], tmp_path: Path, capsys, match: str) -> None:
+    written = tmp_path / "scores.json"
+    for path in pair:
+        text = Path(path).read_text().replace("newdoc id = d\n", "newdoc id = GUM_news_x\n")
+        Path(path).write_text(text)
+    options = ["--match", match, "--without-singletons"]
+    main([*pair, "--json", str(written), *options, "--by", "genre", "length", "distance"])
+    scores = json.loads(written.read_text())
+    assert "by genre" in capsys.readouterr().out
+    # One document: each subset of documents has all of it.
+    for by, name in (("genre", "news"), ("length", "up to 50")):
+        subset = scores["subsets"][by][name]
+        for way in ("pooled", "pooled_without_singletons"):
+            muc = subset[way]["scores"]["muc"]
+            assert {part: found["value"] for part, found in muc.items()} == scores[way]["muc"]
+    near = scores["subsets"]["distance"]["up to 5"]
+    assert near["scores"]["muc"]["recall"]["value"] == scores["pooled"]["muc"]["recall"]
+    assert (near["gold_anaphors"], near["system_anaphors"]) == (1, 1)
+
+
 def test_mentions_without_a_head_are_told(tmp_path: Path, capsys) -> None:
     path = tmp_path / "a.conllu"
     rows = (row("1", "x", "Entity=(e1"), row("2", "y", "Entity=e1)"))

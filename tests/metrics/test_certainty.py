@@ -17,9 +17,16 @@ from metrics.certainty import (
     format_certainty,
     format_comparison,
     ratio_tally,
+    tally_known_fractions,
 )
 from metrics.chains import Chains, chains_from_labels
-from metrics.coreference_scores import MetricScores, score_chains, tally_chains
+from metrics.coreference_scores import (
+    MetricScores,
+    count_chains,
+    pooled_scores,
+    score_chains,
+    tally_chains,
+)
 
 MEAN = ("mean",)
 
@@ -54,6 +61,23 @@ def test_the_estimates_are_the_pooled_scores(without_singletons: bool) -> None:
             expected = getattr(getattr(pooled, field.name), part)
             assert found[field.name, part].value == pytest.approx(expected, abs=1e-12)
     assert found["conll",].value == pytest.approx(pooled.conll, abs=1e-12)
+
+
+def test_fractions_are_recall_precision_and_f1_where_they_are_known() -> None:
+    counts = count_chains(*random_sides(0))
+    expected = pooled_scores(counts).b3
+    nothing, gold_alone = np.zeros((8, 4)), np.tile((0, 1, 0, 0), (8, 1))
+    fractions = np.stack((counts.fractions["b3"], nothing, gold_alone), axis=1)
+    found = estimate([tally_known_fractions([("b3",), ("nothing",), ("gold",)], fractions)]).scores
+    assert {name: estimate.value for name, estimate in found.items()} == pytest.approx(
+        {
+            ("b3", "recall"): expected.recall,
+            ("b3", "precision"): expected.precision,
+            ("b3", "f1"): expected.f1,
+            ("gold", "recall"): 0,
+            ("gold", "f1"): 0,
+        }
+    )
 
 
 def test_an_interval_holds_the_score_within_0_and_1_and_is_the_same_again() -> None:

@@ -58,6 +58,7 @@ def test_words_are_put_together_and_spans_point_into_the_text(tmp_path: Path) ->
     assert [mention.phrase for mention in narration.mentions] == [phrase for phrase, *_ in found]
     turns = [(narration.text[s.start : s.end], s.speaker) for s in narration.sentences]
     assert turns == [("She waves!", "Ann"), ("Don't del a man her", None)]
+    assert narration.genre == "news"
 
 
 def test_what_has_no_span_is_counted(tmp_path: Path) -> None:
@@ -75,6 +76,7 @@ def test_links_are_told_and_a_genre_may_be_missing(tmp_path: Path) -> None:
     reading = read(tmp_path, linked.replace("(e4[2/2]--1-)(e1)(e6)", "(e4[2/2]--1-)|Bridge=e1<e4"))
     assert reading.report.notes == ["1 split antecedents and bridges are not read"]
     assert {mention.kind for mention in reading.narrations[0].mentions} == {None}
+    assert reading.narrations[0].genre == "nw", "that of its name"
 
 
 def test_the_files_of_a_split_are_read_together(tmp_path: Path) -> None:
@@ -126,7 +128,8 @@ def test_gum_is_read_whole(real_data: Path, split: str, counts: tuple[int, ...])
     names = ("narrations", "words", "mentions", "chains", "singletons")
     assert tuple(reading.report.counts[name] for name in names) == counts
     assert sum(reading.report.counts.values()) == sum(counts), "nothing is left out"
-    assert all(m.kind for narration in reading.narrations for m in narration.mentions)
+    assert all(m.kind == n.genre for n in reading.narrations for m in n.mentions)
+    assert all(n.genre and f"GUM_{n.genre}_" in n.id for n in reading.narrations)
 
 
 def test_the_text_is_that_of_the_treebank(real_data: Path) -> None:

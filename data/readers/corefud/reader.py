@@ -29,10 +29,10 @@ from data.readers.report import ReadReport
 from utils.printable import quote
 from utils.text.conllu import ConlluDocument, ConlluError
 from utils.text.conllu_files import ENDINGS, ConlluLines, split_documents
+from utils.text.genres import genre_of_comments, genre_of_document
 from utils.text.spans import Span
 
 _PART_OF_SPLIT = {"train": "train", "val": "dev", "test": "test"}
-_GENRE_COMMENTS = ("meta::genre", "genre")
 _DROPPED = {
     "zero": "mentions left out as zeros",
     "discontinuous": "mentions left out as discontinuous",
@@ -143,6 +143,7 @@ def _narration(
             Sentence(start, end, sentence.comment("speaker") or None)
             for (start, end), sentence in zip(rebuilt.sentences, document.sentences, strict=True)
         ),
+        genre=genre_of_document(document),
     )
     return narration, counts
 
@@ -153,7 +154,7 @@ def _mentions(document: ConlluDocument, rebuilt: RebuiltText) -> tuple[list[Ment
     Of mentions that start together the longer one is first.
     """
     counts: Counter[str] = Counter()
-    genre = _genre(document)
+    genre = genre_of_comments(document)
     mentions: dict[Span, Mention] = {}
     for mention in document.mentions:
         words = rebuilt.words_of(mention)
@@ -171,8 +172,3 @@ def _mentions(document: ConlluDocument, rebuilt: RebuiltText) -> tuple[list[Ment
         phrase = rebuilt.text[slice(*span)]
         mentions[span] = Mention(*span, phrase, mention.entity, kind=genre)
     return sorted(mentions.values(), key=lambda m: (m.start, -m.end)), counts
-
-
-def _genre(document: ConlluDocument) -> str | None:
-    comments = (sentence.comment(key) for sentence in document.sentences for key in _GENRE_COMMENTS)
-    return next(filter(None, comments), None)

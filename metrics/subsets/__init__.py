@@ -1,0 +1,1 @@
+"""Scores of subsets of one run: by genre and length of documents, kind and distance of mentions."""
