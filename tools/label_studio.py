@@ -1,7 +1,8 @@
-"""Label narrations in Label Studio, and train on what was labelled there.
+"""Label narrations in Label Studio, train on what was labelled there, compare annotators.
 
 python tools/label_studio.py export --jsonl answers.jsonl --out project
 python tools/label_studio.py import --val export.json --out saved/labelled
+python tools/label_studio.py agreement export.json
 
 docs/label_studio.md goes through it step by step.
 """
@@ -9,6 +10,7 @@ docs/label_studio.md goes through it step by step.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -16,17 +18,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.label_studio.annotations import read_annotations
+from data.label_studio.annotations import read_annotations, read_annotators
 from data.label_studio.predictions import read_answers
 from data.label_studio.tasks import has_images, labelling_config, task_of
 from data.narration import Narration
 from data.readers import DATASETS, read_narrations
 from data.readers.report import ReadReport
 from data.writers.cin import write_labelled
+from evaluation.annotator_agreement import Annotations, measure_agreement
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
 from utils.options import command_parser
+from utils.printable import escape_unprintable, quote
 
 _LOCAL_FILES = "/data/local-files/?d="
 
@@ -73,7 +77,24 @@ def _parser() -> argparse.ArgumentParser:
     import_.add_argument(
         "--out", type=Path, required=True, metavar="FOLDER", help="a --data-root for main.py"
     )
-    for command in (export, import_):
+    agreement = commands.add_parser("agreement", help="how well annotators agree")
+    agreement.set_defaults(run=_agreement)
+    agreement.add_argument(
+        "exports",
+        type=Path,
+        nargs="+",
+        metavar="EXPORT",
+        help="JSON of Label Studio: one whose tasks several people have annotated, or one of each",
+    )
+    agreement.add_argument(
+        "--annotators",
+        nargs=2,
+        metavar="NAME",
+        help="two people, by numbers or addresses, of two exports one in each (default: of one "
+        "export every two people, of two exports whoever has annotated a task)",
+    )
+    agreement.add_argument("--json", type=Path, metavar="FILE", help="write the scores, in percent")
+    for command in (export, import_, agreement):
         command.add_argument(
             "--skip-bad-records", action="store_true", help="count bad records and go on"
         )
@@ -128,6 +149,56 @@ def _import(options: argparse.Namespace) -> None:
                 raise InputError(f"{path}: found no annotated task, expected some")
     write_labelled(options.out, narrations_of)
     print(f"labelled narrations in {options.out}: --dataset cin --data-root {options.out}")
+
+
+def _agreement(options: argparse.Namespace) -> None:
+    exports, annotators = options.exports, options.annotators
+    if len(exports) > 2 or len(set(exports)) < len(exports):
+        found = ", ".join(map(str, exports))
+        raise InputError(f"found the exports {found}, expected one, or two that differ")
+    if len(exports) == 1:
+        sides = _annotators_of(exports[0], annotators, skip_bad_records=options.skip_bad_records)
+    else:
+        names = annotators or (None, None)
+        sides = {
+            str(path): _annotations_of(path, name, skip_bad_records=options.skip_bad_records)
+            for path, name in zip(exports, names, strict=True)
+        }
+    agreements = []
+    for first, second in itertools.combinations(sides, 2):
+        agreement = measure_agreement(sides[first], sides[second], (first, second))
+        if agreement is None:
+            names = map(escape_unprintable, (first, second))
+            print("\n{} and {}: no text annotated by both".format(*names))
+        else:
+            print(f"\n{agreement.format()}")
+            agreements.append(agreement.to_json())
+    if not agreements:
+        raise InputError("found no text that two people have annotated, expected some to compare")
+    if options.json is not None:
+        write_text(options.json, json.dumps({"pairs": agreements}, indent=2) + "\n")
+
+
+def _annotators_of(
+    path: Path, names: Sequence[str] | None, *, skip_bad_records: bool
+) -> dict[str, Annotations]:
+    """Read what each annotator of an export has labelled, all of them or those with the names."""
+    report = ReadReport("label_studio", str(path), skip_bad_records)
+    found: dict[str, Annotations] = dict(read_annotators(path, report))
+    print("\n".join(report.lines()))
+    for name in names or ():
+        if name not in found:
+            known = ", ".join(map(quote, found)) or "nobody"
+            raise InputError(f"--annotators: {path} has annotations by {known}, not {quote(name)}")
+    return {name: found[name] for name in names or found}
+
+
+def _annotations_of(path: Path, name: str | None, *, skip_bad_records: bool) -> Annotations:
+    """Read what an annotator of an export has labelled; of None whoever has annotated a task."""
+    report = ReadReport("label_studio", str(path), skip_bad_records)
+    narrations = read_annotations(path, report, name)
+    print("\n".join(report.lines()))
+    return {narration.id: narration for narration in narrations}
 
 
 if __name__ == "__main__":

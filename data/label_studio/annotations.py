@@ -47,12 +47,9 @@ def read_annotations(
         DataError: the file is missing or is no such export.
         BadRecord: a task is wrong, and the report does not skip such.
     """
-    tasks = read_json(path, DataError)
-    if not isinstance(tasks, list):
-        raise DataError(f"{path} holds {quote(tasks)}, expected a list of tasks")
     narrations: dict[str, Narration] = {}
     not_annotated = boxes_alone = 0
-    for number, fields in enumerate(tasks):
+    for number, fields in enumerate(_read_tasks(path)):
         with report.skipping():
             record = _task(path, number, fields)
             if record.name in narrations:
@@ -71,6 +68,57 @@ def read_annotations(
     report.count("tasks skipped or not annotated", not_annotated)
     report.count("boxes of chains without a mention, left out", boxes_alone)
     return list(narrations.values())
+
+
+def read_annotators(path: Path, report: ReadReport) -> dict[str, dict[str, Narration]]:
+    """Read the annotations of an export apart by who made them.
+
+    An annotator is called by the address in Label Studio, or by the number where the export has no
+    address. Cancelled annotations are left out.
+
+    Returns:
+        By annotator: what is annotated, by the ids of the narrations.
+
+    Raises:
+        DataError: the file is missing or is no such export.
+        BadRecord: a task is wrong, or somebody has annotated it twice, and the report does not skip
+            such.
+    """
+    annotators: dict[str, dict[str, Narration]] = {}
+    seen: set[str] = set()
+    not_annotated = 0
+    for number, fields in enumerate(_read_tasks(path)):
+        with report.skipping():
+            record = _task(path, number, fields)
+            if record.name in seen:
+                raise record.bad("the same id in an earlier task", "every id once")
+            of_task: dict[str, Narration] = {}
+            for annotation in _annotations(record):
+                names = _names(annotation)
+                if not names:
+                    by = quote(annotation.get("completed_by"))
+                    raise record.bad(f"an annotation by {by}", "the number or address of a person")
+                if names[-1] in of_task:
+                    expected = "one of each; delete or cancel the others"
+                    raise record.bad(f"several annotations by {'/'.join(names)}", expected)
+                as_record = Record(record.path, record.name, annotation)
+                of_task[names[-1]], _ = _narration(record, as_record)
+            seen.add(record.name)
+            not_annotated += not of_task
+            for annotator, narration in of_task.items():
+                annotators.setdefault(annotator, {})[record.name] = narration
+    report.count("tasks", len(seen))
+    report.count("annotations", sum(map(len, annotators.values())))
+    report.count("annotators", len(annotators))
+    report.count("tasks skipped or not annotated", not_annotated)
+    return annotators
+
+
+def _read_tasks(path: Path) -> list[Any]:
+    tasks = read_json(path, DataError)
+    if not isinstance(tasks, list):
+        raise DataError(f"{path} holds {quote(tasks)}, expected a list of tasks")
+    return tasks
 
 
 def _task(path: Path, number: int, fields: Any) -> Record:
@@ -93,12 +141,7 @@ def _choose(record: Record, annotator: str | None) -> Record | None:
     Raises:
         BadRecord: there are several.
     """
-    found = []
-    for fields in record.fields["annotations"]:
-        if not isinstance(fields, dict):
-            raise record.bad(f"the annotation {quote(fields)}", "an object")
-        if not fields.get("was_cancelled"):
-            found.append(fields)
+    found = _annotations(record)
     if annotator is not None:
         found = [fields for fields in found if annotator in _names(fields)]
     found = [fields for fields in found if fields.get("ground_truth")] or found
@@ -107,6 +150,14 @@ def _choose(record: Record, annotator: str | None) -> Record | None:
         expected = "one, or one of them marked as ground truth; or name an annotator"
         raise record.bad(f"{len(found)} annotations by {by}", expected)
     return Record(record.path, record.name, found[0]) if found else None
+
+
+def _annotations(record: Record) -> list[dict[str, Any]]:
+    """Return the annotations of a task that are not cancelled."""
+    for fields in record.fields["annotations"]:
+        if not isinstance(fields, dict):
+            raise record.bad(f"the annotation {quote(fields)}", "an object")
+    return [fields for fields in record.fields["annotations"] if not fields.get("was_cancelled")]
 
 
 def _names(annotation: Mapping[str, Any]) -> list[str]:

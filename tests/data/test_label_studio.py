@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import main as training
 from data.files import BadRecord, DataError
-from data.label_studio.annotations import read_annotations
+from data.label_studio.annotations import read_annotations, read_annotators
 from data.label_studio.tasks import has_images, labelling_config, task_of
 from data.narration import Mention, Narration, RelativeBox
 from data.percent_boxes import percent_box, relative_box
@@ -206,6 +206,136 @@ def test_of_several_annotations_one_is_chosen(tmp_path: Path) -> None:
     assert read(path, [task], "3")[1].counts["narrations"] == 0
     mine["ground_truth"] = True
     assert read(path, [task])[0] == [NARRATION]
+
+
+def annotated_by_two(tasks: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Exports of tasks that Bo has annotated, too: of both people, and of Bo alone."""
+    of_two, of_bo = [], []
+    for task in tasks:
+        bo = {**task["annotations"][0], "id": 99, "completed_by": 2}
+        of_two.append({**task, "annotations": [*task["annotations"], bo]})
+        of_bo.append({**task, "annotations": [bo]})
+    return {"export_of_two": of_two, "export_of_bo": of_bo}
+
+
+def by_two() -> dict[str, Any]:
+    """A task that two people have annotated; the first one had skipped it before.
+
+    To the second one "it" is a chain of its own.
+    """
+    (task,) = exported([NARRATION])
+    mine = task["annotations"][0]
+    other = {**copy.deepcopy(mine), "completed_by": {"id": 2, "email": "ann@example.org"}}
+    next(r for r in other["result"] if r.get("id") == "mention-3")["value"]["labels"] = ["new 1"]
+    task["annotations"] = [mine, {**mine, "was_cancelled": True}, other]
+    return task
+
+
+def test_annotators_are_read_apart(tmp_path: Path) -> None:
+    tasks = [by_two(), by_two(), by_two()]
+    for number, task in enumerate(tasks, start=101):
+        task["data"]["id"] = str(number)
+    del tasks[1]["annotations"][2]
+    tasks[2]["annotations"] = []
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps(tasks))
+    report = ReadReport("label_studio", "export")
+    found = read_annotators(path, report)
+    assert {name: list(narrations) for name, narrations in found.items()} == {
+        "1": ["101", "102"], "ann@example.org": ["101"],
+    }  # fmt: skip
+    assert found["1"]["101"] == NARRATION == read(tmp_path / "one", [by_two()], "1")[0][0]
+    assert found["ann@example.org"]["101"] == read(tmp_path / "one", [by_two()], "2")[0][0]
+    assert report.counts == {
+        "tasks": 3, "annotations": 3, "annotators": 2, "tasks skipped or not annotated": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"completed_by": 1}, "found several annotations by 1, expected one of each"),
+        ({"completed_by": None}, "found an annotation by None, expected the number or address"),
+        ({"result": [7]}, "found result 0 7, expected an object"),
+    ],
+)
+def test_annotations_that_cannot_be_told_apart_are_named(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    task, good = by_two(), by_two()
+    task["annotations"][2] |= change
+    good["data"]["id"] = "102"
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([task, good]))
+    with pytest.raises(BadRecord, match=f"101: {message}"):
+        read_annotators(path, ReadReport("label_studio", "export"))
+    report = ReadReport("label_studio", "export", skip_bad_records=True)
+    found = read_annotators(path, report)
+    assert [list(narrations) for narrations in found.values()] == [["102"], ["102"]]
+    assert len(report.skipped) == 1
+    path.write_text(json.dumps([by_two(), by_two()]))
+    with pytest.raises(BadRecord, match="101: found the same id in an earlier task"):
+        read_annotators(path, ReadReport("label_studio", "export"))
+
+
+def test_the_agreement_is_the_same_of_one_export_and_of_two(tmp_path: Path, capsys) -> None:
+    path, written = tmp_path / "export.json", tmp_path / "agreement.json"
+    path.write_text(json.dumps([by_two()]))
+    run("agreement", path, "--json", written)
+    printed = capsys.readouterr().out
+    (found,) = json.loads(written.read_text())["pairs"]
+    assert (found["first"], found["second"], found["documents"]) == ("1", "ann@example.org", 1)
+    assert found["mentions"] == {"first": 4, "second": 4, "both": 4}
+    scores = found["scores"]
+    # Of the links "A man" - "He" and "a dog" - "it" the second one has one.
+    assert scores["mentions"]["f1"]["value"] == 100
+    assert scores["pooled"]["muc"]["recall"]["value"] == 50
+    assert scores["pooled"]["muc"]["precision"]["value"] == 100
+    assert f"{scores['pooled']['conll']['value']:.2f}" in printed
+    assert "1 and ann@example.org: 1 texts annotated by both" in printed
+
+    exports = []
+    for number in (0, 2):
+        task = by_two()
+        task["annotations"] = [task["annotations"][number]]
+        exports.append(tmp_path / f"{number}.json")
+        exports[-1].write_text(json.dumps([task]))
+    run("agreement", *exports, "--json", written)
+    (of_two,) = json.loads(written.read_text())["pairs"]
+    assert of_two == {**found, "first": str(exports[0]), "second": str(exports[1])}
+    run("agreement", path, "--annotators", "ann@example.org", "1", "--json", written)
+    (exchanged,) = json.loads(written.read_text())["pairs"]
+    assert exchanged["scores"]["pooled"]["muc"]["recall"] == scores["pooled"]["muc"]["precision"]
+    run("agreement", path, exports[1], "--annotators", "1", "2", "--json", written)
+    (named,) = json.loads(written.read_text())["pairs"]
+    assert named["scores"] == scores
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path: Path, capsys) -> None:
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    alone = by_two()
+    del alone["annotations"][2]
+    one.write_text(json.dumps([alone]))
+    changed = copy.deepcopy(alone)
+    changed["data"]["text"] += " So."
+    other.write_text(json.dumps([changed]))
+    for arguments, message in (
+        ([one], "found no text that two people have annotated"),
+        ([one, one], "expected one, or two that differ"),
+        ([one, other, tmp_path], "expected one, or two that differ"),
+        ([one, other], f"101: {one} and {other}: the texts differ at character {len(TEXT)}"),
+        ([one, "--annotators", "1", "ann"], "has annotations by '1', not 'ann'"),
+        ([one, "--annotators", "1", "1"], "found no text that two people have annotated"),
+    ):
+        with pytest.raises(InputError) as error:
+            run("agreement", *arguments)
+        assert message in str(error.value)
+    changed["data"]["id"] = "102"
+    other.write_text(json.dumps([changed]))
+    capsys.readouterr()
+    with pytest.raises(InputError):
+        run("agreement", one, other)
+    assert "no text annotated by both" in capsys.readouterr().out
 
 
 def test_what_a_project_has_beside_is_not_read(tmp_path: Path) -> None:

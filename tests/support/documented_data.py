@@ -57,6 +57,8 @@ def write(folder: Path) -> None:
     exported = test_label_studio.exported(labelled)
     (datasets / "export.json").write_text(json.dumps(exported[:9]))
     (datasets / "export_test.json").write_text(json.dumps(exported[9:]))
+    for name, of_two in test_label_studio.annotated_by_two(exported[:9]).items():
+        (datasets / f"{name}.json").write_text(json.dumps(of_two))
     dialogues = datasets / "tiktalkcoref"
     make_dialogues.main(
         ["--out", str(dialogues), "--seed", "3", "--dialogues", "40", "--faces", "2"]
