@@ -116,9 +116,8 @@ def score(
     if options.conll is not None:
         both = {"key": labelled.gold, "response": labelled.system}
         write_conll_files(options.conll, labelled.narrations, both)
-    report = score_coreference(
-        split, sides, threshold, with_errors=options.errors is not None, by=options.by
-    )
+    sorts = options.errors is not None
+    report = score_coreference(split, sides, threshold, with_errors=sorts, by=options.by)
     print(f"\n{report.format()}")
     if report.errors is not None and report.errors.found and options.errors:
         print(f"\n{examples_of_errors(labelled, report.errors, options.errors)}")
