@@ -95,11 +95,15 @@ def certainty_tables(whole: Mapping[str, Sequence[Found]]) -> Iterator[str]:
     documents = next(iter(systems.values()))["system"].certainty["pooled"].documents
     yield f"| mean over seeds, 95% interval over {documents} dialogues | {' | '.join(_HEADINGS)} |"
     yield "|---|" + "---:|" * len(METRICS)
-    for (mentions, head), sides in systems.items():
-        for side, system in sides.items():
-            found = system.certainty["pooled"].scores
-            cells = [_with_interval(found[_name_of(metric)]) for metric in METRICS]
-            yield f"| {_title(side, head)}, {mentions} mentions | {' | '.join(cells)} |"
+    # Rules on gold mentions are the same beside each head.
+    shown = {
+        _title(side, head, mentions): system.certainty["pooled"].scores
+        for (mentions, head), sides in systems.items()
+        for side, system in sides.items()
+    }
+    for title, found in shown.items():
+        cells = [_with_interval(found[_name_of(metric)]) for metric in METRICS]
+        yield f"| {title} | {' | '.join(cells)} |"
     yield ""
     yield "| difference of the average | | p |"
     yield "|---|---:|---:|"
@@ -146,8 +150,10 @@ def share_table(curve: Mapping[float, Sequence[Found]], head: str) -> Iterator[s
         yield f"| {share:g} | {' | '.join(cells)} |"
 
 
-def _title(side: str, head: str) -> str:
-    return head if side == "system" else f"{side}, on the mentions of {head}"
+def _title(side: str, head: str, mentions: str) -> str:
+    if side == "system":
+        return f"{head}, {mentions} mentions"
+    return f"{side}, gold mentions" if mentions == "gold" else f"{side}, on the mentions of {head}"
 
 
 def _name_of(metric: str) -> Name:
@@ -163,4 +169,4 @@ def _with_interval(found: Estimate | Difference) -> str:
 
 
 def _with_p(difference: Difference) -> str:
-    return f"{_with_interval(difference)} | {difference.p:.3f}"
+    return f"{_with_interval(difference)} | {difference.p:.4f}"

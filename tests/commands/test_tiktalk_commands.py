@@ -126,11 +126,13 @@ def test_a_model_that_follows_a_rule_in_all_runs_does_not_differ_from_it() -> No
     apart = {document: [[0], [1], [2]] for document in gold}
     run = {"gold": gold, "system": apart, "rule: singletons": apart, "rule: right": gold}
     found = {"test_chains": run}
-    whole = {"cosine": [dict.fromkeys(tiktalk_page.MENTIONS, found)] * 3}
+    runs = [dict.fromkeys(tiktalk_page.MENTIONS, found)] * 3
+    whole = {"cosine": runs, "antecedent": runs}
     lines = list(tiktalk_page.certainty_tables(whole))
-    same = "| cosine less rule: singletons, gold mentions | 0.0 [0.0, 0.0] | 1.000 |"
+    same = "| cosine less rule: singletons, gold mentions | 0.0 [0.0, 0.0] | 1.0000 |"
     assert same in lines
-    (right,) = (line for line in lines if "less rule: right, predicted" in line)
+    (right,) = (line for line in lines if "cosine less rule: right, predicted" in line)
     average = 100 * score_chains(gold, apart).pooled.conll
-    assert f"| {average - 100:.1f} [" in right and right.endswith("| 0.250 |")
-    assert any("| 100.0 [100.0, 100.0] |" in line and "rule: right" in line for line in lines)
+    assert f"| {average - 100:.1f} [" in right and right.endswith("| 0.2500 |")
+    (exact,) = (line for line in lines if line.startswith("| rule: right, gold mentions |"))
+    assert exact.count("| 100.0 [100.0, 100.0] ") == len(tiktalk_page.METRICS)
