@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.figures import add_json_option, write_figures
 from metrics.certainty import CONFIDENCE, Tally, document_weights, expanded_percentiles
 from metrics.chains import Chains
-from metrics.coreference_scores import SHOWN_SCORES, tally_chains
+from metrics.coreference.scores import SHOWN_SCORES, tally_chains
 from utils.distributed.command import run_command
 from utils.options import command_parser, whole_number_from
 

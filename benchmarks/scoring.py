@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.figures import add_json_option, write_figures
 from metrics.certainty import SAMPLES, estimate
 from metrics.chains import Chains, chains_from_labels
-from metrics.coreference_scores import score_chains, tally_chains
+from metrics.coreference.scores import score_chains, tally_chains
 from utils.distributed.command import run_command
 from utils.options import command_parser, whole_number_from
 

@@ -5,7 +5,7 @@ second has, too, and precision the share of the second one's; F1 is the same eit
 it is the mean over the kinds of links that either of them has.
 
 - mentions: the spans, without white space at their ends; both ends must be the same.
-- chains: the scores of `metrics/coreference_scores.py`, pooled, over these spans.
+- chains: the scores of `metrics/coreference/scores.py`, pooled, over these spans.
 - boxes: of the mentions that both have with boxes, the pairs of boxes, each in one pair at most,
   that overlap with an intersection over union of at least 0.5.
 
@@ -33,9 +33,9 @@ from metrics.certainty import (
     warning_of_few,
 )
 from metrics.chains import chains_from_labels
-from metrics.coreference_certainty import estimate_known
-from metrics.coreference_counts import count_documents
-from metrics.coreference_scores import CHAIN_TITLES
+from metrics.coreference.certainty import estimate_known
+from metrics.coreference.counts import count_documents
+from metrics.coreference.scores import CHAIN_TITLES
 from utils.boxes import SUFFICIENT_IOU, pairwise_iou
 from utils.errors import InputError
 from utils.printable import escape_unprintable, quote

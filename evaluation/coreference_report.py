@@ -14,8 +14,8 @@ from inference.split_predictions import SplitPredictions
 from metrics.baselines import RULES
 from metrics.certainty import Certainty
 from metrics.chains import Chains
-from metrics.coreference_certainty import estimate_chains, format_certainties
-from metrics.coreference_scores import (
+from metrics.coreference.certainty import estimate_chains, format_certainties
+from metrics.coreference.scores import (
     CoreferenceScores,
     LinkScores,
     format_scores,

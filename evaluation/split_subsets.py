@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from data.narration import Narration
 from data.writers.conll import word_spans
 from evaluation.gold_and_system import GoldAndSystem
-from metrics.coreference_scores import count_chains
+from metrics.coreference.scores import count_chains
 from metrics.subsets.mentions import Place
 from metrics.subsets.scores import Criterion, ScoredDocument, SubsetScores, score_subsets
 from utils.text.languages import Language

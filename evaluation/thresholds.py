@@ -11,7 +11,7 @@ from evaluation.head_alignment import ChainFinder, gold_headed_chains, headed_ch
 from inference.resolution import Resolution
 from metrics.alignment_scores import score_joint
 from metrics.chains import Chains
-from metrics.coreference_scores import score_chains
+from metrics.coreference.scores import score_chains
 from metrics.mention_scores import ScoredSpan, spans_above
 from utils.config import Config
 from utils.text.span_scores import MatchScores, score_spans

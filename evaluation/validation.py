@@ -31,7 +31,7 @@ from inference.resolver import Resolver
 from inference.split_predictions import resolve_on_all_ranks
 from metrics.alignment_scores import score_joint, score_retrieval
 from metrics.chains import chains_from_labels
-from metrics.coreference_scores import score_chains
+from metrics.coreference.scores import score_chains
 from metrics.grounding_scores import score_grounding
 from utils.distributed.ranks import (
     broadcast_object,

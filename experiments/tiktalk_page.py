@@ -12,13 +12,13 @@ from experiments.runner import mean_and_std
 from metrics.baselines import RULES
 from metrics.certainty import Difference, Estimate, Name
 from metrics.chains import Chains, chains_from_labels
-from metrics.coreference_certainty import (
+from metrics.coreference.certainty import (
     SystemScores,
     compare_systems,
     score_run,
     score_system,
 )
-from metrics.coreference_scores import score_chains
+from metrics.coreference.scores import score_chains
 from utils.text.languages import CHINESE
 
 MENTIONS = ("gold", "predicted")

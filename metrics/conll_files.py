@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from metrics.repeated_mentions import MOST_REPEATS, count_repeats, without_known_repeats
+from metrics.coreference.repeated_mentions import MOST_REPEATS, count_repeats, without_known_repeats
 from utils.printable import quote
 from utils.text.conll import (
     ConllDocument,

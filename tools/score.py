@@ -24,7 +24,7 @@ from metrics.chain_files import (
 )
 from metrics.chains import Chains
 from metrics.conll_files import ConllPair, read_conll_pair
-from metrics.coreference_certainty import (
+from metrics.coreference.certainty import (
     RunScores,
     SystemScores,
     compare_systems,
@@ -32,7 +32,7 @@ from metrics.coreference_certainty import (
     score_run,
     score_system,
 )
-from metrics.coreference_scores import ChainsError
+from metrics.coreference.scores import ChainsError
 from metrics.corefud.documents import check_same_words, headless_note, read_corefud
 from metrics.corefud.matching import MATCHINGS, ZERO_MATCHINGS, Matching, ZeroMatching
 from metrics.corefud.scores import score_corefud

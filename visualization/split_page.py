@@ -21,7 +21,7 @@ from inference.resolution import Resolution
 from inference.split_predictions import SplitPredictions
 from metrics.certainty import Certainty, Name
 from metrics.chains import Chains
-from metrics.coreference_scores import SHOWN_SCORES, score_chains
+from metrics.coreference.scores import SHOWN_SCORES, score_chains
 from metrics.error_analysis.box_errors import find_wrong_boxes
 from metrics.error_analysis.errors import Error
 from metrics.grounding_scores import GroundingScores, pronouns_of

@@ -1,4 +1,4 @@
-"""Coreference scores of CorefUD documents: those of `metrics.coreference_scores`, MOR and zeros.
+"""Coreference scores of CorefUD documents: those of `metrics.coreference.scores`, MOR and zeros.
 
 - MOR, the mention overlap ratio (Žabokrtský et al., CRAC 2022): the words that gold and system
   mentions share when they are paired so that they share most, over the words of all mentions. It
@@ -21,9 +21,9 @@ import numpy as np
 
 from metrics.certainty import Tally, join_tallies
 from metrics.chains import Chains
-from metrics.coreference_certainty import RunScores
-from metrics.coreference_counts import count_aligned, count_documents
-from metrics.coreference_scores import (
+from metrics.coreference.certainty import RunScores
+from metrics.coreference.counts import count_aligned, count_documents
+from metrics.coreference.scores import (
     CHAIN_TITLES,
     MetricScores,
     Score,

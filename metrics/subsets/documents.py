@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics.certainty import CONFIDENCE, Certainty
-from metrics.coreference_certainty import estimate_known
-from metrics.coreference_counts import DocumentCounts
-from metrics.coreference_scores import SHOWN_SCORES, BlancKinds
+from metrics.coreference.certainty import estimate_known
+from metrics.coreference.counts import DocumentCounts
+from metrics.coreference.scores import SHOWN_SCORES, BlancKinds
 from metrics.subsets.tables import format_table
 
 

@@ -7,8 +7,8 @@ from itertools import accumulate
 
 from metrics.chains import Chains
 from metrics.conll_files import ConllPair
-from metrics.coreference_counts import count_documents
-from metrics.coreference_scores import count_chains
+from metrics.coreference.counts import count_documents
+from metrics.coreference.scores import count_chains
 from metrics.corefud.documents import CorefudDocument
 from metrics.corefud.matching import Matching, Mention, ZeroMatching, shared_identities
 from metrics.corefud.matching import without_repeats as distinct_mentions

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from metrics.chains import Chains
-from metrics.coreference_counts import DocumentCounts
-from metrics.coreference_scores import BlancKinds
+from metrics.coreference.counts import DocumentCounts
+from metrics.coreference.scores import BlancKinds
 from metrics.subsets.documents import (
     DocumentSubset,
     format_document_subsets,

@@ -25,7 +25,7 @@ from data.regions.store import GivenRegions
 from inference.resolver import Resolver
 from metrics.chain_files import read_chain_folder
 from metrics.conll_files import read_conll
-from metrics.coreference_scores import score_chains
+from metrics.coreference.scores import score_chains
 from tests.conftest import REPOSITORY
 from tests.support import cin_files, tiny, trained
 from tools import train_sense2vec

@@ -14,7 +14,7 @@ import predict
 import test_coref
 from data.readers import read_narrations
 from prepare import main as prepare
-from tests.metrics.test_repeated_mentions import scores
+from tests.metrics.coreference.test_repeated_mentions import scores
 from tests.support import tiny
 from tools import score
 from utils.errors import InputError

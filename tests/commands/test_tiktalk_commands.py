@@ -12,7 +12,7 @@ from data.encoding.tokenizer import Tokenizer, load_tokenizer
 from data.loading.training_data import read_training_data
 from data.readers import get_reader, read_narrations
 from experiments import tiktalk, tiktalk_page
-from metrics.coreference_scores import score_chains
+from metrics.coreference.scores import score_chains
 from tests.readers.test_tiktalk import (
     dialogue,
     write_lines,

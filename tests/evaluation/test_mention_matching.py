@@ -21,7 +21,7 @@ from evaluation.mention_matching import match_mentions, with_distinct_mentions
 from inference.resolution import Resolution
 from inference.resolver import Resolver
 from metrics.chain_files import read_chain_folder
-from metrics.coreference_scores import score_chains
+from metrics.coreference.scores import score_chains
 from metrics.grounding_scores import PRONOUNS, score_grounding
 from metrics.mention_scores import score_mentions
 from tests.conftest import REPOSITORY

@@ -15,7 +15,7 @@ from metrics.baselines import (
     singletons,
 )
 from metrics.chains import chains_from_labels
-from metrics.coreference_scores import score_chains
+from metrics.coreference.scores import score_chains
 from utils.text.languages import ENGLISH
 
 

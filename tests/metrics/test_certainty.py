@@ -20,7 +20,7 @@ from metrics.certainty import (
     tally_known_fractions,
 )
 from metrics.chains import Chains, chains_from_labels
-from metrics.coreference_scores import (
+from metrics.coreference.scores import (
     MetricScores,
     count_chains,
     pooled_scores,

@@ -57,7 +57,7 @@ from features.labelled_boxes import read_labelled_boxes
 from inference.resolver import Resolver
 from metrics.chain_files import read_chain_folder, write_chains
 from metrics.conll_files import read_conll
-from metrics.coreference_scores import score_chains
+from metrics.coreference.scores import score_chains
 from models.factory import encoder_config_of
 from synthetic.dialogues.writing import write_video
 from tests.commands import test_convert, test_train_detector

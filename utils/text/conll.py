@@ -199,7 +199,7 @@ def without_repeats(chains: Iterable[Iterable[Mention]]) -> list[list[Mention]]:
     """Keep each mention of some chains only once, in the chain that opened first.
 
     A chain without any left is dropped. The official scorer does otherwise:
-    `metrics/repeated_mentions.py`.
+    `metrics/coreference/repeated_mentions.py`.
 
     Args:
         chains: in the order in which they open.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from metrics.chains import Chains, chains_from_labels
-from metrics.coreference_scores import MetricScores, count_chains, score_chains
+from metrics.coreference.scores import MetricScores, count_chains, score_chains
 from metrics.subsets.mentions import MentionSubset, Place
 from metrics.subsets.scores import (
     CRITERIA,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metrics.coreference_counts import count_aligned, count_documents
+from metrics.coreference.counts import count_aligned, count_documents
 
 
 def test_a_mention_of_several_chains_counts_in_each_and_is_found_in_the_last() -> None:

@@ -10,9 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metrics.coreference_counts import count_documents
-from metrics.coreference_scores import score_chains
-from metrics.repeated_mentions import count_repeated, count_repeats, without_known_repeats
+from metrics.coreference.counts import count_documents
+from metrics.coreference.repeated_mentions import (
+    count_repeated,
+    count_repeats,
+    without_known_repeats,
+)
+from metrics.coreference.scores import score_chains
 from tools.score import main
 from utils.text.conll import ConllDocument, ConllSentence, write_documents
 

@@ -20,8 +20,8 @@ from metrics.certainty import (
     format_comparison,
 )
 from metrics.chains import Chains
-from metrics.coreference_counts import DocumentCounts
-from metrics.coreference_scores import (
+from metrics.coreference.counts import DocumentCounts
+from metrics.coreference.scores import (
     CHAIN_TITLES,
     BlancKinds,
     format_scores,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from metrics.chains import Chains, chains_from_labels
 from metrics.conll_files import read_conll_pair
-from metrics.coreference_scores import (
+from metrics.coreference.scores import (
     ChainsError,
     Score,
     format_scores,

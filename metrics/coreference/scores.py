@@ -13,7 +13,7 @@ The scores of several documents are aggregated in two ways, which give different
 MUC: Vilain et al. 1995. B3: Bagga and Baldwin 1998. CEAF: Luo 2005. BLANC: Recasens and Hovy 2011,
 for system mentions Luo et al. 2014. LEA: Moosavi and Strube 2016. Mentions of one side alone:
 Pradhan et al., "Scoring Coreference Partitions of Predicted Mentions", ACL 2014. The formulas are
-in `metrics/coreference_counts.py`.
+in `metrics/coreference/counts.py`.
 
 A ratio of nothing to nothing is 0 in all of them, as in both scorers.
 """
@@ -28,8 +28,8 @@ import numpy as np
 
 from metrics.certainty import Name, Tally
 from metrics.chains import Chains
-from metrics.coreference_counts import DocumentCounts, count_documents
-from metrics.repeated_mentions import without_known_repeats
+from metrics.coreference.counts import DocumentCounts, count_documents
+from metrics.coreference.repeated_mentions import without_known_repeats
 from utils.errors import InputError
 from utils.text.conll import without_repeats
 
@@ -142,7 +142,7 @@ def score_chains(
         system: the chains of the same documents; their mentions need not be the same.
         also_without_singletons: whether to score a second time without the chains of one mention.
         repeated_mentions: whether a mention may stand more than once on a side. Pooled scores then
-            take it as the official scorer does (`metrics/repeated_mentions.py`); scorch has chains
+            take it as the official scorer does (`repeated_mentions.py`); scorch has chains
             without repeats alone, so there it is in the first chain that holds it.
 
     Raises:

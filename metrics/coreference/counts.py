@@ -13,7 +13,7 @@ share. Recall divides as below; precision is the same with both sides exchanged.
 - LEA (Moosavi and Strube 2016): sum over K of |K| times the share of its links that is in the
   system's chains, over the mentions; a singleton has one link, to itself.
 
-`metrics/coreference_scores.py` makes the scores of these counts.
+`metrics/coreference/scores.py` makes the scores of these counts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from metrics.chains import Chains
-from metrics.repeated_mentions import count_repeated, count_repeats
+from metrics.coreference.repeated_mentions import count_repeated, count_repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def count_documents(
     Args:
         pairs: gold and system chains of each document.
         repeats: which scorer is followed where a mention stands twice on a side: the official CoNLL
-            scorer (`metrics/repeated_mentions.py`), or the CorefUD scorer, to which a mention
+            scorer (`repeated_mentions.py`), or the CorefUD scorer, to which a mention
             counts in each of its chains, and the other side finds it in the last of them.
     """
     table = _tabulate(pairs)
