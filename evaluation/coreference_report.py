@@ -15,13 +15,9 @@ from metrics.baselines import RULES
 from metrics.certainty import Certainty
 from metrics.chains import Chains
 from metrics.coreference.certainty import estimate_chains, format_certainties
-from metrics.coreference.scores import (
-    CoreferenceScores,
-    LinkScores,
-    format_scores,
-    link_scores,
-    score_chains,
-)
+from metrics.coreference.links import LinkScores, link_scores
+from metrics.coreference.scores import CoreferenceScores, score_chains
+from metrics.coreference.tables import format_scores
 from metrics.error_analysis.errors import Errors
 from metrics.error_analysis.report import format_errors
 from metrics.mention_scores import MentionScoresByKind, format_mention_scores, score_mentions

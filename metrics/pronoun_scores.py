@@ -24,7 +24,7 @@ from operator import attrgetter
 from typing import Any
 
 from metrics.chains import Chains
-from metrics.coreference.scores import LinkScores
+from metrics.coreference.links import LinkScores
 from utils.text.annotated_pronouns import AnnotatedPronoun
 from utils.text.spans import Span
 

@@ -32,7 +32,7 @@ from metrics.coreference.certainty import (
     score_run,
     score_system,
 )
-from metrics.coreference.scores import ChainsError
+from metrics.coreference.pairs import ChainsError
 from metrics.corefud.documents import check_same_words, headless_note, read_corefud
 from metrics.corefud.matching import MATCHINGS, ZERO_MATCHINGS, Matching, ZeroMatching
 from metrics.corefud.scores import score_corefud

@@ -24,11 +24,11 @@ from metrics.coreference.counts import DocumentCounts
 from metrics.coreference.scores import (
     CHAIN_TITLES,
     BlancKinds,
-    format_scores,
     score_chains,
     tally_chains,
     tally_counts,
 )
+from metrics.coreference.tables import format_scores
 
 # The keys of scores that have intervals, and what they are called in tables.
 _TITLES = {

@@ -20,7 +20,7 @@ A ratio of nothing to nothing is 0 in all of them, as in both scorers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -29,8 +29,8 @@ import numpy as np
 from metrics.certainty import Name, Tally
 from metrics.chains import Chains
 from metrics.coreference.counts import DocumentCounts, count_documents
-from metrics.coreference.repeated_mentions import without_known_repeats
-from utils.errors import InputError
+from metrics.coreference.pairs import checked_pairs
+from metrics.coreference.ratios import blanc_ratios, ratios_of
 from utils.text.conll import without_repeats
 
 CHAIN_TITLES = {
@@ -58,10 +58,6 @@ SHOWN_SCORES: Mapping[str, Name] = {
 # BLANC is the mean over the kinds of links that gold has, as in the official scorer 8.01, or that
 # either side has, as in the CorefUD scorer.
 BlancKinds = Literal["gold", "either"]
-
-
-class ChainsError(InputError):
-    """Chains that cannot be scored; the message names the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +145,7 @@ def score_chains(
         ChainsError: there is no document, a document is on one side only, a chain is empty, or a
             mention is in two chains or twice in one.
     """
-    pairs = _checked_pairs(gold, system, repeated_mentions=repeated_mentions)
+    pairs = checked_pairs(gold, system, repeated_mentions=repeated_mentions)
     if not also_without_singletons:
         return CoreferenceScores(len(pairs), _pooled(pairs), _scorch(pairs))
     linked = _linked_pairs(pairs)
@@ -175,7 +171,7 @@ def count_chains(
     Raises:
         ChainsError: as `score_chains`.
     """
-    pairs = _checked_pairs(gold, system, repeated_mentions=repeated_mentions)
+    pairs = checked_pairs(gold, system, repeated_mentions=repeated_mentions)
     return count_documents(_linked_pairs(pairs) if without_singletons else pairs)
 
 
@@ -215,161 +211,6 @@ def tally_counts(counts: DocumentCounts, blanc_kinds: BlancKinds = "gold") -> Ta
     return Tally(_TALLY_NAMES, np.concatenate([*columns, links], axis=1), score)
 
 
-@dataclass(frozen=True, slots=True)
-class LinkScores:
-    """How well some mentions are linked to all others.
-
-    Attributes:
-        mentions: the number of chosen mentions.
-        gold_links, system_links: links of these mentions in the gold and in the system's chains.
-        correct_links: links in both.
-    """
-
-    mentions: int
-    gold_links: int
-    system_links: int
-    correct_links: int
-
-    @property
-    def score(self) -> Score | None:
-        """The score; None where neither side has a link, so that there is nothing to score."""
-        if self.gold_links == self.system_links == 0:
-            return None
-        counts = (self.correct_links, self.gold_links, self.correct_links, self.system_links)
-        return Score(*_ratios(np.array(counts)).tolist())
-
-    def to_json(self) -> dict[str, float | None]:
-        """Return the numbers of mentions and of gold links, and the score in percent."""
-        score = self.score
-        rates = score.to_json() if score else dict.fromkeys(("recall", "precision", "f1"))
-        return {"mentions": self.mentions, "gold_links": self.gold_links, **rates}
-
-
-def link_scores(
-    gold: Mapping[str, Chains[Hashable]],
-    system: Mapping[str, Chains[Hashable]],
-    mentions: Mapping[str, Collection[Hashable]],
-) -> LinkScores:
-    """Score the links of some mentions, such as the pronouns, pooled over documents.
-
-    Every chosen mention counts once for each other mention in its chain, so a link between two
-    chosen mentions counts for both. VisPro (Yu et al., EMNLP 2019) counts the links of a pronoun
-    in this way; there only noun phrases stand at the other end.
-
-    Args:
-        gold, system: as `score_chains` takes them.
-        mentions: the chosen mentions of a document; a document without any may be absent.
-
-    Raises:
-        ChainsError: as `score_chains`, or a chosen mention or its document is on neither side.
-    """
-    documents = _paired_documents(gold, system)
-    unknown = mentions.keys() - set(documents)
-    if unknown:
-        raise ChainsError(f"mentions are chosen in {_listed(unknown)}, not among the documents")
-    totals = np.zeros(4, dtype=int)
-    for document in documents:
-        gold_of = _chain_of_mention(gold[document], f"gold document {document!r}")
-        system_of = _chain_of_mention(system[document], f"system document {document!r}")
-        for mention in set(mentions.get(document, ())):
-            if mention not in gold_of and mention not in system_of:
-                raise ChainsError(f"document {document!r}: no chain holds mention {mention!r}")
-            gold_chain = gold[document][gold_of[mention]] if mention in gold_of else ()
-            system_chain = system[document][system_of[mention]] if mention in system_of else ()
-            in_gold, in_system = set(gold_chain) - {mention}, set(system_chain) - {mention}
-            totals += (1, len(in_gold), len(in_system), len(in_gold & in_system))
-    return LinkScores(*totals.tolist())
-
-
-def format_scores(scores: CoreferenceScores) -> str:
-    """Return a table, in percent: a row for each score, pooled and scorch side by side."""
-    blocks = [_format_block(f"documents: {scores.documents}", scores.pooled, scores.scorch)]
-    if scores.pooled_without_singletons and scores.scorch_without_singletons:
-        blocks.append(
-            _format_block(
-                "without singletons",
-                scores.pooled_without_singletons,
-                scores.scorch_without_singletons,
-            )
-        )
-    return "\n\n".join(blocks)
-
-
-def _format_block(title: str, pooled: MetricScores, scorch: MetricScores) -> str:
-    width = max(len(title), 10)
-    heading = f"{'R':>8}{'P':>8}{'F1':>8}"
-    lines = [
-        f"{title:{width}}  {'pooled':>24}  {'scorch':>24}",
-        f"{'':{width}}  {heading}  {heading}",
-    ]
-    for name, shown in CHAIN_TITLES.items():
-        columns = "  ".join(
-            "".join(f"{value:8.2f}" for value in getattr(way, name).to_json().values())
-            for way in (pooled, scorch)
-        )
-        lines.append(f"{shown:{width}}  {columns}")
-    lines.append(f"{'CoNLL':{width}}  {100 * pooled.conll:24.2f}  {100 * scorch.conll:24.2f}")
-    return "\n".join(lines)
-
-
-def _paired_documents(
-    gold: Mapping[str, Chains[Hashable]], system: Mapping[str, Chains[Hashable]]
-) -> list[str]:
-    """Return the documents of both sides, which must be the same."""
-    missing = {"gold": system.keys() - gold.keys(), "system": gold.keys() - system.keys()}
-    if any(missing.values()):
-        sides = [f"{side} misses {_listed(names)}" for side, names in missing.items() if names]
-        raise ChainsError(f"gold and system hold different documents: {'; '.join(sides)}")
-    if not gold:
-        raise ChainsError("there is no document to score")
-    return list(gold)
-
-
-def _checked_pairs(
-    gold: Mapping[str, Chains[Hashable]],
-    system: Mapping[str, Chains[Hashable]],
-    *,
-    repeated_mentions: bool,
-) -> list[tuple[Chains[Hashable], Chains[Hashable]]]:
-    """Return gold and system chains of each document, as they are to be counted.
-
-    Raises:
-        ChainsError: as `score_chains`.
-    """
-    documents = _paired_documents(gold, system)
-    pairs = [(gold[document], system[document]) for document in documents]
-    if repeated_mentions:
-        return [(first, without_known_repeats(first, second)) for first, second in pairs]
-    for document in documents:
-        _chain_of_mention(gold[document], f"gold document {document!r}")
-        _chain_of_mention(system[document], f"system document {document!r}")
-    return pairs
-
-
-def _listed(names: Collection[str], shown: int = 5) -> str:
-    """Return the number of names and the first few of them."""
-    more = ", ..." if len(names) > shown else ""
-    return f"{len(names)} ({', '.join(map(repr, sorted(names)[:shown]))}{more})"
-
-
-def _chain_of_mention(chains: Chains[Hashable], place: str) -> dict[Hashable, int]:
-    """Map each mention to the index of its chain.
-
-    Raises:
-        ChainsError: as `score_chains`; the place is named.
-    """
-    chain_of: dict[Hashable, int] = {}
-    for index, chain in enumerate(chains):
-        if not chain:
-            raise ChainsError(f"{place}: chain {index} is empty")
-        for mention in chain:
-            if mention in chain_of:
-                twice = "twice in one chain" if chain_of[mention] == index else "in two chains"
-                raise ChainsError(f"{place}: mention {mention!r} is {twice}")
-            chain_of[mention] = index
-    return chain_of
-
-
 def _linked_pairs(
     pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]],
 ) -> list[tuple[Chains[Hashable], Chains[Hashable]]]:
@@ -402,10 +243,10 @@ def _pooled_ratios(
     fractions: Mapping[str, np.ndarray], links: np.ndarray, blanc_kinds: BlancKinds
 ) -> dict[str, np.ndarray]:
     """Return R, P, F1 [..., 3] of each score from the sums of `DocumentCounts` over documents."""
-    ratios = {name: _ratios(sums) for name, sums in fractions.items()}
+    ratios = {name: ratios_of(sums) for name, sums in fractions.items()}
     counted = links[..., 1:2] if blanc_kinds == "gold" else links[..., 1:]
     has_kind = (counted > 0).max(axis=-1)
-    ratios["blanc"] = _blanc_ratios(links, has_kind, without_links=0.0)
+    ratios["blanc"] = blanc_ratios(links, has_kind, without_links=0.0)
     return ratios
 
 
@@ -416,12 +257,12 @@ def tally_fractions(name: str, fractions: np.ndarray) -> Tally:
         name: of the score; those of the tally are (name, "recall") and so on.
         fractions: [documents, 4].
     """
-    return Tally(tuple((name, part) for part in _PARTS), fractions, _ratios)
+    return Tally(tuple((name, part) for part in _PARTS), fractions, ratios_of)
 
 
 def fraction_score(fractions: np.ndarray) -> Score:
     """Return the score of numerators and denominators [documents, 4], recall and then precision."""
-    return Score(*_ratios(fractions.sum(axis=0)).tolist())
+    return Score(*ratios_of(fractions.sum(axis=0)).tolist())
 
 
 def _pooled(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> MetricScores:
@@ -433,9 +274,9 @@ def _scorch(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> Metri
     counts = count_documents(
         [(_with_system_mentions(gold, system), system) for gold, system in once]
     )
-    ratios = {name: _ratios(rows) for name, rows in counts.fractions.items()}
+    ratios = {name: ratios_of(rows) for name, rows in counts.fractions.items()}
     links = counts.links
-    ratios["blanc"] = _blanc_ratios(links, links[..., 1] > 0, without_links=1.0)
+    ratios["blanc"] = blanc_ratios(links, links[..., 1] > 0, without_links=1.0)
     gold_mentions, system_mentions = counts.mentions.T
     weights = np.stack((gold_mentions, system_mentions, gold_mentions + system_mentions), axis=1)
     # Without any mention scorch fails on folders; on a single file it prints the plain score.
@@ -447,34 +288,3 @@ def _scorch(pairs: Sequence[tuple[Chains[Hashable], Chains[Hashable]]]) -> Metri
 
 def _as_scores(ratios: Mapping[str, np.ndarray]) -> MetricScores:
     return MetricScores(**{name: Score(*values.tolist()) for name, values in ratios.items()})
-
-
-def _divide(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
-    """Divide; the quotient is 0 where the denominator is."""
-    return numerators / np.where(denominators == 0, 1, denominators)
-
-
-def _ratios(fractions: np.ndarray) -> np.ndarray:
-    """Turn numerator and denominator of recall, of precision [..., 4] into R, P, F1 [..., 3]."""
-    recall = _divide(fractions[..., 0], fractions[..., 1])
-    precision = _divide(fractions[..., 2], fractions[..., 3])
-    f1 = _divide(2 * recall * precision, recall + precision)
-    return np.stack((recall, precision, f1), axis=-1)
-
-
-def _blanc_ratios(links: np.ndarray, has_kind: np.ndarray, without_links: float) -> np.ndarray:
-    """Return BLANC of link counts: the mean over the kinds of links that are there.
-
-    Args:
-        links: [..., 2, 3], as in `DocumentCounts`.
-        has_kind: [..., 2], which kinds count.
-        without_links: the score where none does.
-
-    Returns:
-        R, P, F1 [..., 3].
-    """
-    correct, gold, system = links[..., 0], links[..., 1], links[..., 2]
-    kinds = _ratios(np.stack((correct, gold, correct, system), axis=-1))  # [..., 2, 3]
-    counted = has_kind[..., None].sum(axis=-2)
-    mean = _divide((kinds * has_kind[..., None]).sum(axis=-2), counted)
-    return np.where(counted > 0, mean, without_links)

@@ -44,7 +44,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metrics.chains import Chains
-from metrics.coreference.scores import ChainsError
+from metrics.coreference.pairs import ChainsError
 from utils.text.languages import ENGLISH, Language
 from utils.text.spans import Span
 

@@ -25,7 +25,8 @@ from data.readers import read_narrations
 from inference.resolver import Resolver
 from metrics.chain_files import read_chain_folder
 from metrics.chains import chains_from_similarity
-from metrics.coreference.scores import ChainsError, score_chains
+from metrics.coreference.pairs import ChainsError
+from metrics.coreference.scores import score_chains
 from metrics.grounding_scores import GroundedMention, score_grounding
 from models.factory import encoder_config_of
 from tests.readers import test_conll as test_reader_conll

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics.chains import Chains
-from metrics.coreference.scores import ChainsError, score_chains
+from metrics.coreference.pairs import ChainsError
+from metrics.coreference.scores import score_chains
 from metrics.error_analysis.errors import (
     LINK_SORTS,
     SORTS,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from metrics.coreference.scores import LinkScores
+from metrics.coreference.links import LinkScores
 from metrics.pronoun_scores import PronounScores, score_pronouns
 from utils.text.annotated_pronouns import AnnotatedPronoun
 

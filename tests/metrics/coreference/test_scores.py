@@ -15,13 +15,10 @@ from hypothesis import strategies as st
 
 from metrics.chains import Chains, chains_from_labels
 from metrics.conll_files import read_conll_pair
-from metrics.coreference.scores import (
-    ChainsError,
-    Score,
-    format_scores,
-    link_scores,
-    score_chains,
-)
+from metrics.coreference.links import link_scores
+from metrics.coreference.pairs import ChainsError
+from metrics.coreference.scores import Score, score_chains
+from metrics.coreference.tables import format_scores
 
 METRICS = ("muc", "b3", "ceafm", "ceafe", "blanc", "lea")
 
