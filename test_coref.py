@@ -10,33 +10,33 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from evaluation.command import run_test_command
 from evaluation.coreference_report import CoreferenceReport, score_coreference
+from evaluation.corefud import check_matching, write_conllu_files
 from evaluation.exports import write_conll_files, write_gold_chains, write_system_chains
 from evaluation.gold_and_system import GoldAndSystem, gold_and_system
+from evaluation.marked_texts import examples_of_errors, print_texts
 from inference.resolver import Resolver
 from inference.split_predictions import SplitPredictions
-from metrics.error_analysis.errors import Errors
-from metrics.error_analysis.marked_text import uses_colour
-from metrics.error_analysis.report import format_examples, format_text
+from metrics.corefud.matching import MATCHINGS
 from metrics.subsets.scores import CRITERIA
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
 from utils.options import add_subset_option, whole_number_from
-from utils.printable import escape_unprintable
 from visualization.split_page import write_coreference_page
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Resolve, write chain files, score."""
     description = "Coreference of a split with a trained model."
-    run_test_command(arguments, description, write_and_score_chains, add_options=add_options)
+    run_test_command(
+        arguments, description, write_and_score_chains, add_options=add_options, check=check_match
+    )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=None,
         metavar="FOLDER",
-        help="write key.conll and response.conll, for the official scorers",
+        help="write key.conll and response.conll, for the official scorers, and the predictions "
+        "for files of CorefUD in files of the same names",
     )
     parser.add_argument(
         "--errors",
@@ -71,6 +72,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="drop: chains of one mention are neither written nor scored, gold or predicted",
     )
     add_subset_option(parser, CRITERIA)
+    parser.add_argument(
+        "--match",
+        choices=MATCHINGS,
+        help="score a second time with mentions matched as CorefUD does; partial and head need "
+        "the trees of --dataset corefud",
+    )
+
+
+def check_match(resolver: Resolver, options: argparse.Namespace) -> None:
+    """Refuse a way to match mentions that the data set has no trees for."""
+    check_matching(getattr(options, "dataset", resolver.config.dataset), options.match)
 
 
 def write_and_score_chains(
@@ -96,11 +108,13 @@ def write_and_score_chains(
         report = score(split, sides, resolver.thresholds.link, options)
     else:
         sides = replace(sides, gold={})
-        for name, value in (("json", options.json), ("errors", options.errors)):
-            if value is not None:
+        for name in ("json", "errors", "match"):
+            if getattr(options, name) is not None:
                 raise InputError(f"--{name}: {split.name} has no {lacking} to compare with")
         if options.conll is not None:
             write_conll_files(options.conll, sides.narrations, {"response": sides.system})
+    if options.conll is not None:
+        write_conllu_files(options.conll, split, sides)
     if options.page is not None:
         has_boxes = resolver.config.trains_grounding and split.has_boxes
         write_coreference_page(options.page, split, sides, report, has_boxes=has_boxes)
@@ -116,8 +130,8 @@ def score(
     if options.conll is not None:
         both = {"key": labelled.gold, "response": labelled.system}
         write_conll_files(options.conll, labelled.narrations, both)
-    sorts = options.errors is not None
-    report = score_coreference(split, sides, threshold, with_errors=sorts, by=options.by)
+    sorts, by, matching = options.errors is not None, options.by, options.match
+    report = score_coreference(split, sides, threshold, with_errors=sorts, by=by, matching=matching)
     print(f"\n{report.format()}")
     if report.errors is not None and report.errors.found and options.errors:
         print(f"\n{examples_of_errors(labelled, report.errors, options.errors)}")
@@ -125,24 +139,6 @@ def score(
         write_text(options.json, json.dumps(report.to_json(), indent=2) + "\n")
         print(f"\nwrote the scores to {options.json}")
     return report
-
-
-def examples_of_errors(sides: GoldAndSystem, errors: Errors, most: int) -> str:
-    """Return some of the errors of every sort with the text around them."""
-    chains = sides.gold_span_chains, sides.system_span_chains
-    colour = uses_colour(sys.stdout)
-    return format_examples(errors, sides.texts, *chains, examples=most, colour=colour)
-
-
-def print_texts(sides: GoldAndSystem, most: int) -> None:
-    """Print narrations with their chains marked, the gold ones beneath where they are known."""
-    colour = uses_colour(sys.stdout)
-    for narration in sides.narrations[:most]:
-        system = sides.system_span_chains[narration.id]
-        gold = sides.gold_span_chains[narration.id] if sides.gold.get(narration.id) else None
-        print(f"\n{escape_unprintable(narration.id)}")
-        print(format_text(narration.text, system, gold, colour=colour))
-    print()
 
 
 if __name__ == "__main__":

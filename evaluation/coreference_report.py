@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data.readers import get_reader
+from evaluation.corefud import CorefudReport, score_matched
 from evaluation.gold_and_system import GoldAndSystem, without_singletons
 from evaluation.split_subsets import score_subsets_of_split
 from inference.split_predictions import SplitPredictions
@@ -18,6 +19,7 @@ from metrics.coreference.certainty import estimate_chains, format_certainties
 from metrics.coreference.links import LinkScores, link_scores
 from metrics.coreference.scores import CoreferenceScores, score_chains
 from metrics.coreference.tables import format_scores
+from metrics.corefud.matching import Matching
 from metrics.error_analysis.errors import Errors
 from metrics.error_analysis.report import format_errors
 from metrics.mention_scores import MentionScoresByKind, format_mention_scores, score_mentions
@@ -41,6 +43,7 @@ class CoreferenceReport:
         errors: what is wrong; None where that was not asked for.
         certainty: of the pooled scores, by the fields of `CoreferenceScores`.
         subsets: the scores of subsets; None where none were asked for.
+        corefud: scores with mentions matched as CorefUD does; None where that was not asked for.
     """
 
     resolved: str
@@ -53,6 +56,7 @@ class CoreferenceReport:
     errors: Errors | None
     certainty: Mapping[str, Certainty]
     subsets: SubsetScores | None = None
+    corefud: CorefudReport | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores in percent; docs/formats.md says which."""
@@ -68,6 +72,7 @@ class CoreferenceReport:
             "mentions": self.mentions,
             "errors": self.errors,
             "subsets": self.subsets,
+            "corefud": self.corefud,
         }
         return content | {k: part.to_json() for k, part in further.items() if part is not None}
 
@@ -90,6 +95,8 @@ class CoreferenceReport:
         parts.append(format_certainties(self.certainty))
         if self.subsets is not None:
             parts.append(self.subsets.format())
+        if self.corefud is not None:
+            parts.append(self.corefud.format())
         return "\n\n".join(parts)
 
 
@@ -100,6 +107,7 @@ def score_coreference(
     *,
     with_errors: bool,
     by: Sequence[Criterion] = (),
+    matching: Matching | None = None,
 ) -> CoreferenceReport:
     """Score the chains of a split's labelled narrations.
 
@@ -108,9 +116,11 @@ def score_coreference(
         threshold: the similarity that the system's chains were made with.
         with_errors: whether to sort what is wrong.
         by: what to split the scores by.
+        matching: how mentions are matched for the scores of CorefUD; None for none of these.
 
     Raises:
-        InputError: the annotated pronouns cannot be read, or no narration has a genre to split by.
+        InputError: the annotated pronouns or the trees cannot be read, or no narration has a genre
+            to split by.
     """
     sides = sides.labelled
     scores = score_chains(sides.gold, sides.system, also_without_singletons=sides.singletons)
@@ -127,6 +137,7 @@ def score_coreference(
             sides.gold, sides.system, also_without_singletons=sides.singletons
         ),
         subsets=score_subsets_of_split(sides, by) if by else None,
+        corefud=None if matching is None else score_matched(split, sides, matching),
     )
 
 

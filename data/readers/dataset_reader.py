@@ -15,6 +15,7 @@ from data.readers.report import ReadReport
 from data.regions.file_names import find_region_files
 from data.regions.store import MAX_REGIONS, RegionStore
 from utils.text.annotated_pronouns import AnnotatedPronoun
+from utils.text.conllu import ConlluDocument
 
 
 class DatasetReader(ABC):
@@ -32,6 +33,7 @@ class DatasetReader(ABC):
         held_out_split: the one that thresholds and the best epoch are chosen on; None where they
             are chosen on a share of the labelled one.
         test_split: the one that is tested on where nobody says otherwise.
+        has_trees: whether its files are CoNLL-U, which `read_conllu` gives.
     """
 
     name: ClassVar[str]
@@ -40,6 +42,7 @@ class DatasetReader(ABC):
     unlabelled_split: ClassVar[str | None] = None
     held_out_split: ClassVar[str | None] = None
     test_split: ClassVar[str] = "test"
+    has_trees: ClassVar[bool] = False
 
     # What every data set has to give.
 
@@ -177,5 +180,19 @@ class DatasetReader(ABC):
         Raises:
             DataError: the file is missing or broken.
             BadRecord: a record is wrong, and such are not skipped.
+        """
+        return {}
+
+    def read_conllu(
+        self, data_root: Path, split: str, *, skip_bad_records: bool = False
+    ) -> dict[Path, dict[str, ConlluDocument]]:
+        """Read the documents that the narrations of a split are made of, as its files have them.
+
+        Returns:
+            Of each file the documents by the ids of their narrations; empty without CoNLL-U.
+
+        Raises:
+            DataError: a file is missing or broken.
+            BadRecord: a document is wrong, and such are not skipped.
         """
         return {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from metrics.corefud.matching import Mention
 from metrics.corefud.tree_heads import Trees
 from utils.printable import quote
+from utils.text.conll import ConllDocument
 from utils.text.conllu import ConlluDocument, ConlluError, ConlluMention
 from utils.text.conllu_files import read_documents
 from utils.text.genres import genre_of_document
@@ -46,13 +47,44 @@ def read_corefud(path: Path) -> list[CorefudDocument]:
     Raises:
         ConlluError: the file cannot be read, or a document or the head of a mention is wrong.
     """
-    documents = []
-    for document in read_documents(path):
+    return scored_documents(path, read_documents(path))
+
+
+def scored_documents(path: Path, documents: Iterable[ConlluDocument]) -> list[CorefudDocument]:
+    """Return what of the documents of a CoNLL-U file is scored, as `read_corefud`.
+
+    Args:
+        path: of the file, for errors.
+        documents: some of its documents.
+
+    Raises:
+        ConlluError: the head of a mention is wrong.
+    """
+    scored = []
+    for document in documents:
         try:
-            documents.append(_scored(document))
+            scored.append(_scored(document))
         except ConlluError as error:
             raise ConlluError(f"{path}, document {quote(document.name)}: {error}") from error
-    return documents
+    return scored
+
+
+def document_without_trees(document: ConllDocument) -> CorefudDocument:
+    """Return what of a document of words and chains is scored; its mentions have no heads."""
+    positions = [
+        (sentence, word, 0)
+        for sentence, words in enumerate(document.sentences)
+        for word in range(1, len(words.words) + 1)
+    ]
+    chains = (
+        [Mention(tuple(positions[first : last + 1]), head=None) for first, last in chain]
+        for chain in document.chains
+    )
+    return CorefudDocument(
+        name=document.name,
+        words=tuple(sentence.words for sentence in document.sentences),
+        chains=_in_order(dict(enumerate(filter(None, chains)))),
+    )
 
 
 def headless_note(side: str, documents: Sequence[CorefudDocument]) -> str | None:
@@ -102,22 +134,27 @@ def _difference(gold: Sequence[str], system: Sequence[str]) -> str:
 
 def _scored(document: ConlluDocument) -> CorefudDocument:
     trees = Trees(document)
-    entities = [
-        (entity, [_mention(document, trees, mention) for mention in mentions])
+    entities = {
+        entity: [_mention(document, trees, mention) for mention in mentions]
         for entity, mentions in document.entities.items()
-    ]
-    entities.sort(key=lambda item: (min(map(_longer_first, item[1])), item[0]))
+    }
     return CorefudDocument(
         name=document.name,
         words=tuple(
             tuple(node.form for node in sentence.nodes if not node.is_empty)
             for sentence in document.sentences
         ),
-        chains=tuple(
-            tuple(sorted(chain, key=lambda mention: mention.order)) for _, chain in entities
-        ),
+        chains=_in_order(entities),
         genre=genre_of_document(document),
     )
+
+
+def _in_order(
+    entities: Mapping[str, Sequence[Mention]] | Mapping[int, Sequence[Mention]],
+) -> tuple[tuple[Mention, ...], ...]:
+    """Return `CorefudDocument.chains` of entities by their ids."""
+    ordered = sorted(entities.items(), key=lambda item: (min(map(_longer_first, item[1])), item[0]))
+    return tuple(tuple(sorted(chain, key=lambda mention: mention.order)) for _, chain in ordered)
 
 
 def _longer_first(mention: Mention) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ no span of characters. They are left out and counted; so are mentions whose span
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from data.files import BadRecord, DataError, bad_record, read_id
@@ -44,25 +44,35 @@ class CorefUDReader(DatasetReader):
     """Read the documents of CoNLL-U files, as narrations without regions."""
 
     name = "corefud"
+    has_trees = True
 
     def read(self, data_root: Path, split: str, report: ReadReport) -> list[Narration]:
         """Read the documents of a split's files."""
-        narrations: dict[str, Narration] = {}
+        narrations: list[Narration] = []
         counts: Counter[str] = Counter()
-        for lines, number in each_document(data_root, split):
-            with report.skipping():
-                narration, found = _narration(lines, number, narrations)
-                narrations[narration.id] = narration
-                counts.update(found)
+        for _, narration_id, document in _each_document(data_root, split, report):
+            narration, found = _narration(narration_id, document)
+            narrations.append(narration)
+            counts.update(found)
         report.count("narrations", len(narrations))
-        report.count("words", sum(len(narration.words) for narration in narrations.values()))
-        report.count_chains(narrations.values())
+        report.count("words", sum(len(narration.words) for narration in narrations))
+        report.count_chains(narrations)
         for what, told in _DROPPED.items():
             report.count(told, counts[what])
         report.count("mentions widened to a whole multiword token", counts["widened"])
         if links := counts["links"]:
             report.notes.append(f"{links:,} split antecedents and bridges are not read")
-        return list(narrations.values())
+        return narrations
+
+    def read_conllu(
+        self, data_root: Path, split: str, *, skip_bad_records: bool = False
+    ) -> dict[Path, dict[str, ConlluDocument]]:
+        """Read the documents of a split's files."""
+        report = ReadReport(self.name, split, skip_bad_records)
+        files: dict[Path, dict[str, ConlluDocument]] = {}
+        for path, narration_id, document in _each_document(data_root, split, report):
+            files.setdefault(path, {})[narration_id] = document
+        return files
 
     def expected_files(self, data_root: Path) -> list[ExpectedFiles]:
         """List the first file of each split, there or not."""
@@ -73,26 +83,50 @@ class CorefUDReader(DatasetReader):
         return expected_texts(paths, "CorefUD: ufal.mff.cuni.cz/corefud; GUM: its repository")
 
 
-def each_document(data_root: Path, split: str) -> Iterator[tuple[ConlluLines, int]]:
-    """Yield the lines of each document of a split, and its number in its file, counted from 1.
+def _each_document(
+    data_root: Path, split: str, report: ReadReport
+) -> Iterator[tuple[Path, str, ConlluDocument]]:
+    """Yield the file, the narration's id and the content of each document of a split.
 
     Raises:
         DataError: there is no file of the split, or one cannot be read.
+        BadRecord: a document is wrong, and the report does not skip such.
     """
     paths = _files(data_root, split)
     if not paths:
         names = f"*-{_PART_OF_SPLIT[split]}*.conllu or .conllu.xz"
         raise DataError(f"found no file {names} in {data_root}, expected CorefUD's")
+    seen: set[str] = set()
     for path in paths:
         try:
             documents = split_documents(path)
         except ConlluError as error:
             raise DataError(str(error)) from error
         for number, lines in enumerate(documents, start=1):
-            yield lines, number
+            with report.skipping():
+                narration_id, document = _parse(lines, number, seen)
+                seen.add(narration_id)
+                yield path, narration_id, document
 
 
-def document_id(lines: ConlluLines, number: int) -> str:
+def _parse(lines: ConlluLines, number: int, seen: Container[str]) -> tuple[str, ConlluDocument]:
+    """Return the id of the narration of a document, and the document.
+
+    Args:
+        number: of the document in its file, counted from 1.
+        seen: the ids before it.
+    """
+    narration_id = _narration_id(lines, number)
+    if narration_id in seen:
+        found = f"the id {narration_id} before it too"
+        raise bad_record(lines.path, f"document {number}", found, "it once")
+    try:
+        return narration_id, lines.parse()
+    except ConlluError as error:
+        raise BadRecord(str(error)) from error
+
+
+def _narration_id(lines: ConlluLines, number: int) -> str:
     """Return the id of the narration of a document.
 
     Args:
@@ -119,18 +153,8 @@ def _files(data_root: Path, split: str) -> list[Path]:
     )
 
 
-def _narration(
-    lines: ConlluLines, number: int, seen: Iterable[str]
-) -> tuple[Narration, Counter[str]]:
+def _narration(narration_id: str, document: ConlluDocument) -> tuple[Narration, Counter[str]]:
     """Return a document as a narration, and how often what was done with its mentions."""
-    narration_id = document_id(lines, number)
-    if narration_id in seen:
-        found = f"the id {narration_id} before it too"
-        raise bad_record(lines.path, f"document {number}", found, "it once")
-    try:
-        document = lines.parse()
-    except ConlluError as error:
-        raise BadRecord(str(error)) from error
     rebuilt = rebuild_text(document)
     mentions, counts = _mentions(document, rebuilt)
     counts["links"] = len(document.bridges) + len(document.split_antecedents)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import tarfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from metrics.corefud.documents import CorefudDocument, check_same_words, read_corefud
+from metrics.corefud.documents import (
+    CorefudDocument,
+    check_same_words,
+    document_without_trees,
+    read_corefud,
+    scored_documents,
+)
 from metrics.corefud.matching import MATCHINGS, Matching, Mention
 from metrics.corefud.scores import format_corefud, score_corefud
 from tests.support.conllu_documents import documents, row, sentence_lines
 from utils.text.conllu import ConlluDocument, ConlluError, ConlluRow
 from utils.text.conllu_files import write_documents
+from utils.text.documents import from_conllu, to_conllu
 
 HEADING = "# newdoc id = d\n# global.Entity = eid-etype-head-other\n"
 # Their names of scores that have other names here.
@@ -86,6 +94,19 @@ def test_any_document_against_itself_is_100(tmp_path: Path, drawn: ConlluDocumen
         names = {"mor"} if is_repeated else {"b3", "ceafm", "ceafe", "lea", "mor"}
         for name in names if drawn.mentions else ():
             assert list(scores[name].values()) == pytest.approx([100] * 3), name
+
+
+@settings(deadline=None)
+@given(documents())
+def test_a_document_of_words_is_scored_like_its_file(drawn: ConlluDocument) -> None:
+    lost: Counter[str] = Counter()
+    words = from_conllu(drawn, "d", Counter())
+    (of_file,) = scored_documents(Path("a.conllu"), [to_conllu(words, lost)])
+    plain = document_without_trees(words)
+    assert plain.words == of_file.words and not any(m.head for c in plain.chains for m in c)
+    if not lost.total():
+        for mine, other in zip(plain.chains, of_file.chains, strict=True):
+            assert [mention.words for mention in mine] == [mention.words for mention in other]
 
 
 def test_an_empty_side_scores_0() -> None:
