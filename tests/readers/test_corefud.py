@@ -137,3 +137,21 @@ def test_the_text_is_that_of_the_treebank(real_data: Path) -> None:
         rebuilt = rebuild_text(document)
         for (start, end), sentence in zip(rebuilt.sentences, document.sentences, strict=True):
             assert rebuilt.text[start:end] == sentence.comment("text")
+
+
+def test_the_documents_of_the_narrations_are_read(tmp_path: Path) -> None:
+    broken = written("b").replace("(e1-person-1-)", "(e1-person-1-", 1)
+    write(tmp_path, "a-dev.conllu", written("nw/a"), broken)
+    write(tmp_path, "b-dev.conllu.xz", written("c"), written("nw/a"))
+    reader = get_reader("corefud")
+    found = reader.read_conllu(tmp_path, "val", skip_bad_records=True)
+    names = {path.name: list(documents) for path, documents in found.items()}
+    assert names == {"a-dev.conllu": ["nw_a"], "b-dev.conllu.xz": ["c"]}
+    narrations = read_narrations("corefud", tmp_path, "val", skip_bad_records=True).narrations
+    assert [narration.id for narration in narrations] == ["nw_a", "c"]
+    write(tmp_path, "alone.conllu", written("nw/a"))
+    assert list(found[tmp_path / "a-dev.conllu"].values()) == read_documents(
+        tmp_path / "alone.conllu"
+    )
+    with pytest.raises(BadRecord, match="is not closed"):
+        reader.read_conllu(tmp_path, "val")
