@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from data.writers.corefud import with_predictions
+from data.writers.corefud import read_predictions
 from metrics.chain_files import ChainFileError, chain_file_name, write_chains
 from utils.distributed.command import run_command
 from utils.errors import InputError
@@ -92,28 +92,8 @@ def _write_into(source: Path, target: Path, gold: Path) -> int:
     for path in (target, gold):
         if not path.name.endswith(CONLLU):
             raise InputError(f"{path}: --into needs .conllu or .conllu.xz")
-    by_name: dict[str, ConllDocument] = {}
-    for document in read_document_file(source).documents:
-        if by_name.setdefault(_file_name(document), document) is not document:
-            name = quote(document_name(document))
-            raise InputError(f"{source}: the document {name} is there twice")
     counts: Counter[str] = Counter()
-    written = []
-    seen: set[str] = set()
-    for number, of_gold in enumerate(conllu_files.read_documents(gold), start=1):
-        name = of_gold.name or f"{gold.name.split('.')[0]}-{number}"
-        id_ = name.replace("/", "_")
-        if id_ in seen:
-            raise InputError(f"{gold}: the document {quote(name)} is there twice")
-        if id_ not in by_name:
-            raise InputError(f"{source}: found no document {quote(name)}, which {gold} has")
-        seen.add(id_)
-        try:
-            written.append(with_predictions(of_gold, by_name[id_], counts))
-        except InputError as error:
-            raise InputError(f"{source}: {error}") from error
-    if others := by_name.keys() - seen:
-        raise InputError(f"{source}: {gold} has no document {quote(min(others))}")
+    written = read_predictions(source, gold, conllu_files.read_documents(gold), counts)
     conllu_files.write_documents(target, written)
     _say(f"of {gold} not predicted or of {source} left out", counts)
     return len(written)

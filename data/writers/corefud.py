@@ -5,14 +5,57 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
+from pathlib import Path
 
 from data.readers.corefud.text import rebuild_text
 from utils.errors import InputError
 from utils.printable import quote
 from utils.text.conll import ConllDocument
 from utils.text.conllu import ConlluDocument
-from utils.text.documents import mentions_of
+from utils.text.document_files import read_document_file
+from utils.text.documents import document_name, mentions_of
 from utils.text.entity_brackets import with_coreference
+
+
+def read_predictions(
+    source: Path, gold: Path, documents: Sequence[ConlluDocument], counts: Counter[str]
+) -> list[ConlluDocument]:
+    """Return the documents of a CoNLL-U file with the chains that a file of any format predicts.
+
+    Documents are the same where their names are, with "_" for "/", as the ids of narrations have.
+
+    Args:
+        source: the file of predictions (`utils/text/document_files.py`).
+        gold: the CoNLL-U file, for errors.
+        documents: of the CoNLL-U file.
+        counts: as `with_predictions` takes it.
+
+    Raises:
+        InputError: a file cannot be read, a document is there twice or in one file alone, or its
+            characters are others.
+    """
+    by_name: dict[str, ConllDocument] = {}
+    for document in read_document_file(source).documents:
+        name = document_name(document)
+        if by_name.setdefault(name.replace("/", "_"), document) is not document:
+            raise InputError(f"{source}: the document {quote(name)} is there twice")
+    predicted = []
+    seen: set[str] = set()
+    for number, of_gold in enumerate(documents, start=1):
+        name = of_gold.name or f"{gold.name.split('.')[0]}-{number}"
+        id_ = name.replace("/", "_")
+        if id_ in seen:
+            raise InputError(f"{gold}: the document {quote(name)} is there twice")
+        if id_ not in by_name:
+            raise InputError(f"{source}: found no document {quote(name)}, which {gold} has")
+        seen.add(id_)
+        try:
+            predicted.append(with_predictions(of_gold, by_name[id_], counts))
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+    if others := by_name.keys() - seen:
+        raise InputError(f"{source}: {gold} has no document {quote(min(others))}")
+    return predicted
 
 
 def with_predictions(
