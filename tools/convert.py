@@ -18,7 +18,6 @@ from metrics.chain_files import ChainFileError, chain_file_name, write_chains
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.options import command_parser
-from utils.printable import quote
 from utils.text import conllu_files
 from utils.text.conll import ConllDocument, without_repeats
 from utils.text.document_files import CONLL, CONLLU, read_document_file, write_document_file

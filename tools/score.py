@@ -1,8 +1,9 @@
 """Score chains: `python tools/score.py GOLD SYSTEM [SYSTEM ...]`, folders or files.
 
 Folders hold one chain file a document (what scorch reads) and are paired by file name. Files are
-all chain files (`.json`), CorefUD files (`.conllu`) or CoNLL-2012 files. Of several systems the
-differences to the first are tested.
+chain files (`.json`), CorefUD files (`.conllu`), JSON lines, GAP, or else CoNLL-2012 files. With a
+CorefUD file as gold they are scored as the CorefUD scorer does, and so are others with `--match`.
+Of several systems the differences to the first are tested.
 """
 
 from __future__ import annotations
@@ -10,20 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from metrics.chain_files import (
-    ids_scorch_confuses,
-    read_chain_file,
-    read_chain_folder,
-)
-from metrics.chains import Chains
-from metrics.conll_files import ConllPair, read_conll_pair
+from evaluation.scored_files import is_corefud, read_corefud_sides, read_sides
+from metrics.chain_files import ids_scorch_confuses
 from metrics.coreference.certainty import (
     RunScores,
     SystemScores,
@@ -33,13 +29,13 @@ from metrics.coreference.certainty import (
     score_system,
 )
 from metrics.coreference.pairs import ChainsError
-from metrics.corefud.documents import check_same_words, headless_note, read_corefud
+from metrics.corefud.documents import check_same_words, headless_note
 from metrics.corefud.matching import MATCHINGS, ZERO_MATCHINGS, Matching, ZeroMatching
 from metrics.corefud.scores import score_corefud
 from metrics.subsets.files import (
     FILE_CRITERIA,
-    score_conll_subsets,
     score_corefud_subsets,
+    score_pair_subsets,
 )
 from metrics.subsets.scores import SubsetScores
 from utils.distributed.command import run_command
@@ -48,10 +44,6 @@ from utils.files import write_text
 from utils.options import add_subset_option, command_parser, whole_number_from
 from utils.printable import escape_unprintable
 from utils.text.conllu import ConlluError
-from utils.text.conllu_files import ENDINGS as CONLLU_ENDINGS
-
-# The chains of gold and system, by document.
-Sides = tuple[Mapping[str, Chains[Hashable]], Mapping[str, Chains[Hashable]]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,10 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = _parser()
     options = parser.parse_args(arguments)
     names = _names_of_runs(options.systems, options.runs)
-    if any(path.name.endswith(CONLLU_ENDINGS) for path in (options.gold, *options.systems)):
+    if options.match_zeros and not is_corefud(options.gold):
+        parser.error("--match-zeros: only CorefUD files (.conllu) have zero mentions")
+    if options.match or is_corefud(options.gold):
         runs = _score_corefud(options)
-    elif options.match or options.match_zeros:
-        parser.error("--match and --match-zeros are for CorefUD files (.conllu)")
     else:
         runs = _score_chains(options)
     systems = [score_system({name: runs[name] for name in of_system}) for of_system in names]
@@ -112,8 +104,9 @@ def _names_of_runs(paths: Sequence[Path], runs: int) -> list[list[str]]:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "MUC, B3, CEAFm, CEAFe, BLANC, LEA and CoNLL, pooled over documents as the official scorer "
-        "does and averaged as scorch does; of CorefUD files (.conllu) pooled as its scorer does, "
-        "with MOR and the score of zeros.",
+        "does and averaged as scorch does; with gold in a CorefUD file (.conllu) pooled as its "
+        "scorer does, with MOR and the score of zeros. Files of words and chains (.conllu, "
+        ".conll, .jsonl, .jsonlines, .tsv) can be of one format or of two.",
         prog="score.py",
     )
     parser.add_argument("gold", type=Path, help="a folder of chain files, or a file")
@@ -141,7 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--match",
         choices=MATCHINGS,
-        help="how mentions of CorefUD files are matched (default: head)",
+        help="match mentions as CorefUD does (with gold in a CorefUD file by default: head); "
+        "without trees only exact",
     )
     parser.add_argument(
         "--match-zeros",
@@ -153,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _score_chains(options: argparse.Namespace) -> dict[str, RunScores]:
-    """Score folders of chain files, chain files or CoNLL-2012 files, each by its path.
+    """Score folders of chain files, chain files or files of documents, each by its path.
 
     Raises:
         InputError: a path is of another kind than gold's, or its documents are others.
@@ -161,18 +155,17 @@ def _score_chains(options: argparse.Namespace) -> dict[str, RunScores]:
     runs = {}
     without = options.without_singletons
     for path in options.systems:
-        pair = _read_pair(options.gold, path)
-        gold, system = (pair.gold, pair.system) if isinstance(pair, ConllPair) else pair
+        (gold, system), pair = read_sides(options.gold, path)
+        for note in pair.notes if pair else ():
+            _note(note)
         try:
             run = score_run(gold, system, also_without_singletons=without, repeated_mentions=True)
         except ChainsError as error:
             raise ChainsError(f"{path}: {error}") from error
         if options.by:
-            if not isinstance(pair, ConllPair):
-                raise InputError(
-                    f"--by: {path} holds no words, expected a CoNLL-2012 or CorefUD file"
-                )
-            subsets = score_conll_subsets(pair, options.by, also_without_singletons=without)
+            if pair is None:
+                raise InputError(f"--by: {path} holds no words, expected a file that holds some")
+            subsets = score_pair_subsets(pair, options.by, also_without_singletons=without)
             run = _with_subsets(run, subsets)
         runs[str(path)] = run
     if confused := ids_scorch_confuses(gold):
@@ -184,35 +177,36 @@ def _score_chains(options: argparse.Namespace) -> dict[str, RunScores]:
 
 
 def _score_corefud(options: argparse.Namespace) -> dict[str, RunScores]:
-    """Score CorefUD files, each by its path.
+    """Score files as the CorefUD scorer does, each by its path.
 
     Raises:
-        InputError: one is no such file, or its words are others than gold's.
+        InputError: as `read_corefud_sides`, or the words of a file are others than gold's.
     """
-    files = (options.gold, *options.systems)
-    if others := [path for path in files if not path.name.endswith(CONLLU_ENDINGS)]:
-        raise InputError(f"{others[0]}: found no CorefUD file, expected .conllu as of the others")
     matching: Matching = options.match or "head"
     zero_matching: ZeroMatching = options.match_zeros or "dependent"
     without = options.without_singletons
-    documents = {path: read_corefud(path) for path in dict.fromkeys(files)}
     runs = {}
-    for path in options.systems:
+    told: list[str | None] = []
+    sides = read_corefud_sides(options.gold, options.systems, matching)
+    for path, (gold, system, notes) in zip(options.systems, sides, strict=True):
         try:
-            check_same_words(documents[options.gold], documents[path])
+            check_same_words(gold, system)
         except ConlluError as error:
             raise ConlluError(f"{path}: {error}") from error
-        sides = documents[options.gold], documents[path]
-        run = score_corefud(*sides, matching, zero_matching, also_without_singletons=without).run
+        run = score_corefud(
+            gold, system, matching, zero_matching, also_without_singletons=without
+        ).run
         if options.by:
             subsets = score_corefud_subsets(
-                *sides, options.by, matching, zero_matching, also_without_singletons=without
+                gold, system, options.by, matching, zero_matching, also_without_singletons=without
             )
             run = _with_subsets(run, subsets)
         runs[str(path)] = run
-    for path, of_path in documents.items():
-        if matching != "exact" and (note := headless_note(str(path), of_path)):
-            _note(note)
+        told += notes
+        if matching != "exact":
+            told += [headless_note(str(options.gold), gold), headless_note(str(path), system)]
+    for note in dict.fromkeys(filter(None, told)):
+        _note(note)
     return runs
 
 
@@ -220,29 +214,6 @@ def _with_subsets(run: RunScores, subsets: SubsetScores) -> RunScores:
     """Return the scores of a run with those of its subsets."""
     content = {**run.content, "subsets": subsets.to_json()}
     return replace(run, content=content, table=f"{run.table}\n\n{subsets.format()}")
-
-
-def _read_pair(gold: Path, system: Path) -> Sides | ConllPair:
-    """Read the chains of both sides by document; say what is scored otherwise than it stands.
-
-    Raises:
-        InputError: one path is a folder and the other is not, or only one is a chain file.
-    """
-    for path in (gold, system):
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-    if gold.is_dir() != system.is_dir():
-        raise InputError(f"{gold} and {system}: one is a folder and the other is not")
-    if gold.is_dir():
-        return read_chain_folder(gold), read_chain_folder(system)
-    if (gold.suffix == ".json") != (system.suffix == ".json"):
-        raise InputError(f"{gold} and {system}: one is a chain file (.json) and the other is not")
-    if gold.suffix == ".json":
-        return {gold.stem: read_chain_file(gold)}, {gold.stem: read_chain_file(system)}
-    pair = read_conll_pair(gold, system)
-    for note in pair.notes:
-        _note(note)
-    return pair
 
 
 def _note(note: str) -> None:

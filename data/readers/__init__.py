@@ -12,7 +12,7 @@ from data.files import DataError
 from data.narration import Narration
 from data.readers.cin.reader import CinReader
 from data.readers.conll import ConllReader
-from data.readers.corefud.reader import CorefUDReader
+from data.readers.corefud import CorefUDReader
 from data.readers.dataset_reader import DatasetReader
 from data.readers.litbank import LitBankReader
 from data.readers.report import ReadReport

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from data.readers.corefud.text import rebuild_text
+from data.conllu_text import rebuild_text
 from utils.errors import InputError
 from utils.printable import quote
 from utils.text.conll import ConllDocument

@@ -1,4 +1,4 @@
-"""Scores of subsets of CoNLL-2012 and CorefUD files: by genre, distance and length."""
+"""Scores of subsets of files of documents: by genre, distance and length."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Hashable, Iterable, Sequence
 from itertools import accumulate
 
 from metrics.chains import Chains
-from metrics.conll_files import ConllPair
 from metrics.coreference.counts import count_documents
 from metrics.coreference.scores import count_chains
 from metrics.corefud.documents import CorefudDocument
 from metrics.corefud.matching import Matching, Mention, ZeroMatching, shared_identities
 from metrics.corefud.matching import without_repeats as distinct_mentions
+from metrics.document_pairs import DocumentPair
 from metrics.subsets.mentions import Place
 from metrics.subsets.scores import Criterion, ScoredDocument, SubsetScores, score_subsets
 from utils.text.conll import without_repeats
@@ -21,10 +21,10 @@ from utils.text.genres import genre_of_name
 FILE_CRITERIA: tuple[Criterion, ...] = ("genre", "distance", "length")
 
 
-def score_conll_subsets(
-    pair: ConllPair, by: Iterable[Criterion], *, also_without_singletons: bool = False
+def score_pair_subsets(
+    pair: DocumentPair, by: Iterable[Criterion], *, also_without_singletons: bool = False
 ) -> SubsetScores:
-    """Score the subsets of two CoNLL-2012 files.
+    """Score the subsets of two files of words and chains, such as CoNLL-2012 files.
 
     Subsets of documents take repeated mentions as the pooled scores do; those of mentions take each
     mention once, in the chain that opened first.

@@ -24,8 +24,8 @@ from data.readers import get_reader, read_narrations
 from data.regions.store import GivenRegions
 from inference.resolver import Resolver
 from metrics.chain_files import read_chain_folder
-from metrics.conll_files import read_conll
 from metrics.coreference.scores import score_chains
+from metrics.document_pairs import read_conll
 from tests.conftest import REPOSITORY
 from tests.support import cin_files, tiny, trained
 from tools import train_sense2vec

@@ -98,8 +98,9 @@ def test_what_cannot_be_scored_ends_in_one_line(pair: list[str], tmp_path: Path,
     chains.write_text('{"type": "clusters", "clusters": {}}')
     for files, message in (
         ([*pair, other], f"{other}: document 'd', sentence 1: gold has 3 words, system 2"),
-        ([*pair, str(chains)], f"{chains}: found no CorefUD file, expected .conllu"),
-        ([str(chains), pair[0]], f"{chains}: found no CorefUD file, expected .conllu"),
+        ([*pair, str(chains)], f"{chains}: chain files hold no words"),
+        ([str(chains), pair[0]], "one is a chain file (.json) and the other is not"),
+        ([str(chains), str(chains), "--match", "exact"], f"{chains}: chain files hold no words"),
         ([str(tmp_path / "nowhere.conllu"), other], "nowhere.conllu cannot be read"),
     ):
         with pytest.raises(SystemExit) as end:
@@ -109,7 +110,7 @@ def test_what_cannot_be_scored_ends_in_one_line(pair: list[str], tmp_path: Path,
         assert not captured.out
         assert captured.err.count("\n") == 1 and message in captured.err
     with pytest.raises(SystemExit) as end:
-        main([str(chains), str(chains), "--match", "head"])
+        main([str(chains), str(chains), "--match-zeros", "linear"])
     assert end.value.code == 2
 
 

@@ -20,7 +20,7 @@ from metrics.chain_files import (
     write_chains,
     write_gold,
 )
-from metrics.conll_files import read_conll
+from metrics.document_pairs import read_conll
 from utils.text.conll import ConllError, without_repeats
 
 PHRASES = ["a man", "his hat", "he", "the hat"]

@@ -23,8 +23,8 @@ from data.writers.conll import (
 )
 from evaluation.exports import conll_losses, write_conll_files
 from metrics.chains import chains_from_labels
-from metrics.conll_files import read_conll
 from metrics.coreference.scores import score_chains
+from metrics.document_pairs import read_conll
 from tools import data_split
 from utils.text.conll import (
     ConllDocument,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from data.conllu_text import rebuild_text
 from data.files import BadRecord, DataError
 from data.readers import Reading, get_reader, read_narrations
-from data.readers.corefud.text import rebuild_text
 from tests.support.conllu_documents import row, sentence_lines
 from utils.text.conllu_files import read_documents
 

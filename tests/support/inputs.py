@@ -56,8 +56,8 @@ from features.heads.writing import (
 from features.labelled_boxes import read_labelled_boxes
 from inference.resolver import Resolver
 from metrics.chain_files import read_chain_folder, write_chains
-from metrics.conll_files import read_conll
 from metrics.coreference.scores import score_chains
+from metrics.document_pairs import read_conll
 from models.factory import encoder_config_of
 from synthetic.dialogues.writing import write_video
 from tests.commands import test_convert, test_train_detector

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics.chains import Chains, chains_from_labels
-from metrics.conll_files import read_conll_pair
 from metrics.coreference.links import link_scores
 from metrics.coreference.pairs import ChainsError
 from metrics.coreference.scores import Score, score_chains
 from metrics.coreference.tables import format_scores
+from metrics.document_pairs import read_conll_pair
 
 METRICS = ("muc", "b3", "ceafm", "ceafe", "blanc", "lea")
 

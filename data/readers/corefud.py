@@ -20,9 +20,9 @@ from collections import Counter
 from collections.abc import Container, Iterator
 from pathlib import Path
 
+from data.conllu_text import RebuiltText, rebuild_text
 from data.files import BadRecord, DataError, bad_record, read_id
 from data.narration import Mention, Narration, Sentence
-from data.readers.corefud.text import RebuiltText, rebuild_text
 from data.readers.dataset_reader import DatasetReader
 from data.readers.expected_files import ExpectedFiles, expected_texts
 from data.readers.report import ReadReport

@@ -1,1 +1,0 @@
-"""CorefUD: CoNLL-U files with coreference."""
