@@ -264,8 +264,8 @@ def _masked_word_layers(source: Any) -> tuple[str, Any, Any, Tensor] | None:
     """Return the dense layer, the norm and the words' scores of what predicts masked words.
 
     Returns:
-        They come behind what the names of the first two begin with; None where it is of another
-        form than BERT's (as DeBERTa's is), RoBERTa's (XLM-R, MPNet) and ELECTRA's.
+        They come behind what the names of the first two begin with; None where its form is none of
+        those of BERT, RoBERTa (also XLM-R and MPNet) and ELECTRA.
     """
     if (predictions := getattr(getattr(source, "cls", None), "predictions", None)) is not None:
         transform = predictions.transform

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from data.encoding.example import ExampleEncoder, Masking
 from data.encoding.text import align_spans
@@ -113,3 +115,19 @@ def test_it_is_trained_saved_and_resolves_the_same(family: str, tmp_path: Path) 
     assert [r.to_dict() for r in again(None, list(TEXTS))] == [
         r.to_dict() for r in resolver(None, list(TEXTS))
     ]
+
+
+def test_a_head_under_other_names_starts_at_random(tmp_path: Path) -> None:
+    """As the published files of DeBERTa-v3 have it."""
+    from transformers import AutoModelForMaskedLM
+
+    shutil.copytree(family_folder("deberta-v3"), tmp_path, dirs_exist_ok=True)
+    whole = AutoModelForMaskedLM.from_pretrained(tmp_path)
+    old, new = "cls.predictions.transform.", "lm_predictions.lm_head."
+    weights = {name.replace(old, new): weight for name, weight in whole.state_dict().items()}
+    save_file({name: weight.contiguous().clone() for name, weight in weights.items()},
+              tmp_path / "model.safetensors", metadata={"format": "pt"})  # fmt: skip
+    config = config_of("deberta-v3", text_encoder=str(tmp_path))
+    head = build_from_pretrained(config)[0].text_encoder.masked_words
+    assert not torch.equal(head.dense.weight, weights[f"{new}dense.weight"])
+    assert torch.equal(head.norm.weight, torch.ones_like(head.norm.weight))
