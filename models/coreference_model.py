@@ -247,6 +247,8 @@ def _matrix_products(precision: torch.dtype, device: torch.device) -> Iterator[N
 def mean_over_spans(words: Tensor, spans: Tensor) -> Tensor:
     """Average the word-pieces of each span.
 
+    What is computed grows with T and M, never with their product.
+
     Args:
         words: [B, T, H].
         spans: [B, M, 2] int64, first word-piece and the one after the last.
@@ -254,10 +256,11 @@ def mean_over_spans(words: Tensor, spans: Tensor) -> Tensor:
     Returns:
         [B, M, H]; zeros for an empty span.
     """
-    places = torch.arange(words.shape[1], device=spans.device)
-    inside = (places >= spans[..., :1]) & (places < spans[..., 1:])
-    weights = inside.to(words.dtype)
-    return weights @ words / weights.sum(dim=-1, keepdim=True).clamp(min=1)
+    # The sum of a span is the difference of two of these, in float64 for all of their digits.
+    sums = F.pad(words.double().cumsum(dim=1), (0, 0, 1, 0))
+    starts, ends = (spans[..., n, None].expand(-1, -1, words.shape[-1]) for n in (0, 1))
+    lengths = (spans[..., 1] - spans[..., 0]).clamp(min=1)[..., None]
+    return ((sums.gather(1, ends) - sums.gather(1, starts)) / lengths).to(words.dtype)
 
 
 def decode_boxes(output: Output, batch: Batch, refine: bool) -> tuple[Tensor, Tensor]:

@@ -97,12 +97,20 @@ def _most_central(windows: list[np.ndarray], length: int) -> tuple[np.ndarray, n
     Returns:
         [length] int64, the windows, and the word-pieces' columns in them.
     """
-    columns = np.full((len(windows), length), -1)
+    nearest = np.zeros(length, dtype=np.int64)
+    columns = np.zeros(length, dtype=np.int64)
+    least = np.full(length, np.inf)
     for number, window in enumerate(windows):
-        columns[number, window] = np.arange(len(window))
-    widths = np.asarray([[len(window)] for window in windows])
-    distance = np.where(columns < 0, np.inf, np.abs(columns - (widths - 1) / 2))
-    # The special ones stand in all windows: the first is the first window's, the last the last's.
-    distance[1:, 0] = distance[:-1, length - 1] = np.inf
-    nearest = distance.argmin(axis=0)
-    return nearest, columns[nearest, np.arange(length)]
+        own = np.arange(len(window))
+        distance = np.abs(own - (len(window) - 1) / 2)
+        # The special ones stand in all windows: the first is the first window's, the last the
+        # last's.
+        if number > 0:
+            distance[0] = np.inf
+        if number < len(windows) - 1:
+            distance[-1] = np.inf
+        nearer = distance < least[window]
+        places = window[nearer]
+        nearest[places], columns[places] = number, own[nearer]
+        least[places] = distance[nearer]
+    return nearest, columns

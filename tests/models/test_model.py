@@ -240,6 +240,14 @@ def test_mean_over_spans_takes_each_span_and_nothing_else() -> None:
     torch.testing.assert_close(means[0], torch.stack(expected))
 
 
+def test_the_mean_of_a_span_is_exact_wherever_it_stands() -> None:
+    words = torch.randn(2, 5000, 3, generator=torch.Generator().manual_seed(0)) + 100
+    spans = torch.tensor([[4990, 4999], [0, 5000], [17, 18]]).expand(2, -1, -1)
+    expected = [words[:, start:end].double().mean(dim=1) for start, end in spans[0].tolist()]
+    means = mean_over_spans(words, spans)
+    torch.testing.assert_close(means.double(), torch.stack(expected, dim=1), rtol=1e-7, atol=0)
+
+
 def test_attention_weights_of_the_last_head_are_those_it_attends_with() -> None:
     torch.manual_seed(0)
     attention = Attention(8, heads=2, attention_dropout=0.0).eval()
@@ -375,6 +383,22 @@ def test_windows_hold_every_word_piece_in_its_order_near_their_middle(
             assert (columns[32 : length - 32] <= 48).all()
         else:
             assert columns.tolist() == list(range(length))
+
+
+@pytest.mark.parametrize("length", [*range(65, 75), 94, 95, 126, 127, 300, 1001])
+def test_no_window_has_a_word_piece_nearer_to_its_middle(length: int) -> None:
+    texts = texts_of((length,))
+    windows = cut_into_windows(dataclasses.replace(texts, token_ids=torch.arange(length)[None]), 64)
+    width = windows.texts.token_ids.shape[1]
+    distances: list[list[float]] = [[] for _ in range(length)]
+    for held, size in zip(windows.texts.token_ids.tolist(), windows.texts.lengths, strict=True):
+        for column, piece in enumerate(held[:size]):
+            distances[piece].append(abs(column - (size - 1) / 2))
+    numbers, columns = windows.places[0] // width, windows.places[0] % width
+    for piece in range(1, length - 1):
+        size = windows.texts.lengths[int(numbers[piece])]
+        assert abs(int(columns[piece]) - (size - 1) / 2) == min(distances[piece])
+    assert numbers[0] == 0 and numbers[-1] == len(windows.texts.lengths) - 1
 
 
 def test_a_long_text_is_encoded_as_its_windows_are(model: CoreferenceModel) -> None:
