@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
+from data.encoding.left_out import LeftOut, left_out_lines
 from data.encoding.word_vectors import WordVectors, look_up_words
-from data.loading.split_reader import warn_of_unseen_mentions
 from data.mentions.spacy_pipeline import DEFAULT_PIPELINE, load_pipeline
 from data.narration import Narration
 from data.readers.report import ReadReport
@@ -29,7 +31,7 @@ from inference.requests import (
     read_text_request,
     with_spacy_mentions,
 )
-from inference.resolver import Resolver
+from inference.resolver import LeftOutWarning, Resolver
 from utils.device import choose_device
 from utils.distributed.command import run_command
 from utils.errors import InputError
@@ -61,27 +63,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         resolver.region_extractor = extractor.regions_of
     word_vectors = _look_up_words(requests, resolver, options)
     shown: list[PageText] = []
-    answered: list[Narration] = []
+    counted: list[LeftOut] = []
     for start in range(0, len(requests), options.batch):
         opened = open_images(requests[start : start + options.batch], report)
-        resolutions = resolver(
-            [image for _, image in opened],
-            [request.text for request, _ in opened],
-            [request.spans for request, _ in opened],
-            word_vectors=word_vectors,
-            batch=options.batch,
-        )
+        with warnings.catch_warnings():
+            # It is said once, of all texts.
+            warnings.simplefilter("ignore", LeftOutWarning)
+            resolutions = resolver(
+                [image for _, image in opened],
+                [request.text for request, _ in opened],
+                [request.spans for request, _ in opened],
+                word_vectors=word_vectors,
+                batch=options.batch,
+            )
         for (request, image), resolution in zip(opened, resolutions, strict=True):
-            print(json.dumps({**request.repeated, **resolution.to_dict()}), flush=True)
-            answered.append(resolution.narration)
+            counted.append(replace(resolution.left_out, narration=request.place))
+            answer = resolution.to_dict(similarity=options.similarity)
+            print(json.dumps({**request.repeated, **answer}), flush=True)
             if options.page is not None:
                 title = ", ".join(f"{name} {value}" for name, value in request.repeated.items())
                 shown.append(resolved_text(title or "text", resolution, image))
     if options.page is not None:
         write_text(options.page, page_html(shown))
-    # Standard output is for the answers alone.
-    with redirect_stdout(sys.stderr):
-        warn_of_unseen_mentions(answered, resolver.tokenizer, resolver.config.max_mentions)
+    for line in left_out_lines(counted, resolver.config.mention_reach):
+        print(f"warning: {line}", file=sys.stderr)
     if report.skipped:
         print("\n".join(report.lines()), file=sys.stderr)
 
@@ -112,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
         "--spacy-model",
         metavar="NAME_OR_PATH",
         help="the spaCy pipeline of --mentions spacy: an installed one or a folder",
+    )
+    parser.add_argument(
+        "--similarity",
+        action="store_true",
+        help="put the scores of all pairs of mentions into the answers, not those of the best "
+        "links alone; they grow with the square of the mentions",
     )
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="write an HTML page of the answers too"

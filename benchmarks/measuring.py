@@ -101,9 +101,9 @@ def measure(
     """
     of_run, rate = _time_beside_products(run, options.repeats, device, precision)
     # Before what is fed as released, which takes more.
-    peak = _peak_gb(device)
+    peak = peak_gb_of(device)
     run_as_released()
-    released = median(_time_of(run_as_released, device) for _ in range(options.released_repeats))
+    released = median(time_of(run_as_released, device) for _ in range(options.released_repeats))
     return Figures(
         seconds=of_run / batches,
         floor_ratio=of_run / (operations / (rate * 1e9)),
@@ -114,7 +114,7 @@ def measure(
     )
 
 
-def _time_of(run: Callable[[], object], device: torch.device) -> float:
+def time_of(run: Callable[[], object], device: torch.device) -> float:
     """Measure the seconds of one run, until the device has done it."""
     _wait_for(device)
     start = time.perf_counter()
@@ -141,17 +141,17 @@ def _time_beside_products(
 
     run()
     products = 1
-    while _time_of(partial(multiply, products), device) < _LEAST_SECONDS:
+    while time_of(partial(multiply, products), device) < _LEAST_SECONDS:
         products *= 2
     times, rates = [], []
     for _ in range(repeats):
-        seconds = _time_of(partial(multiply, products), device)
+        seconds = time_of(partial(multiply, products), device)
         rates.append(products * 2 * _MATRIX**3 / seconds / 1e9)
-        times.append(_time_of(run, device))
+        times.append(time_of(run, device))
     return median(times), median(rates)
 
 
-def _peak_gb(device: torch.device) -> float:
+def peak_gb_of(device: torch.device) -> float:
     """Return the most memory until now: of the process, or of what is allocated on the GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9

@@ -55,8 +55,7 @@ def forward_operations(batch: Batch, sizes: Sizes) -> float:
     h = sizes.hidden
     tokens = batch.token_lengths
     mentions, regions = _counts(batch.mention_mask), _counts(batch.region_mask)
-    total = _mean_operations(batch, sizes)
-    total += _texts(tokens, sizes) + _texts(batch.label_lengths, sizes)
+    total = _texts(tokens, sizes) + _texts(batch.label_lengths, sizes)
     total += 2 * len(batch.label_lengths) * h * h  # their projection
     for m, r in zip(mentions, regions, strict=True):
         total += _region_operations(r, sizes) + _fusion_operations(m, r, sizes)
@@ -72,8 +71,8 @@ def training_operations(batches: Iterable[Batch], unlabelled: Batch, sizes: Size
     """Count the operations of a step: forward and backward passes, and the teacher's forward pass.
 
     A backward pass costs two products for each one of the forward pass, but one where nothing asks
-    for the gradient of what came in: the features and the places of regions, and the spans of
-    mentions. What pseudo-labels cost beside the teacher's pass is not counted.
+    for the gradient of what came in: the features and the places of regions. What pseudo-labels
+    cost beside the teacher's pass is not counted.
 
     Args:
         batches: all that is learned from.
@@ -84,7 +83,6 @@ def training_operations(batches: Iterable[Batch], unlabelled: Batch, sizes: Size
         regions = sum(_counts(batch.region_mask))
         total += 3 * (forward_operations(batch, sizes) + _contrast_operations(batch, sizes))
         total -= 2 * regions * sizes.hidden * (sizes.feature + 5)
-        total -= _mean_operations(batch, sizes)
     clean = dataclasses.replace(unlabelled, masked_words=None)
     return total + forward_operations(clean, sizes)
 
@@ -117,12 +115,6 @@ def _fusion_operations(m: int, r: int, sizes: Sizes) -> float:
     among_mentions = 2 * m * h * (4 * h + 2 * m)
     to_regions = 2 * h * (2 * m * h + 2 * r * h + 2 * m * r)
     return sizes.fusion_layers * (among_mentions + to_regions + 4 * m * h * sizes.fusion_inner)
-
-
-def _mean_operations(batch: Batch, sizes: Sizes) -> float:
-    """Count those of the means over the word-pieces of each mention."""
-    mentions = _counts(batch.mention_mask)
-    return sum(2 * m * t * sizes.hidden for m, t in zip(mentions, batch.token_lengths, strict=True))
 
 
 def _contrast_operations(batch: Batch, sizes: Sizes) -> float:

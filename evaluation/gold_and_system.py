@@ -12,7 +12,7 @@ from evaluation.mention_matching import match_mentions
 from inference.resolution import Resolution
 from inference.split_predictions import SplitPredictions
 from metrics.chain_files import mention_names
-from metrics.chains import Chains, chains_from_labels, chains_from_similarity, restrict
+from metrics.chains import Chains, chains_from_labels, restrict
 from metrics.error_analysis.errors import Errors, find_errors
 from utils.text.languages import Language
 from utils.text.spans import Span
@@ -122,7 +122,7 @@ def gold_and_system(split: SplitPredictions, threshold: float) -> GoldAndSystem:
             match_mentions(
                 narration,
                 resolution.narration,
-                chains_from_similarity(resolution.similarity, threshold),
+                resolution.chains_above(threshold),
                 counted,
             )
             for narration, resolution, counted in zip(
@@ -162,9 +162,7 @@ def system_chains(
         threshold: the similarity above which two mentions are linked.
     """
     return {
-        resolution.narration.id: restrict(
-            chains_from_similarity(resolution.similarity, threshold), of_narration
-        )
+        resolution.narration.id: restrict(resolution.chains_above(threshold), of_narration)
         for resolution, of_narration in zip(resolutions, counted, strict=True)
     }
 

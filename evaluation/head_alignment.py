@@ -18,7 +18,7 @@ from metrics.alignment_scores import (
     HeadedChain,
     Search,
 )
-from metrics.chains import Chains, chains_from_labels, chains_from_similarity
+from metrics.chains import Chains, chains_from_labels
 from utils.vectors import normalize_rows
 
 ChainFinder = Callable[[Resolution], Chains[int]]
@@ -31,7 +31,7 @@ def gold_chains_of(resolution: Resolution) -> Chains[int]:
 
 def system_chains_at(threshold: float) -> ChainFinder:
     """Return what gives the system's chains of a resolution, linked above a similarity."""
-    return lambda resolution: chains_from_similarity(resolution.similarity, threshold)
+    return lambda resolution: resolution.chains_above(threshold)
 
 
 def resolutions_with_heads(resolutions: Sequence[Resolution]) -> list[Resolution]:

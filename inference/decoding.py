@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data.encoding.candidates import without_crossing
 from data.narration import Narration
+from inference.links import MentionLinks
 from inference.resolution import AlignedVectors, Resolution
 from metrics.mention_scores import ScoredSpan
 from models.coreference_model import Output, decode_boxes
@@ -25,7 +26,7 @@ class Predictions:
     Attributes:
         mention_indices: for each narration the indices of its mentions that the model saw.
         region_counts: how many regions each image has.
-        similarity: [B, M, M].
+        link_scores: [B, M, K], a band as in `models/bands.py`.
         boxes_xyxy: [B, M, 4], relative to the image.
         box_scores: [B, M], the attention on each mention's region.
         regions_xyxy: [B, R, 4].
@@ -34,7 +35,7 @@ class Predictions:
 
     mention_indices: tuple[tuple[int, ...], ...]
     region_counts: tuple[int, ...]
-    similarity: np.ndarray
+    link_scores: np.ndarray
     boxes_xyxy: np.ndarray
     box_scores: np.ndarray
     regions_xyxy: np.ndarray
@@ -56,7 +57,7 @@ class Predictions:
         return cls(
             mention_indices=batch.mention_indices,
             region_counts=tuple(batch.region_mask.sum(dim=1).tolist()),
-            similarity=_array(output.mention_similarity),
+            link_scores=_array(output.link_scores),
             boxes_xyxy=_array(boxes),
             box_scores=_array(scores),
             regions_xyxy=_array(batch.region_boxes_xyxy),
@@ -68,22 +69,22 @@ class Predictions:
 
         Args:
             row: the narration's place in the batch.
-            threshold: the similarity above which two mentions are linked.
+            threshold: the score above which two mentions are linked.
 
         Raises:
-            InputError: the similarity is not finite everywhere.
+            InputError: a score is not finite.
         """
         seen = np.asarray(self.mention_indices[row], dtype=np.int64)
         count, regions, mentions = len(seen), self.region_counts[row], len(narration.mentions)
-        similarity = self.similarity[row, :count, :count]
-        if not np.isfinite(similarity).all():
+        # A narration that is shorter than the longest of its batch needs the last columns alone.
+        reach = self.link_scores.shape[2]
+        own = min(reach, max(count - 1, 0))
+        scores = self.link_scores[row, :count, reach - own :].copy()
+        if not np.isfinite(scores).all():
             raise InputError(
-                f"narration {narration.id}: the similarity of mentions is not finite everywhere, "
-                "as that of a broken model is"
+                f"narration {narration.id}: the scores of links are not finite everywhere, as "
+                "those of a broken model are"
             )
-        of_all = np.full((mentions, mentions), -1.0, dtype=np.float32)
-        np.fill_diagonal(of_all, 1.0)
-        of_all[np.ix_(seen, seen)] = similarity
 
         def with_unseen(values: np.ndarray) -> np.ndarray:
             """Turn [B, M, ...] into [mentions, ...], zeros for mentions that were not seen."""
@@ -98,7 +99,7 @@ class Predictions:
             )
         return Resolution(
             narration=narration,
-            similarity=of_all,
+            links=MentionLinks(mentions, seen, scores),
             threshold=threshold,
             boxes_xyxy=with_unseen(self.boxes_xyxy) if regions else None,
             box_scores=with_unseen(self.box_scores) if regions else None,

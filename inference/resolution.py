@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from data.encoding.left_out import LeftOut
 from data.narration import Mention, Narration
-from metrics.chains import chains_from_similarity
+from inference.links import MentionLinks
+from metrics.chains import chains_from_links
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,9 @@ class Resolution:
 
     Attributes:
         narration: what was resolved.
-        similarity: [M, M] float32, the cosine of every two mentions, or where the model ranks
-            antecedents the probability that they are of one chain; -1 between a mention that the
-            model did not see and all others.
-        threshold: the similarity above which two mentions are linked.
+        links: the scores of its mentions' links with those before them: the cosine of the two, or
+            where the model ranks antecedents the probability that they are of one chain.
+        threshold: the score above which two mentions are linked.
         boxes_xyxy: [M, 4] float32, relative to the image; None where there are no regions.
         box_scores: [M] float32, the attention on each mention's region, 0 for a mention that the
             model did not see; None where there are no regions.
@@ -44,7 +45,7 @@ class Resolution:
     """
 
     narration: Narration
-    similarity: np.ndarray
+    links: MentionLinks
     threshold: float
     boxes_xyxy: np.ndarray | None
     box_scores: np.ndarray | None
@@ -59,10 +60,33 @@ class Resolution:
         """
         return self.narration.mentions
 
+    @property
+    def left_out(self) -> LeftOut:
+        """How many mentions the model did not see, or did not compare with all before them."""
+        unseen = len(self.mentions) - len(self.links.seen)
+        return LeftOut(self.narration.id, unseen, self.links.beyond_reach)
+
+    @cached_property
+    def similarity(self) -> np.ndarray:
+        """The scores of the links of every two mentions, [M, M] float32.
+
+        -1 between mentions that are not compared: one that the model did not see and any other, and
+        two that are out of each other's reach.
+        """
+        return self.links.similarity()
+
     @cached_property
     def chains(self) -> list[list[int]]:
         """Indices of mentions; every mention is in exactly one chain."""
-        return chains_from_similarity(self.similarity, self.threshold)
+        return self.chains_above(self.threshold)
+
+    def chains_above(self, threshold: float) -> list[list[int]]:
+        """Return the chains that links above another threshold make.
+
+        Raises:
+            InputError: a score or the threshold is not a number.
+        """
+        return chains_from_links(len(self.mentions), self.links.above(threshold))
 
     @cached_property
     def chain_of(self) -> list[int]:
@@ -89,9 +113,13 @@ class Resolution:
             return None
         return chain[int(self.box_scores[chain].argmax())]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values, fit for JSON; docs/formats.md says which."""
-        return {
+    def to_dict(self, *, similarity: bool = False) -> dict[str, Any]:
+        """Return it as plain values, fit for JSON; docs/formats.md says which.
+
+        Args:
+            similarity: whether the scores of all pairs are among them too.
+        """
+        values = {
             "text": self.narration.text,
             "image_size": self.narration.image_size and list(self.narration.image_size),
             "threshold": self.threshold,
@@ -109,8 +137,9 @@ class Resolution:
                 {"mentions": chain, "texts": texts, **self._box(self.surest(chain))}
                 for chain, texts in zip(self.chains, self.chain_texts(), strict=True)
             ],
-            "similarity": _plain(self.similarity, 4),
+            "links": [[*pair, round(score, 4)] for *pair, score in self.links.best()],
         }
+        return values | {"similarity": _plain(self.similarity, 4)} if similarity else values
 
     def _box(self, index: int | None) -> dict[str, Any]:
         if index is None or self.boxes_xyxy is None or self.box_scores is None:

@@ -8,6 +8,7 @@ resolution.chain_texts()
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,12 @@ import torch
 from tqdm import tqdm
 
 from data.encoding.example import ExampleEncoder
+from data.encoding.left_out import left_out_lines
 from data.encoding.tokenizer import Tokenizer
 from data.encoding.word_vectors import WordVectors
 from data.loading.dataset import NarrationDataset
 from data.loading.loader import make_loader
-from data.loading.samplers import OrderedBatches
+from data.loading.samplers import SizedBatches
 from data.mention_spans import with_spans
 from data.narration import Narration
 from data.regions.store import GivenRegions, RegionStore
@@ -46,7 +48,14 @@ from utils.errors import InputError
 from utils.text.spans import Span
 from utils.thresholds import Thresholds
 
+# How many characters of texts, with their padding, go through the model together.
+_CHARACTERS_AT_ONCE = 2**18
+
 _FINDS_NO_MENTIONS = "the model was not trained to find mentions (--detect-mentions)"
+
+
+class LeftOutWarning(UserWarning):
+    """A model did not see some mentions of a text, or did not compare all of them."""
 
 
 class Resolver:
@@ -157,7 +166,8 @@ class Resolver:
             batch: how many go through the model together; the answer does not depend on it.
 
         Returns:
-            One for each text, in their order.
+            One for each text, in their order. What the model left out of their mentions is a
+            `LeftOutWarning`.
 
         Raises:
             InputError: an image cannot be read, or its regions cannot be had or are not the
@@ -179,6 +189,9 @@ class Resolver:
             marked = self._with_mentions(narrations[part], mentions[part], word_vectors, batch)
             imaged, store = with_images(marked, images[part], self.region_extractor, self.config)
             resolutions += self.resolve(imaged, store, word_vectors=word_vectors, batch=batch)
+        counted = [resolution.left_out for resolution in resolutions]
+        for line in left_out_lines(counted, self.config.mention_reach):
+            warnings.warn(line, LeftOutWarning, stacklevel=2)
         return resolutions
 
     def _with_mentions(
@@ -254,7 +267,7 @@ class Resolver:
         self._check_word_vectors(word_vectors)
         encoder = ExampleEncoder(
             self.tokenizer,
-            self.config.max_mentions,
+            None,
             word_vectors,
             max_mention_pieces=self.config.max_mention_pieces,
         )
@@ -295,9 +308,7 @@ class Resolver:
         """
         self._check_word_vectors(word_vectors)
         config = self.config
-        encoder = ExampleEncoder(
-            self.tokenizer, config.max_mentions, word_vectors, language_of_features(config)
-        )
+        encoder = ExampleEncoder(self.tokenizer, None, word_vectors, language_of_features(config))
         dataset = NarrationDataset(narrations, store, encoder)
         labels = LabelVectors(self.model, self.device, self.precision)
         left = iter(narrations)
@@ -317,7 +328,9 @@ class Resolver:
         self, dataset: NarrationDataset, batch: int, workers: int, progress: str | None
     ) -> Iterator[Batch]:
         """Yield padded batches in order, with a progress bar where one is asked for."""
-        loader = make_loader(dataset, OrderedBatches(len(dataset), batch), workers, self.device)
+        lengths = [len(narration.text) for narration in dataset.narrations]
+        batches = SizedBatches(lengths, batch, _CHARACTERS_AT_ONCE)
+        loader = make_loader(dataset, batches, workers, self.device)
         self.model.eval()
         with tqdm(total=len(dataset), desc=progress, disable=progress is None) as bar:
             for padded in loader:

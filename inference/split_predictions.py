@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from data.encoding.left_out import left_out_lines
 from data.encoding.word_vectors import WordVectors, look_up_words
-from data.loading.split_reader import SplitReader, warn_of_unseen_mentions
+from data.loading.split_reader import SplitReader
 from data.mention_spans import with_spans
 from data.mentions.spacy_pipeline import DEFAULT_PIPELINE, find_spans, load_pipeline
 from data.narration import Narration, counted_mentions
@@ -179,7 +180,7 @@ def predict_split(resolver: Resolver, options: TestOptions) -> SplitPredictions 
     split = options.split or get_reader(dataset).test_split
     is_gold = options.mentions == "gold"
     reader = SplitReader(config, resolver.tokenizer, dataset, options.skip_bad_records)
-    source = reader.read(data_root, split, uses_mentions=is_gold)
+    source = reader.read(data_root, split, uses_mentions=is_gold, is_trained_on=False)
     narrations = source.narrations
     sense2vec = config.sense2vec if options.sense2vec is None else options.sense2vec
     word_vectors = look_up_words(config, sense2vec, narrations)
@@ -196,8 +197,9 @@ def predict_split(resolver: Resolver, options: TestOptions) -> SplitPredictions 
     if resolutions is None:
         return None
     if not is_gold:
-        resolved = [resolution.narration for resolution in resolutions]
-        warn_of_unseen_mentions(resolved, resolver.tokenizer, config.max_mentions)
+        counted = [resolution.left_out for resolution in resolutions]
+        for line in left_out_lines(counted, config.mention_reach):
+            print(f"warning: {line}")
     return SplitPredictions(
         checkpoint=options.save_name,
         dataset=dataset,

@@ -14,34 +14,10 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from utils.errors import InputError
-
 Mention = TypeVar("Mention", bound=Hashable)
 
 # The chains of one document; a mention is whatever it is known by: its index, its span, its name.
 Chains = Sequence[Sequence[Mention]]
-
-
-def chains_from_similarity(similarity: np.ndarray, threshold: float) -> list[list[int]]:
-    """Link the mentions whose similarity is above a threshold; connected components are chains.
-
-    Args:
-        similarity: [mentions, mentions]; where its two halves differ, one of them suffices for a
-            link. The diagonal is not read.
-        threshold: a link is a similarity strictly above it.
-
-    Returns:
-        Mention indices, every one in exactly one chain.
-
-    Raises:
-        ValueError: the matrix is not square.
-        InputError: it or the threshold is not a number somewhere, as those of a broken model are.
-    """
-    if similarity.ndim != 2 or similarity.shape[0] != similarity.shape[1]:
-        raise ValueError(f"similarity has shape {similarity.shape}, expected [mentions, mentions]")
-    if np.isnan(similarity).any() or np.isnan(threshold):
-        raise InputError("the similarity of mentions or its threshold is NaN, expected numbers")
-    return chains_from_links(len(similarity), np.argwhere(similarity > threshold))
 
 
 def chains_from_links(

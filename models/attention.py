@@ -53,6 +53,34 @@ class Attention(nn.Module):
             return torch.zeros_like(queries)
         return self._attend(*self._projected(queries, keys), keys, key_mask)
 
+    def among_near(self, vectors: Tensor, mask: Tensor, reach: int) -> Tensor:
+        """Attend from each vector to the real ones that stand at most a reach before or after it.
+
+        What is computed and kept at once grows with the reach, never with N.
+
+        Args:
+            vectors: [B, N, H].
+            mask: [B, N] bool, True for real ones.
+            reach: at least 1.
+
+        Returns:
+            [B, N, H].
+        """
+        query, key = self._projected(vectors, vectors)
+        value = self._split(self.value(vectors))
+        places = torch.arange(vectors.shape[1], device=vectors.device)
+        attended = []
+        for start in range(0, vectors.shape[1], reach):
+            own = slice(start, start + reach)
+            near = slice(max(start - reach, 0), start + 2 * reach)
+            apart = (places[own, None] - places[near]).abs()
+            # Padding attends to itself at least: a row of nothing would divide by zero.
+            seen = mask[:, None, near] & (apart <= reach) | (apart == 0)
+            attended.append(
+                self._weighted(query[:, :, own], key[:, :, near], value[:, :, near], seen[:, None])
+            )
+        return self.out(torch.cat(attended, dim=2).transpose(1, 2).flatten(2))
+
     def with_log_weights(
         self, queries: Tensor, keys: Tensor, key_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -80,14 +108,17 @@ class Attention(nn.Module):
         has_keys = key_mask.any(dim=1)
         # A row without keys would divide by zero: it attends to its padding and is zeroed below.
         mask = (key_mask | ~has_keys[:, None])[:, None, None, :]
-        attended = F.scaled_dot_product_attention(
+        attended = self._weighted(query, key, self._split(self.value(keys)), mask)
+        return self.out(attended.transpose(1, 2).flatten(2)) * has_keys[:, None, None]
+
+    def _weighted(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(
             query,
             key,
-            self._split(self.value(keys)),
+            value,
             attn_mask=mask,
             dropout_p=self.attention_dropout if self.training else 0.0,
         )
-        return self.out(attended.transpose(1, 2).flatten(2)) * has_keys[:, None, None]
 
     def _split(self, vectors: Tensor) -> Tensor:
         """Split [B, N, H] to [B, heads, N, H / heads]."""

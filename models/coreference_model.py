@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from models.alignment_head import Alignment, AlignmentHead
 from models.antecedent_head import AntecedentHead, same_chain_probability
 from models.attention import Float32Attention
+from models.bands import all_pairs, products
 from models.box_head import BoxHead
 from models.fusion import Fusion
 from models.mention_head import MentionDetector
@@ -33,21 +34,36 @@ class Output:
     region_log_attention: Tensor  # [B, M, R], log-softmax over real regions
     box_deltas: Tensor  # [B, M, 4]
     masked_word_logits: Tensor | None = None  # [K, V]
-    # Of a model that ranks antecedents: that a mention has none, and that each is its antecedent.
-    antecedent_log_probabilities: Tensor | None = None  # [B, M, 1 + M]
+    # Of a model that ranks antecedents: that a mention has none, and that each of the K before it
+    # is its antecedent, a band as in `models/bands.py`.
+    antecedent_log_probabilities: Tensor | None = None  # [B, M, 1 + K]
     mention_logits: Tensor | None = None  # [B, T, W], as `MentionDetector` gives them
     alignment: Alignment | None = None  # of a model that aligns mentions and regions
+    mention_reach: int = 0  # K, how many mentions before each are compared with it
 
     @property
-    def mention_similarity(self) -> Tensor:
-        """How likely every two mentions are of one chain, [B, M, M] float32.
+    def link_scores(self) -> Tensor:
+        """How likely each mention and the K before it are of one chain, [B, M, K] float32.
 
-        Where antecedents are ranked a probability, else the cosine of the fused mentions.
+        Where antecedents are ranked a probability, else the cosine of the fused mentions; a band as
+        in `models/bands.py`.
         """
         if self.antecedent_log_probabilities is not None:
             return same_chain_probability(self.antecedent_log_probabilities)
-        unit = F.normalize(self.fused_mentions, dim=-1)
-        return unit @ unit.transpose(1, 2)
+        return products(F.normalize(self.fused_mentions, dim=-1), self.mention_reach)
+
+    @property
+    def mention_similarity(self) -> Tensor:
+        """The same of every two mentions, [B, M, M] float32, those beyond the reach too."""
+        if self.antecedent_log_probabilities is None:
+            unit = F.normalize(self.fused_mentions, dim=-1)
+            return unit @ unit.transpose(1, 2)
+        none, ranked = self.antecedent_log_probabilities.split([1, self.mention_reach], dim=-1)
+        beyond = max(ranked.shape[1] - 1, 0) - self.mention_reach
+        ranked = F.pad(ranked, (beyond, 0), value=float("-inf"))
+        earlier = all_pairs(same_chain_probability(torch.cat([none, ranked], dim=-1)))
+        own = torch.eye(earlier.shape[1], device=earlier.device)
+        return earlier + earlier.transpose(1, 2) + own
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,8 @@ class CoreferenceModel(nn.Module):
         region_encoder, fusion, heads: of the text encoder's hidden size.
         word_vector_layer: joins word vectors to the captions' word-pieces, and to nothing else;
             None for a model that reads none.
+        mention_reach: how many mentions before each it is compared with, and how many before and
+            after it looks at in the fusion.
     """
 
     def __init__(
@@ -85,6 +103,8 @@ class CoreferenceModel(nn.Module):
         fusion: Fusion,
         heads: Heads,
         word_vector_layer: WordVectorLayer | None = None,
+        *,
+        mention_reach: int,
     ) -> None:
         super().__init__()
         self.text_encoder = text_encoder
@@ -92,6 +112,7 @@ class CoreferenceModel(nn.Module):
         self.fusion = fusion
         self.box_head = heads.box
         self.word_vector_layer = word_vector_layer
+        self.mention_reach = mention_reach
         self.antecedent_head = heads.antecedent
         self.mention_detector = heads.mention
         self.alignment_head = heads.alignment
@@ -150,10 +171,15 @@ class CoreferenceModel(nn.Module):
                 batch.region_boxes_xyxy,
                 batch.region_mask,
             )
-        fused, log_attention = self.fusion(mentions, batch.mention_mask, regions, batch.region_mask)
+        reach = min(self.mention_reach, max(mentions.shape[1] - 1, 0))
+        fused, log_attention = self.fusion(
+            mentions, batch.mention_mask, regions, batch.region_mask, reach
+        )
         antecedents = None
         if self.antecedent_head is not None:
-            antecedents = self.antecedent_head(fused, batch.mention_mask, batch.mention_features)
+            antecedents = self.antecedent_head(
+                fused, batch.mention_mask, batch.mention_features, reach
+            )
         alignment = None
         if self.alignment_head is not None:
             # Before the fusion, which shows a mention the regions of its image: whose image a
@@ -169,6 +195,7 @@ class CoreferenceModel(nn.Module):
             antecedent_log_probabilities=antecedents,
             mention_logits=mention_logits,
             alignment=alignment,
+            mention_reach=reach,
         )
 
     def mention_logits(self, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:

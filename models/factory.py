@@ -91,4 +91,11 @@ def _build_model(text_encoder: TextEncoder, config: Config) -> CoreferenceModel:
     if config.alignment != "off":
         alignment = AlignmentHead(hidden_size, config.region_feature_size)
     heads = Heads(box, antecedent, mention, alignment)
-    return CoreferenceModel(text_encoder, region_encoder, fusion, heads, word_vector_layer)
+    return CoreferenceModel(
+        text_encoder,
+        region_encoder,
+        fusion,
+        heads,
+        word_vector_layer,
+        mention_reach=config.mention_reach,
+    )

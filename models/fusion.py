@@ -47,7 +47,12 @@ class Fusion(nn.Module):
         )
 
     def forward(
-        self, mentions: Tensor, mention_mask: Tensor, regions: Tensor, region_mask: Tensor
+        self,
+        mentions: Tensor,
+        mention_mask: Tensor,
+        regions: Tensor,
+        region_mask: Tensor,
+        reach: int,
     ) -> tuple[Tensor, Tensor]:
         """Fuse mentions with each other and with the regions of their image.
 
@@ -56,17 +61,18 @@ class Fusion(nn.Module):
             mention_mask: [B, M] bool.
             regions: [B, R, H].
             region_mask: [B, R] bool.
+            reach: how many mentions before and after it a mention looks at.
 
         Returns:
             fused mentions [B, M, H], and the log of the region attention [B, M, R]: the
             cross-attention of the last layer's last head, a log-softmax over real regions.
         """
         for layer in self.layers[:-1]:
-            mentions = layer.among_mentions(mentions, mention_mask)
+            mentions = layer.among_mentions(mentions, mention_mask, reach)
             attended = layer.cross_attention(mentions, regions, region_mask)
             mentions = layer.add(mentions, attended)
         last = self.layers[-1]
-        mentions = last.among_mentions(mentions, mention_mask)
+        mentions = last.among_mentions(mentions, mention_mask, reach)
         attended, log_attention = last.cross_attention.with_log_weights(
             mentions, regions, region_mask
         )
@@ -112,9 +118,12 @@ class FusionLayer(nn.Module):
             nn.init.zeros_(added.weight)
             nn.init.zeros_(added.bias)
 
-    def among_mentions(self, mentions: Tensor, mention_mask: Tensor) -> Tensor:
+    def among_mentions(self, mentions: Tensor, mention_mask: Tensor, reach: int) -> Tensor:
         """Attend among the mentions: [B, M, H] with a mask [B, M] to [B, M, H]."""
-        attended = self.self_attention(mentions, mentions, mention_mask)
+        if mentions.shape[1] <= 1 + reach:
+            attended = self.self_attention(mentions, mentions, mention_mask)
+        else:
+            attended = self.self_attention.among_near(mentions, mention_mask, reach)
         return self.after_self_attention(mentions, attended)
 
     def add(self, mentions: Tensor, attended: Tensor) -> Tensor:

@@ -25,6 +25,8 @@ from utils.pretrained import EncoderNotFound, locate_encoder, longest_input
 
 # What another pass through the layers costs, in word-pieces of padding that cost as much.
 GROUP_COST = {"cpu": 32, "cuda": 8192}
+# How many word-pieces go through the layers together at most where no gradient is kept.
+_PIECES_AT_ONCE = 2**14
 
 
 def group_by_length(lengths: Sequence[int], group_cost: int) -> list[list[int]]:
@@ -57,6 +59,13 @@ def group_by_length(lengths: Sequence[int], group_cost: int) -> list[list[int]]:
         groups.append([place for n in distinct[begins[end] : end] for place in places[n]])
         end = begins[end]
     return groups[::-1]
+
+
+def _parts(group: list[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Cut a group of texts into parts of so many word-pieces as go through the layers at once."""
+    size = max(_PIECES_AT_ONCE // max(lengths[place] for place in group), 1)
+    for start in range(0, len(group), size):
+        yield group[start : start + size]
 
 
 class TextEncoder(nn.Module):
@@ -113,6 +122,9 @@ class TextEncoder(nn.Module):
     def _encode(self, vectors: Tensor, texts: Texts) -> Tensor:
         device, longest = vectors.device.type, vectors.shape[1]
         groups = group_by_length(texts.lengths, GROUP_COST[device])
+        if not torch.is_grad_enabled():
+            # What the layers compute on the way is kept for the gradient alone.
+            groups = [part for group in groups for part in _parts(group, texts.lengths)]
         encoded = []
         for group in groups:
             length = max(texts.lengths[row] for row in group)

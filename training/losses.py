@@ -17,7 +17,7 @@ from torch import Tensor
 
 from data.narration import NO_REGION
 from models.alignment_head import chain_means
-from models.antecedent_head import earlier
+from models.bands import band_of
 from models.coreference_model import Output
 from training.pseudo_labels import PseudoLabels
 from utils.batch import Batch
@@ -396,18 +396,21 @@ def _antecedents(batch: Batch, positive: Tensor, negative: Tensor, counted: Tens
         positive, negative: [B, M, M] bool, pairs that are of one chain, and that are not.
         counted: [B, M] bool, mentions that may give a term.
     """
-    before = earlier(batch.mention_mask)
+    pairs = batch.mention_mask[:, :, None] & batch.mention_mask[:, None, :]
+    before = pairs.tril(diagonal=-1)
     right, wrong = positive & before, negative & before
-    has_right = right.any(dim=-1)
-    counted = counted & (has_right | (wrong == before).all(dim=-1))
-    known = torch.cat([torch.ones_like(has_right)[..., None], right | wrong], dim=-1)
-    right = torch.cat([~has_right[..., None], right], dim=-1)
+    counted = counted & (right.any(dim=-1) | (wrong == before).all(dim=-1))
 
     def total(output: Output) -> Tensor:
         log_probabilities = output.antecedent_log_probabilities
         assert log_probabilities is not None
+        right_near, wrong_near = (band_of(of, output.mention_reach) for of in (right, wrong))
+        # A mention whose antecedents are all beyond the reach begins an entity within it.
+        begins = ~right_near.any(dim=-1, keepdim=True)
+        begins_or_right = torch.cat([begins, right_near], dim=-1)
+        known = torch.cat([torch.ones_like(begins), right_near | wrong_near], dim=-1)
         lowest = torch.finfo(log_probabilities.dtype).min
-        likelihood = log_probabilities.masked_fill(~right, lowest).logsumexp(dim=-1)
+        likelihood = log_probabilities.masked_fill(~begins_or_right, lowest).logsumexp(dim=-1)
         whole = log_probabilities.masked_fill(~known, lowest).logsumexp(dim=-1)
         return (whole - likelihood).where(counted, 0.0).sum()
 

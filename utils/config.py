@@ -149,7 +149,11 @@ class Config:
         help="folder that keeps the unlabelled part as it was read, so that later runs open "
         "it at once; all machines have to see it",
     )
+    # Mentions of a narration that a training reads; a trained model reads all.
     max_mentions: int = _setting(128, least=1)
+    # How many mentions before each may be its antecedent, and how many before and after it looks at
+    # in the fusion; what a text costs grows with this times its mentions.
+    mention_reach: int = _setting(600, least=1)
     max_regions: int = _setting(100, least=1)
     # A folder of sense2vec vectors for the words of the narrations; empty for none.
     sense2vec: str = _setting(

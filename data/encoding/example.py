@@ -52,7 +52,8 @@ class ExampleEncoder:
 
     Attributes:
         tokenizer: the text encoder's.
-        max_mentions: the most mentions of a narration; the first ones are kept.
+        max_mentions: the most mentions of a narration, of which the first ones are kept; None to
+            keep all.
         word_vectors: of the narrations' words; None where the model reads none.
         language: of the texts, for the pair features of mentions; None where the model reads none.
         max_mention_pieces: the most word-pieces of a mention to find; None where none are to be
@@ -63,7 +64,7 @@ class ExampleEncoder:
     """
 
     tokenizer: Tokenizer
-    max_mentions: int
+    max_mentions: int | None
     word_vectors: WordVectors | None = None
     language: Language | None = None
     max_mention_pieces: int | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,34 +56,21 @@ class MaskedText:
     targets: np.ndarray
 
 
-def encode_text(narration: Narration, tokenizer: Tokenizer, max_mentions: int) -> EncodedText:
+def encode_text(
+    narration: Narration, tokenizer: Tokenizer, max_mentions: int | None
+) -> EncodedText:
     """Cut a narration into word-pieces and align its mentions by their characters.
 
     A mention's word-pieces are those that share a character with it. Mentions without a word-piece,
     or over the cap, are not among `mention_indices`.
 
     Args:
-        max_mentions: the most mentions to keep; the first ones are.
+        max_mentions: the most mentions to keep; the first ones are. None for all.
     """
     token_ids, offsets, special = tokenizer.encode(narration.text)
     spans = align_spans([(m.start, m.end) for m in narration.mentions], offsets, special)
     kept = [i for i, (first, end) in enumerate(spans) if first < end][:max_mentions]
     return EncodedText(token_ids, offsets, special, tuple(kept), spans[kept])
-
-
-def count_left_out(
-    narrations: Iterable[Narration], tokenizer: Tokenizer, max_mentions: int
-) -> dict[str, int]:
-    """Narrations with mentions that no batch will hold, and how many of each.
-
-    They have no word-piece, or are over the cap.
-    """
-    counts = {
-        narration.id: len(narration.mentions)
-        - len(encode_text(narration, tokenizer, max_mentions).mention_indices)
-        for narration in narrations
-    }
-    return {narration_id: count for narration_id, count in counts.items() if count}
 
 
 def with_word_vectors(

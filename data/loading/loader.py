@@ -13,14 +13,14 @@ from torch.utils.data import DataLoader
 
 from data.loading.collate import Collate
 from data.loading.dataset import JoinedDataset, NarrationDataset
-from data.loading.samplers import EndlessBatches, OrderedBatches
+from data.loading.samplers import EndlessBatches, OrderedBatches, SizedBatches
 from utils.batch import Batch
 from utils.errors import InputError
 
 
 def make_loader(
     dataset: NarrationDataset | JoinedDataset,
-    batches: OrderedBatches | EndlessBatches,
+    batches: OrderedBatches | SizedBatches | EndlessBatches,
     workers: int,
     device: torch.device,
 ) -> DataLoader[Batch]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -27,6 +27,33 @@ class OrderedBatches(Sampler[list[tuple[int, int]]]):
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for start in range(0, self.size, self.batch):
             yield [(0, place) for place in range(start, min(start + self.batch, self.size))]
+
+
+class SizedBatches(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, place) keys in order, each place once, that are not too large.
+
+    Args:
+        lengths: of the narrations' texts.
+        batch: how many go into a batch at most.
+        most: how large a batch of several may be, once each is padded to the longest of them.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, most: int) -> None:
+        self.batches: list[list[tuple[int, int]]] = []
+        longest = 0
+        for place, length in enumerate(lengths):
+            size = len(self.batches[-1]) if self.batches else batch
+            longest = max(longest, length)
+            if size == batch or (size + 1) * longest > most:
+                self.batches.append([])
+                longest = length
+            self.batches[-1].append((0, place))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self.batches)
 
 
 class EndlessBatches(Sampler[list[tuple[int, int]]]):

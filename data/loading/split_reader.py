@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.encoding.text import count_left_out, encode_text
+from data.encoding.left_out import count_left_out, left_out_lines
+from data.encoding.text import encode_text
 from data.encoding.tokenizer import Tokenizer
 from data.encoding.traces import with_usable_traces
 from data.loading.dataset import SplitData
@@ -41,7 +42,13 @@ class SplitReader:
     say: Callable[[str], None] = print
 
     def read(
-        self, data_root: Path, split: str, *, traces: bool = False, uses_mentions: bool = True
+        self,
+        data_root: Path,
+        split: str,
+        *,
+        traces: bool = False,
+        uses_mentions: bool = True,
+        is_trained_on: bool = True,
     ) -> SplitData:
         """Read the narrations of a split, and open the regions of their images.
 
@@ -51,6 +58,8 @@ class SplitReader:
             traces: whether the mouse traces are read, so that a broken one is found now.
             uses_mentions: whether the model reads the mentions that the narrations have; else those
                 of the unlabelled split need not have been found.
+            is_trained_on: whether the split is for a training, which reads no more mentions of a
+                narration than its cap.
 
         Returns:
             No regions where there are none, and where the model reads the texts alone.
@@ -67,7 +76,7 @@ class SplitReader:
         if uses_mentions and split == get_reader(self.dataset).unlabelled_split:
             narrations = with_found_mentions(narrations, cache_path(data_root, split))
         if uses_mentions:
-            warn_of_unseen_mentions(narrations, self.tokenizer, self.config.max_mentions, self.say)
+            self._warn_of_unseen_mentions(narrations, is_trained_on=is_trained_on)
         data = SplitData(narrations, self._open_regions(data_root, split, narrations))
         return self.check_traces(data, split) if traces else data
 
@@ -122,6 +131,18 @@ class SplitReader:
         self.say(f"{traced} of {len(usable)} narrations of {split} to train on have a mouse trace")
         return dataclasses.replace(data, narrations=usable, traced=traced)
 
+    def _warn_of_unseen_mentions(
+        self, narrations: Sequence[Narration], *, is_trained_on: bool
+    ) -> None:
+        """Say what of the mentions is not read; all texts are cut for it, so on one rank."""
+        if not is_main():
+            return
+        max_mentions = self.config.max_mentions if is_trained_on else None
+        reach = self.config.mention_reach
+        counted = list(count_left_out(narrations, self.tokenizer, max_mentions, reach))
+        for line in left_out_lines(counted, reach, max_mentions):
+            self.say(f"warning: {line}")
+
     def _open_regions(
         self, data_root: Path, split: str, narrations: Sequence[Narration]
     ) -> RegionStore | None:
@@ -150,21 +171,3 @@ class SplitReader:
                 f"first because {store.skipped[0]}"
             )
         return store
-
-
-def warn_of_unseen_mentions(
-    narrations: Sequence[Narration],
-    tokenizer: Tokenizer,
-    max_mentions: int,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Say how many mentions the model will not see; all texts are cut for it, so on one rank."""
-    if not is_main():
-        return
-    left_out = count_left_out(narrations, tokenizer, max_mentions)
-    if left_out:
-        say(
-            f"warning: {sum(left_out.values())} mentions of {len(left_out)} narrations are over "
-            f"the cap of {max_mentions} mentions (max_mentions) or have no word-piece; the model "
-            "does not see them, and each is a chain of its own"
-        )

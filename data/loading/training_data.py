@@ -98,7 +98,7 @@ def _read_labelled(reader: SplitReader) -> tuple[SplitData, SplitData, list[Spli
     labelled = dataclasses.replace(source, narrations=kept)
     held_out = dataclasses.replace(source, narrations=held)
     if dataset.held_out_split is not None and config.held_out > 0:
-        held_out = reader.read(root, dataset.held_out_split)
+        held_out = reader.read(root, dataset.held_out_split, is_trained_on=False)
         held = [n for n in held_out.narrations if n.is_labelled]
         held_out = dataclasses.replace(held_out, narrations=held)
     print(f"{len(kept)} narrations to train on, {len(held)} held out")

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import browsing, coverage, index, inference, loading, scoring, train_step
+from benchmarks import browsing, coverage, index, inference, loading, scoring, text, train_step
 from benchmarks.generated_data import (
     RELEASED_MENTIONS,
     RELEASED_TOKENS,
@@ -26,6 +26,8 @@ from benchmarks.operations import Sizes, forward_operations, training_operations
 from data.encoding.example import Masking
 from models.coreference_model import CoreferenceModel
 from models.factory import build_from_config
+from tests.readers import test_conll
+from tests.support import tiny
 from training.objective import (
     Objective,
     count_terms,
@@ -122,6 +124,23 @@ def test_a_benchmark_of_the_model_measures(
     assert all(math.isfinite(value) and value > 0 for value in figures.values())
 
 
+def test_the_benchmark_of_texts_measures(tmp_path: Path) -> None:
+    resolver = tiny.resolver(dataset="litbank", mention_detection=True, max_mention_pieces=8)
+    checkpoint, data = tmp_path / "models.pt", tmp_path / "data"
+    tiny.write_checkpoint(checkpoint, resolver)
+    (data / "conll").mkdir(parents=True)
+    (data / "conll" / "238_a.conll").write_text(test_conll.written("238_a"))
+    options = ["--save_name", checkpoint, "--data-root", data, "--repeats", 1, "--threads", 1]
+    sizes = ["--characters", 50, 2000, "--json", tmp_path / "figures.json"]
+    text.main([*map(str, options), *map(str, sizes)])
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["encoder_ratio"] == figures["seconds"] / figures["encoder_seconds"] > 0
+    short, long = figures["long_texts"]
+    assert (short["characters"], long["characters"]) == (50, 2000)
+    assert 0 < short["mentions"] < long["mentions"] and 0 < short["answer_mb"] < long["answer_mb"]
+    assert short["seconds"] > 0 and 0 < short["peak_gb"] <= long["peak_gb"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what workers hold")
 def test_the_benchmark_of_loading_measures(tmp_path: Path) -> None:
     figures = loading.measure(tmp_path, images=7, workers=0, epochs=2)
@@ -146,9 +165,9 @@ def test_the_benchmark_of_scoring_measures(tmp_path: Path) -> None:
 def test_the_benchmark_of_the_page_has_what_a_page_has() -> None:
     texts = browsing.make_texts(3)
     assert [len(text.text.split()) for text in texts] == [browsing.WORDS] * 3
-    for text in texts:
-        assert text.gold is not None and text.errors
-        for side in (text.system, text.gold):
+    for shown in texts:
+        assert shown.gold is not None and shown.errors
+        for side in (shown.system, shown.gold):
             assert sum(map(len, side.chains)) == len(side.boxes) == browsing.MENTIONS
 
 

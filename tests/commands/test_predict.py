@@ -74,6 +74,8 @@ def test_the_command_says_what_the_resolver_says(run, folder: Path) -> None:
     assert answer == {"image": str(image), **resolver(image, TEXT)[0].to_dict()}
     assert answer["mentions"] and answer["image_size"] == [6, 4]
     assert run("--text", "")[0]["mentions"] == []
+    all_pairs = resolver(None, TEXT)[0].to_dict(similarity=True)
+    assert run("--text", TEXT, "--similarity") == [all_pairs] and "similarity" in all_pairs
 
 
 def test_a_text_is_read_from_a_file_or_standard_input(
@@ -102,6 +104,20 @@ def test_lines_are_answered_in_their_order_whatever_the_batch(run, folder: Path)
     assert answers[1]["mentions"][0]["box_pixels"] is None
     for one, other in zip(run("--jsonl", path, "--batch", 1), answers, strict=True):
         assert one["chains"] == other["chains"] and one["mentions"] == other["mentions"]
+
+
+def test_what_the_model_leaves_out_is_said_once_of_all_lines(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [{"text": "it ", "mentions": [[0, 2], [2, 3]]}] * 2
+    path = write_lines(folder / "blank.jsonl", {"text": TEXT}, *lines)
+    options = ["--save_name", folder / "models.pt", "--jsonl", path, "--batch", 1]
+    predict.main([*map(str, options), "--device", "cpu"])
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 3
+    (said,) = printed.err.splitlines()
+    assert said.startswith("warning: 2 mentions of 2 narrations (")
+    assert f"{path}: line 2, {path}: line 3) have no word-piece" in said
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from data.encoding.example import Masking
+from data.encoding.left_out import LeftOut, count_left_out, left_out_lines
 from data.encoding.text import (
     align_spans,
     chain_numbers,
-    count_left_out,
     encode_text,
     mask_words,
     masking_generator,
@@ -26,7 +26,7 @@ from data.loading.dataset import (
     NarrationDataset,
 )
 from data.loading.loader import make_loader
-from data.loading.samplers import EndlessBatches, OrderedBatches
+from data.loading.samplers import EndlessBatches, OrderedBatches, SizedBatches
 from data.loading.splits import hold_out, keep_labels
 from data.narration import Mention, Narration
 from tests.support import tiny
@@ -94,8 +94,25 @@ def test_a_long_text_stays_whole() -> None:
 def test_mentions_that_are_left_out_are_counted() -> None:
     three = tiny.narration("it, it, it", [("it", "1")] * 3, name="three")
     blank = Narration("blank", "it  ", (Mention(0, 2, "it"), Mention(2, 3, " ")))
-    assert count_left_out([three, blank], tiny.tokenizer(), 128) == {"blank": 1}
-    assert count_left_out([three, blank], tiny.tokenizer(), 1) == {"three": 2, "blank": 1}
+    expected = {
+        (None, 2): [LeftOut("three", 0, 0), LeftOut("blank", 1, 0)],
+        (None, 1): [LeftOut("three", 0, 1), LeftOut("blank", 1, 0)],
+        (1, 2): [LeftOut("three", 2, 0), LeftOut("blank", 1, 0)],
+    }
+    for (cap, reach), counted in expected.items():
+        assert list(count_left_out([three, blank], tiny.tokenizer(), cap, reach)) == counted
+
+
+def test_what_is_left_out_is_said_and_nothing_else() -> None:
+    nothing = LeftOut("all", 0, 0)
+    assert left_out_lines([nothing], 5) == left_out_lines([], 5) == []
+    counted = [nothing, LeftOut("a", 2, 0), LeftOut("b", 1, 7)]
+    unseen, far = left_out_lines(counted, 5)
+    assert unseen.startswith("3 mentions of 2 narrations (a, b) have no word-piece")
+    assert far.startswith("7 mentions of 1 narrations (b) have more than 5 mentions before them")
+    assert "over the cap of 128 mentions (max_mentions)" in left_out_lines(counted, 5, 128)[0]
+    many = [LeftOut(str(number), 1, 0) for number in range(9)]
+    assert "9 narrations (0, 1, 2, ...)" in left_out_lines(many, 5)[0]
 
 
 def test_chains_are_numbered_and_unknown_ones_marked() -> None:
@@ -183,6 +200,23 @@ def test_ordered_batches_have_every_narration_once() -> None:
     batches = OrderedBatches(5, 2)
     assert list(batches) == [[(0, 0), (0, 1)], [(0, 2), (0, 3)], [(0, 4)]]
     assert len(batches) == 3
+
+
+@pytest.mark.parametrize(
+    ("lengths", "batches"),
+    [
+        ([], []),
+        ([1, 1, 1, 1, 1], [[0, 1, 2], [3, 4]]),
+        ([5, 5, 1], [[0, 1], [2]]),
+        ([1, 1, 10, 1], [[0, 1], [2], [3]]),
+        ([99, 1, 0, 4], [[0], [1, 2], [3]]),
+        ([0, 0, 99], [[0, 1], [2]]),
+    ],
+)
+def test_sized_batches_hold_so_many_once_they_are_padded(lengths, batches) -> None:
+    found = SizedBatches(lengths, 3, most=10)
+    assert list(found) == [[(0, place) for place in batch] for batch in batches]
+    assert len(found) == len(batches)
 
 
 def test_endless_batches_have_every_narration_once_an_epoch_and_shuffle_each() -> None:

@@ -22,9 +22,10 @@ import test_grounding
 from data.encoding.text import encode_text
 from data.files import DataError
 from data.readers import read_narrations
+from inference.links import MentionLinks
 from inference.resolver import Resolver
 from metrics.chain_files import read_chain_folder
-from metrics.chains import chains_from_similarity
+from metrics.chains import chains_from_links
 from metrics.coreference.pairs import ChainsError
 from metrics.coreference.scores import score_chains
 from metrics.grounding_scores import GroundedMention, score_grounding
@@ -315,16 +316,18 @@ few = settings(max_examples=25, derandomize=True, database=None, deadline=None)
 
 @few
 @given(st.data(), st.integers(0, 5), odd_numbers)
-def test_every_similarity_is_decoded_or_refused(
+def test_all_scores_of_links_are_decoded_or_refused(
     data: st.DataObject, mentions: int, threshold: float
 ) -> None:
-    size = mentions * mentions
+    reach = data.draw(st.integers(0, mentions))
+    size = mentions * reach
     numbers = data.draw(st.lists(odd_numbers, min_size=size, max_size=size))
-    similarity = np.asarray(numbers, dtype=np.float32).reshape(mentions, mentions)
+    scores = np.asarray(numbers, dtype=np.float32).reshape(mentions, reach)
+    links = MentionLinks(mentions, np.arange(mentions), scores)
     try:
-        chains = chains_from_similarity(similarity, threshold)
+        chains = chains_from_links(mentions, links.above(threshold))
     except InputError:
-        assert np.isnan([*similarity.flat, threshold]).any()
+        assert np.isnan([*scores.flat, threshold]).any()
     else:
         assert sorted(mention for chain in chains for mention in chain) == list(range(mentions))
 

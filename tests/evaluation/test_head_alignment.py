@@ -54,6 +54,7 @@ from tests.readers.test_tiktalk import (
     write_parts,
 )
 from tests.support import tiny
+from tests.support.links import links_of
 from tests.visualization.test_page import Elements
 from tools import data_split
 from utils.errors import InputError
@@ -219,7 +220,7 @@ def resolution(
     units = np.eye(6, dtype=np.float32)
     vectors = units[[int(chain) for chain in chains]]
     values = {"aligned": AlignedVectors(vectors, units[:3]), **changes}
-    return Resolution(narration, similarity, 0.5, None, None, np.zeros((3, 4)), **values)
+    return Resolution(narration, links_of(similarity), 0.5, None, None, np.zeros((3, 4)), **values)
 
 
 def test_heads_that_fit_best_are_found() -> None:

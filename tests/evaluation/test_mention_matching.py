@@ -26,6 +26,7 @@ from metrics.grounding_scores import PRONOUNS, score_grounding
 from metrics.mention_scores import score_mentions
 from tests.conftest import REPOSITORY
 from tests.support import cin_files, tiny, trained
+from tests.support.links import links_of
 from utils.checkpointing.checkpoint import load_checkpoint
 from utils.errors import InputError
 
@@ -200,7 +201,7 @@ def test_a_gold_mention_that_is_not_found_is_grounded_wrong(
     )
     found = with_spans(gold, [(4, 6)])
     boxes = np.asarray(BOXES)
-    resolution = Resolution(found, np.eye(1), 0.5, boxes, np.ones(1), boxes)
+    resolution = Resolution(found, links_of(np.eye(1)), 0.5, boxes, np.ones(1), boxes)
     grounded = grounded_gold_mentions(gold, resolution)
     assert [mention.box_xyxy is None for mention in grounded] == [True, False]
     assert score_grounding(grounded).any_box.overall == 0.5

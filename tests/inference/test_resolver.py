@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from data.narration import Regions
 from inference.inputs import ImagesToRegions
 from inference.resolution import Resolution
-from inference.resolver import Resolver
+from inference.resolver import LeftOutWarning, Resolver
 from tests.conftest import REPOSITORY
 from tests.support import tiny
 from tests.support.present import present
@@ -134,13 +135,14 @@ def test_an_image_that_lies_is_turned(resolver: Resolver, tmp_path: Path) -> Non
 def test_plain_values_say_the_same(resolver: Resolver) -> None:
     for image in (None, tiny.regions(4, 1), Image.new("RGB", (40, 20))):
         (found,) = resolver(image, TEXTS[0], SPANS[0])
-        plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+        plain = json.loads(json.dumps(found.to_dict(similarity=True), allow_nan=False))
+        similarity = plain.pop("similarity")
         assert plain == found.to_dict()
         assert [chain["mentions"] for chain in plain["chains"]] == found.chains
         assert [chain["texts"] for chain in plain["chains"]] == found.chain_texts()
         for number, chain in enumerate(found.chains):
             assert {plain["mentions"][index]["chain"] for index in chain} == {number}
-        np.testing.assert_allclose(plain["similarity"], found.similarity, atol=1e-4)
+        np.testing.assert_allclose(similarity, found.similarity, atol=1e-4)
         for index, mention in enumerate(plain["mentions"]):
             assert TEXTS[0][mention["start"] : mention["end"]] == mention["text"]
             if found.boxes_xyxy is None:
@@ -156,11 +158,43 @@ def test_plain_values_say_the_same(resolver: Resolver) -> None:
 
 
 def test_a_mention_that_the_model_does_not_see_has_no_box() -> None:
-    resolver = resolver_of(max_mentions=2)
-    (found,) = resolver(tiny.regions(3, 1), TEXTS[0], SPANS[0])
+    resolver = resolver_of()
+    spans = [(0, 5), (5, 6), (9, 20), (32, 34)]
+    with pytest.warns(LeftOutWarning, match=r"^1 mentions of 1 narrations \(0\) have no"):
+        (found,) = resolver(tiny.regions(3, 1), TEXTS[0], spans)
     boxes = [mention["box_xyxy"] is None for mention in found.to_dict()["mentions"]]
-    assert boxes == [False, False, True, True, True]
-    assert found.chains[-3:] == [[2], [3], [4]]
+    assert boxes == [False, True, False, False]
+    assert [1] in found.chains
+    assert (found.similarity[1, [0, 2, 3]] == -1).all()
+    assert all(1 not in (mention, before) for mention, before, _ in found.to_dict()["links"])
+
+
+def test_all_mentions_are_seen_whatever_the_training_saw() -> None:
+    capped, whole = resolver_of(max_mentions=2), resolver_of()
+    assert_same(capped(None, TEXTS[0], SPANS[0])[0], whole(None, TEXTS[0], SPANS[0])[0])
+    text = "it " * 130
+    (found,) = whole(None, text, [(3 * n, 3 * n + 2) for n in range(130)])
+    assert found.links.seen.tolist() == list(range(130)) and found.links.beyond_reach == 0
+
+
+def test_what_is_out_of_reach_is_said() -> None:
+    resolver = resolver_of(mention_reach=2)
+    with pytest.warns(LeftOutWarning, match=r"^2 mentions of 1 narrations \(0\) have more than 2"):
+        (found, _) = resolver(None, TEXTS[:2], SPANS[:2])
+    compared = found.similarity != -1
+    assert compared.sum(axis=1).tolist() == [3, 4, 5, 4, 3]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resolver(None, TEXTS[1], SPANS[1])
+
+
+def test_the_best_links_are_plain_values_too(resolver: Resolver) -> None:
+    (found,) = resolver(None, TEXTS[0], SPANS[0])
+    plain = found.to_dict()
+    assert plain["links"] and "similarity" not in plain
+    for mention, before, score in plain["links"]:
+        assert before < mention
+        assert score == pytest.approx(found.similarity[mention, before], abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import torch
 from data.encoding.mention_features import mention_features
 from data.narration import Mention, Narration, Sentence
 from models.antecedent_head import same_chain_probability
+from models.bands import all_pairs, band_of, preceding
 from models.coreference_model import CoreferenceModel, Output
 from tests.support import tiny
 from tests.support.present import present
@@ -48,18 +49,33 @@ def output(model: CoreferenceModel, batch: Batch) -> Output:
 def test_each_mention_has_a_distribution_over_those_before_it(output: Output, batch: Batch) -> None:
     log_probabilities = present(output.antecedent_log_probabilities)
     mentions = batch.mention_mask.shape[1]
-    assert log_probabilities.shape == (3, mentions, 1 + mentions)
+    assert log_probabilities.shape == (3, mentions, mentions)
     torch.testing.assert_close(log_probabilities.exp().sum(dim=-1), torch.ones(3, mentions))
-    for row, m, n in itertools.product(range(3), range(mentions), range(mentions)):
-        both_real = batch.mention_mask[row, m] and batch.mention_mask[row, n]
-        assert bool(log_probabilities[row, m, 1 + n].isfinite()) == bool(both_real and n < m)
+    for row, m, column in itertools.product(range(3), range(mentions), range(mentions - 1)):
+        n = m - (mentions - 1) + column
+        both_real = n >= 0 and batch.mention_mask[row, m] and batch.mention_mask[row, n]
+        assert bool(log_probabilities[row, m, 1 + column].isfinite()) == bool(both_real)
 
 
-def test_the_probability_of_one_chain_is_that_of_all_choices_together() -> None:
+def of_all(log_probabilities: torch.Tensor) -> torch.Tensor:
+    """The probabilities as [B, M, 1 + M], that each mention is the antecedent in its column."""
+    probabilities = log_probabilities.exp()
+    return torch.cat([probabilities[..., :1], all_pairs(probabilities[..., 1:])], dim=-1)
+
+
+def random_log_probabilities(mentions: int, reach: int) -> torch.Tensor:
+    """Of some mention to be the antecedent, [2, mentions, 1 + reach]."""
+    scores = torch.randn(2, mentions, 1 + reach, generator=torch.Generator().manual_seed(0))
+    exists = preceding(torch.ones(2, mentions, dtype=torch.bool), reach)
+    scores[..., 1:].masked_fill_(~exists, -math.inf)
+    return scores.log_softmax(dim=-1)
+
+
+@pytest.mark.parametrize("reach", [1, 2, 3, 4])
+def test_the_probability_of_one_chain_is_that_of_all_choices_together(reach: int) -> None:
     mentions = 5
-    scores = torch.randn(2, mentions, 1 + mentions, generator=torch.Generator().manual_seed(0))
-    later = torch.ones(mentions, 1 + mentions, dtype=torch.bool).triu(diagonal=1)
-    log_probabilities = scores.masked_fill(later, -math.inf).log_softmax(dim=-1)
+    log_probabilities = random_log_probabilities(mentions, reach)
+    chosen = of_all(log_probabilities)
     expected = torch.zeros(2, mentions, mentions)
     # Choice 0 of a mention is a new entity, choice n its antecedent n - 1.
     for choices in itertools.product(*(range(m + 1) for m in range(mentions))):
@@ -68,9 +84,22 @@ def test_the_probability_of_one_chain_is_that_of_all_choices_together() -> None:
             if choice:
                 chains[m] = chains[choice - 1]
         together = torch.tensor([[a == b for b in chains] for a in chains]).float()
-        picked = log_probabilities[:, range(mentions), list(choices)].sum(dim=-1).exp()
+        picked = chosen[:, range(mentions), list(choices)].prod(dim=-1)
         expected += picked[:, None, None] * together
-    torch.testing.assert_close(same_chain_probability(log_probabilities), expected)
+    found = same_chain_probability(log_probabilities)
+    torch.testing.assert_close(found, band_of(expected, reach))
+
+
+@pytest.mark.parametrize("reach", [1, 2, 7, 18, 19])
+def test_the_probabilities_within_a_reach_are_those_of_the_recursion_over_all(reach: int) -> None:
+    log_probabilities = random_log_probabilities(20, reach)
+    chosen = of_all(log_probabilities)[..., 1:]
+    together = torch.eye(20).repeat(2, 1, 1)
+    for m in range(20):
+        together[:, m, :m] = (chosen[:, m, None, :m] @ together[:, :m, :m])[:, 0]
+        together[:, :m, m] = together[:, m, :m]
+    found = same_chain_probability(log_probabilities)
+    torch.testing.assert_close(found, band_of(together, reach))
 
 
 def test_the_similarity_of_the_model_is_that_probability(output: Output, batch: Batch) -> None:
@@ -88,7 +117,7 @@ def test_the_loss_is_its_formula(output: Output, batch: Batch) -> None:
     for row in range(len(batch)):
         chains = batch.chains[row][batch.mention_mask[row]].tolist()
         for m, chain in enumerate(chains):
-            probabilities = present(output.antecedent_log_probabilities)[row, m].exp()
+            probabilities = of_all(present(output.antecedent_log_probabilities))[row, m]
             right = [1 + n for n in range(m) if chains[n] == chain] or [0]
             expected -= math.log(sum(float(probabilities[n]) for n in right))
             count += 1
@@ -121,7 +150,7 @@ def test_pairs_that_are_neither_are_left_out(output: Output, batch: Batch) -> No
     term = losses.pseudo_antecedents(batch, labels)
     # The first mention of each narration has none before it: that it begins an entity costs none.
     assert term.count == 3 + 1
-    log_probabilities = present(output.antecedent_log_probabilities)[0, 2]
+    log_probabilities = of_all(present(output.antecedent_log_probabilities))[0, 2].log()
     known = torch.stack([log_probabilities[0], log_probabilities[1]]).logsumexp(dim=0)
     torch.testing.assert_close(term.total(output), known - log_probabilities[1])
 

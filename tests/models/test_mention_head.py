@@ -221,7 +221,7 @@ def test_nothing_else_changes_where_mentions_are_found() -> None:
     assert expected.mention_logits is None and found.mention_logits is not None
     for field in dataclasses.fields(expected):
         if (value := getattr(expected, field.name)) is not None:
-            assert torch.equal(getattr(found, field.name), value)
+            torch.testing.assert_close(getattr(found, field.name), value, rtol=0, atol=0)
 
 
 def test_what_finds_mentions_has_a_rate_of_its_own_and_leaves_all_else_as_it_is() -> None:

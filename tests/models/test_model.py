@@ -126,7 +126,8 @@ def test_word_vectors_add_nothing_at_first() -> None:
         outputs.append(run(model.eval(), tiny.batch(tiny.examples(masked=True, vectors=vectors))))
     first, second = map(vars, outputs)
     for name, value in first.items():
-        assert value is second[name] is None or torch.equal(value, second[name])
+        if value is not None or second[name] is not None:
+            torch.testing.assert_close(value, second[name], rtol=0, atol=0)
 
 
 def test_word_vectors_are_learned_from_at_once() -> None:
@@ -459,7 +460,7 @@ def test_lower_precision_gives_nearly_the_same_in_float32() -> None:
     exact, lower = model(batch), model(batch, torch.bfloat16)
     for name, first in vars(exact).items():
         second = getattr(lower, name)
-        if first is None:
+        if not isinstance(first, torch.Tensor):
             continue
         assert second.dtype == torch.float32
         real = first.abs() < 1e6  # not the padding of the attention, nor what comes later
