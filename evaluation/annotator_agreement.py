@@ -180,10 +180,12 @@ def _difference(first: Narration, second: Narration) -> str:
 
 
 def _boxes_of_spans(narration: Narration) -> dict[Span, tuple[RelativeBox, ...]]:
-    """Return the boxes of each span that is labelled; those of its first chain."""
+    """Return the boxes of each span that is labelled; those of the first of its chains."""
+    spans, mentions = gold_spans(narration), narration.mentions
     boxes: dict[Span, tuple[RelativeBox, ...]] = {}
-    for span, mention in zip(gold_spans(narration), narration.mentions, strict=True):
-        boxes.setdefault(span, mention.boxes_xyxy)
+    for chain in chains_from_labels([mention.chain for mention in mentions]):
+        for mention in chain:
+            boxes.setdefault(spans[mention], mentions[mention].boxes_xyxy)
     return boxes
 
 

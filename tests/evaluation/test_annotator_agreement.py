@@ -112,6 +112,15 @@ def test_a_span_that_is_labelled_again_counts_once() -> None:
     assert "labelled again, which count once: 1 of the first, 0 of the second" in found.format()
 
 
+def test_a_span_that_is_labelled_again_has_the_boxes_of_the_first_of_its_chains() -> None:
+    he, man = mention("He", "0", LEFT), mention("A man", "0", LEFT)
+    # The chain of "A man" begins first, though "He" is labelled as another one before.
+    again = annotated(man, mention("He", "1", RIGHT), he)
+    found = agreement(again, annotated(man, he))
+    assert found.boxes == (2, 2, 2)
+    assert list(values(found).values()) == pytest.approx([100] * len(found.scores))
+
+
 def test_each_box_is_in_one_pair_at_most() -> None:
     near = (0.0, 0.0, 0.4, 0.41)
     one = annotated(mention("A man", "0", LEFT, near), mention("He", "0"))
