@@ -14,6 +14,7 @@ A span that an annotator has labelled several times is in the first of its chain
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ class Agreement:
         only_first, only_second: how many one of them alone has; they are not scored.
         mentions: how many spans each has in what both have annotated, and how many both have.
         boxes: likewise, of the mentions that both have with boxes.
-        repeats: how many spans each has labelled again.
+        repeats: how many spans each has labelled more than once.
         scores: by where they stand in the JSON object, such as ("pooled", "muc", "f1"); one that
             has nothing to count is left out.
     """
@@ -190,8 +191,8 @@ def _boxes_of_spans(narration: Narration) -> dict[Span, tuple[RelativeBox, ...]]
 
 
 def _repeats(narrations: Iterable[Narration]) -> int:
-    """Count the spans that are labelled again."""
-    return sum(len(n.mentions) - len(set(gold_spans(n))) for n in narrations)
+    """Count the spans that are labelled more than once."""
+    return sum(sum(times > 1 for times in Counter(gold_spans(n)).values()) for n in narrations)
 
 
 def _chains(narration: Narration, least: int) -> list[list[Span]]:

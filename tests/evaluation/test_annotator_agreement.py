@@ -105,7 +105,7 @@ def test_white_space_at_the_ends_of_a_span_is_no_difference() -> None:
 
 def test_a_span_that_is_labelled_again_counts_once() -> None:
     he, man = mention("He", "0"), mention("A man", "0")
-    again = annotated(man, he, replace(he, chain="1"))
+    again = annotated(man, he, replace(he, chain="1"), replace(he, chain="2"))
     found = agreement(again, annotated(man, he))
     assert found.repeats == (1, 0) and found.mentions == (2, 2, 2)
     assert list(values(found).values()) == pytest.approx([100] * len(found.scores))
