@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +109,7 @@ def make_population(documents: int, mentions: int) -> Tally:
         names=tuple(SHOWN_SCORES.values()),
         counts=np.concatenate([tally.counts for tally in tallies]),
         score=lambda sums: whole.score(sums)[..., shown],
+        is_counted=lambda sums: whole.is_counted(sums)[..., shown],
     )
 
 
@@ -162,7 +163,7 @@ def coverage(
 def _sampled(population: Tally, counts: np.ndarray, samples: int, seed: int) -> World:
     weights = np.concatenate(list(document_weights(len(counts), samples, seed)))
     sums = weights @ counts
-    tally = Tally(population.names, counts, population.score)
+    tally = replace(population, counts=counts)
     return World(tally, weights, sums, tally.score(counts.sum(axis=0)), tally.score(sums))
 
 

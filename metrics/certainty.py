@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm, t
 
+from metrics.coreference.ratios import is_counted, ratios_of
+
 # Where a score stands in nested JSON objects, such as ("muc", "f1").
 Name = tuple[str, ...]
 
@@ -46,12 +48,15 @@ class Tally:
     Attributes:
         names: [scores].
         counts: [documents, counts].
-        score: from sums [..., counts] to scores [..., scores]; NaN where there is no score.
+        score: from sums [..., counts] to scores [..., scores]; 0 where nothing is counted.
+        is_counted: from sums [..., counts] to whether gold or system have anything to count there
+            for each score [..., scores].
     """
 
     names: tuple[Name, ...]
     counts: np.ndarray
     score: Callable[[np.ndarray], np.ndarray]
+    is_counted: Callable[[np.ndarray], np.ndarray]
 
 
 def ratio_tally(names: Sequence[Name], numerators: np.ndarray, denominators: np.ndarray) -> Tally:
@@ -67,13 +72,13 @@ def ratio_tally(names: Sequence[Name], numerators: np.ndarray, denominators: np.
 
     def score(sums: np.ndarray) -> np.ndarray:
         over, under = sums[..., :kept], sums[..., kept:]
-        missing = under == 0
-        return np.where(missing, np.nan, over / np.where(missing, 1, under))
+        return over / np.where(under == 0, 1, under)
 
     return Tally(
         names=tuple(names[place] for place in known),
         counts=np.concatenate((numerators[:, known], denominators[:, known]), axis=1),
         score=score,
+        is_counted=lambda sums: sums[..., kept:] != 0,
     )
 
 
@@ -82,14 +87,18 @@ def join_tallies(tallies: Sequence[Tally]) -> Tally:
     ends = np.cumsum([tally.counts.shape[1] for tally in tallies])[:-1]
 
     def score(sums: np.ndarray) -> np.ndarray:
-        parts = np.split(sums, ends, axis=-1)
-        scores = [tally.score(part) for tally, part in zip(tallies, parts, strict=True)]
-        return np.concatenate(scores, axis=-1)
+        parts = zip(tallies, np.split(sums, ends, axis=-1), strict=True)
+        return np.concatenate([tally.score(part) for tally, part in parts], axis=-1)
+
+    def is_counted(sums: np.ndarray) -> np.ndarray:
+        parts = zip(tallies, np.split(sums, ends, axis=-1), strict=True)
+        return np.concatenate([tally.is_counted(part) for tally, part in parts], axis=-1)
 
     return Tally(
         names=tuple(name for tally in tallies for name in tally.names),
         counts=np.concatenate([tally.counts for tally in tallies], axis=1),
         score=score,
+        is_counted=is_counted,
     )
 
 
@@ -104,28 +113,21 @@ def tally_known_fractions(names: Sequence[Name], fractions: np.ndarray) -> Tally
             A ratio whose denominators are 0 in all documents is left out, and F1 where both are.
     """
     documents, scores, _ = fractions.shape
-    known = np.flatnonzero(~np.isnan(_f_scores(fractions.sum(axis=0)).ravel())).tolist()
+    totals = fractions.sum(axis=0)
+    recall, precision = totals[:, 1] > 0, totals[:, 3] > 0
+    known = np.flatnonzero(np.stack((recall, precision, recall | precision), axis=-1)).tolist()
     all_names = [(*name, part) for name in names for part in ("recall", "precision", "f1")]
 
-    def score(sums: np.ndarray) -> np.ndarray:
-        found = _f_scores(sums.reshape(*sums.shape[:-1], scores, 4))
-        kept: np.ndarray = found.reshape(*sums.shape[:-1], 3 * scores)[..., known]
-        return kept
+    def of_known(sums: np.ndarray, of_fractions: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        found = of_fractions(sums.reshape(*sums.shape[:-1], scores, 4))
+        return found.reshape(*sums.shape[:-1], 3 * scores)[..., known]
 
-    counts = fractions.reshape(documents, 4 * scores)
-    return Tally(tuple(all_names[place] for place in known), counts, score)
-
-
-def _f_scores(fractions: np.ndarray) -> np.ndarray:
-    """Turn [..., 4] into recall, precision, F1 [..., 3]; NaN where nothing divides nothing."""
-    over, under = fractions[..., 0::2], fractions[..., 1::2]
-    missing = under == 0
-    ratios = np.where(missing, np.nan, over / np.where(missing, 1, under))
-    recall, precision = np.moveaxis(np.nan_to_num(ratios), -1, 0)
-    total = recall + precision
-    f1 = 2 * recall * precision / np.where(total == 0, 1, total)
-    f1 = np.where(missing.all(axis=-1), np.nan, f1)
-    return np.concatenate((ratios, f1[..., None]), axis=-1)
+    return Tally(
+        names=tuple(all_names[place] for place in known),
+        counts=fractions.reshape(documents, 4 * scores),
+        score=lambda sums: of_known(sums, ratios_of),
+        is_counted=lambda sums: of_known(sums, is_counted),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,8 @@ def estimate(runs: Sequence[Tally], samples: int = SAMPLES) -> Certainty:
     """
     of_runs = _stack(runs)  # [runs, documents, counts]
     scores = runs[0].score(of_runs.sum(axis=1))  # [runs, scores]
-    drawn = _mean_scores(runs[0], resampled_sums(of_runs, samples))
+    sums = resampled_sums(of_runs, samples)
+    drawn = np.where(_has_score(runs[0], sums, of_runs), _mean_scores(runs[0], sums), np.nan)
     documents = _count_documents(of_runs)
     low, high = expanded_percentiles(drawn, documents)
     spread = scores.std(axis=0, ddof=1).tolist() if len(runs) > 1 else [None] * scores.shape[1]
@@ -235,8 +238,9 @@ def compare(first: Sequence[Tally], second: Sequence[Tally], samples: int = SAMP
     tally, both = first[0], _stack([*first, *second])
     halves = both.reshape(2, len(first), *both.shape[1:])  # [2, runs, documents, counts]
     observed = _difference(tally, halves.sum(axis=2)[:, None])[0]  # [scores]
-    drawn = resampled_sums(both, samples).reshape(samples, 2, len(first), -1)
-    differences = _difference(tally, drawn.swapaxes(0, 1))
+    sums = resampled_sums(both, samples)
+    drawn = sums.reshape(samples, 2, len(first), -1).swapaxes(0, 1)
+    differences = np.where(_has_score(tally, sums, both), _difference(tally, drawn), np.nan)
     documents = _count_documents(both)
     low, high = expanded_percentiles(differences, documents)
     p = _swap_test(tally, halves, observed, samples)
@@ -385,6 +389,20 @@ def _mean_scores(tally: Tally, sums: np.ndarray) -> np.ndarray:
     return scores
 
 
+def _has_score(tally: Tally, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return [samples, scores] whether a sample has a score: something to count in one of the runs.
+
+    What has nothing to count in all the documents is scored 0, and so it is in the samples.
+
+    Args:
+        sums: [samples, runs, counts].
+        counts: [runs, documents, counts].
+    """
+    somewhere = np.any(tally.is_counted(counts.sum(axis=1)), axis=0)
+    has_score: np.ndarray = np.any(tally.is_counted(sums), axis=1) | ~somewhere
+    return has_score
+
+
 def _difference(tally: Tally, sums: np.ndarray) -> np.ndarray:
     """Return the differences [samples, scores] of sums [2, samples, runs, counts]."""
     differences: np.ndarray = _mean_scores(tally, sums[1]) - _mean_scores(tally, sums[0])
@@ -409,8 +427,7 @@ def _swap_test(tally: Tally, counts: np.ndarray, observed: np.ndarray, samples: 
     for swapped in _swaps(documents, samples):
         moved = (swapped @ by_document).reshape(-1, runs, width)
         differences = _difference(tally, np.stack((totals[0] + moved, totals[1] - moved)))
-        # A side left without a score says nothing against the difference being by chance.
-        as_large += (~(np.abs(differences) < least)).sum(axis=0)
+        as_large += (np.abs(differences) >= least).sum(axis=0)
         tried += len(swapped)
     if tried == 2**documents:
         return as_large / tried

@@ -18,6 +18,12 @@ def ratios_of(fractions: np.ndarray) -> np.ndarray:
     return np.stack((recall, precision, f1), axis=-1)
 
 
+def is_counted(fractions: np.ndarray) -> np.ndarray:
+    """Return for R, P, F1 [..., 3] of `ratios_of` whether gold or system have anything to count."""
+    something = np.any(fractions[..., [1, 3]], axis=-1)
+    return np.repeat(something[..., None], 3, axis=-1)
+
+
 def blanc_ratios(links: np.ndarray, has_kind: np.ndarray, without_links: float) -> np.ndarray:
     """Return BLANC of link counts: the mean over the kinds of links that are there.
 

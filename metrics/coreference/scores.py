@@ -30,7 +30,7 @@ from metrics.certainty import Name, Tally
 from metrics.chains import Chains
 from metrics.coreference.counts import DocumentCounts, count_documents
 from metrics.coreference.pairs import checked_pairs
-from metrics.coreference.ratios import blanc_ratios, ratios_of
+from metrics.coreference.ratios import blanc_ratios, is_counted, ratios_of
 from utils.text.conll import without_repeats
 
 CHAIN_TITLES = {
@@ -199,16 +199,26 @@ def tally_chains(
 def tally_counts(counts: DocumentCounts, blanc_kinds: BlancKinds = "gold") -> Tally:
     """Return the tally of what was counted; its scores are those of `pooled_scores`."""
 
-    def score(sums: np.ndarray) -> np.ndarray:
+    def parts(sums: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
         *fractions, links = np.split(sums, range(4, 4 * len(_FRACTIONS) + 1, 4), axis=-1)
         named = dict(zip(_FRACTIONS, fractions, strict=True))
-        ratios = _pooled_ratios(named, links.reshape(*links.shape[:-1], 2, 3), blanc_kinds)
+        return named, links.reshape(*links.shape[:-1], 2, 3)
+
+    def score(sums: np.ndarray) -> np.ndarray:
+        ratios = _pooled_ratios(*parts(sums), blanc_kinds)
         conll = (ratios["muc"] + ratios["b3"] + ratios["ceafe"])[..., -1:] / 3
         return np.concatenate([*(ratios[name] for name in CHAIN_TITLES), conll], axis=-1)
 
+    def counted(sums: np.ndarray) -> np.ndarray:
+        fractions, links = parts(sums)
+        found = {name: is_counted(each) for name, each in fractions.items()}
+        found["blanc"] = np.repeat(np.any(links[..., 1:], axis=(-2, -1))[..., None], 3, axis=-1)
+        conll = (found["muc"] & found["b3"] & found["ceafe"])[..., -1:]
+        return np.concatenate([*(found[name] for name in CHAIN_TITLES), conll], axis=-1)
+
     columns = [counts.fractions[name] for name in _FRACTIONS]
     links = counts.links.reshape(len(counts.links), -1)
-    return Tally(_TALLY_NAMES, np.concatenate([*columns, links], axis=1), score)
+    return Tally(_TALLY_NAMES, np.concatenate([*columns, links], axis=1), score, counted)
 
 
 def _linked_pairs(
@@ -257,7 +267,7 @@ def tally_fractions(name: str, fractions: np.ndarray) -> Tally:
         name: of the score; those of the tally are (name, "recall") and so on.
         fractions: [documents, 4].
     """
-    return Tally(tuple((name, part) for part in _PARTS), fractions, ratios_of)
+    return Tally(tuple((name, part) for part in _PARTS), fractions, ratios_of, is_counted)
 
 
 def fraction_score(fractions: np.ndarray) -> Score:

@@ -200,6 +200,53 @@ def test_a_ratio_of_nothing_is_left_out_and_samples_without_it_do_not_count() ->
     assert (rare.value, rare.low, rare.high) == (1, 1, 1)
 
 
+def rare_chains(documents: int) -> dict[str, Chains]:
+    """Documents with a chain of two mentions in the first one alone."""
+    return {str(number): [[0], [1]] if number else [[0, 1]] for number in range(documents)}
+
+
+def test_gold_scored_against_itself_is_sure_of_all_that_it_has() -> None:
+    chains = rare_chains(8)
+    found = estimate([tally_chains(chains, chains)]).scores
+    for name in (("muc", "f1"), ("b3", "f1"), ("blanc", "f1"), ("conll",)):
+        assert (found[name].value, found[name].low, found[name].high) == (1, 1, 1), name
+    # F1 is the same, whichever tally counts it.
+    muc = count_chains(chains, chains).fractions["muc"]
+    (other,) = (estimate([tally_known_fractions([("muc",)], muc[:, None])]).scores["muc", "f1"],)
+    assert other == found["muc", "f1"]
+
+
+def test_a_system_without_a_link_that_gold_has_is_scored_0() -> None:
+    gold = rare_chains(8)
+    none: dict[str, Chains] = dict.fromkeys(gold, [[0], [1]])
+    alone = tally_chains(gold, none)
+    for found in (estimate([alone]).scores, estimate([tally_chains(none, gold)]).scores):
+        muc = found["muc", "f1"]
+        assert (muc.value, muc.low, muc.high) == (0, 0, 0)
+    # Samples without the link on any side have no difference.
+    rise = compare([alone], [tally_chains(gold, gold)]).scores["muc", "f1"]
+    assert (rise.value, rise.low, rise.high) == (1, 1, 1)
+
+
+def test_what_has_nothing_to_count_in_any_document_is_0_in_every_sample() -> None:
+    gold: dict[str, Chains] = {str(number): [[0], [1]] for number in range(8)}
+    system: dict[str, Chains] = {**gold, "0": [[0]]}
+    found = estimate([tally_chains(gold, system)]).scores
+    muc, b3, conll = found["muc", "f1"], found["b3", "f1"], found["conll",]
+    assert (muc.value, muc.low, muc.high) == (0, 0, 0)
+    assert b3.low < b3.value < b3.high == 1
+    assert conll.low < conll.value < conll.high == pytest.approx(2 / 3)
+
+
+def test_runs_have_a_score_where_one_of_them_has_something_to_count() -> None:
+    gold: dict[str, Chains] = {str(number): [[0], [1]] for number in range(8)}
+    runs = [tally_chains(gold, gold), tally_chains(gold, rare_chains(8))]
+    found = estimate(runs).scores
+    assert found["conll",].value == np.mean([r.score(r.counts.sum(axis=0))[-1] for r in runs])
+    for each in found.values():
+        assert each.low <= each.value <= each.high
+
+
 @pytest.mark.parametrize("documents", [FEW_DOCUMENTS - 1, FEW_DOCUMENTS])
 def test_of_few_documents_it_is_said_that_the_interval_is_too_narrow(documents: int) -> None:
     tally = means(np.arange(documents) / documents)
