@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,53 @@ def test_names_parts_and_speakers_are_kept(tmp_path: Path, ending: str) -> None:
     kept = content(read)[2:] == content(DOCUMENT)[2:]
     name = ("nw/a_2", None) if "conllu" in ending else ("nw/a", 2)
     assert kept and (read.name, read.part) == name
+
+
+NAMES = ("a_0", "a_1", "a_1_0", "a", "_0", "0_0", "a_01", "1", "a b_2", "a_1234567890")
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("ending", [".jsonl", ".conll", ".conllu"])
+def test_names_of_conllu_come_back(tmp_path: Path, ending: str, system: str) -> None:
+    named = [replace(DOCUMENT, name=name, part=None) for name in NAMES]
+    write_document_file(tmp_path / "a.conllu", named, system)
+    source = tmp_path / "a.conllu"
+    for target in (tmp_path / f"b{ending}", tmp_path / "c.conllu"):
+        write_document_file(target, read_document_file(source).documents, system)
+        source = target
+    assert [document.name for document in read_document_file(source).documents] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("ending", "system", "names", "message"),
+    [
+        (".conllu", "e2e-coref", [("a", None), ("a", 0)], "2 documents .* the name 'a' in"),
+        (".conllu", "e2e-coref", [("a", 1), ("a_1", 0)], "the name 'a_1'"),
+        (".conllu", "e2e-coref", [(" a", None), ("a", 0)], "the name 'a'"),
+        (".conll", "e2e-coref", [("a", None), ("a", 0)], r"the name '\(a\); part 000'"),
+        (".jsonl", "e2e-coref", [("a", 1), ("b", 0), ("a", 1)], "the name 'a_1'"),
+        (".jsonl", "fastcoref", [("a_0", None), ("a_0", 0)], "the name 'a_0_0'"),
+        (".jsonl", "wl-coref", [("a", None), ("a", 0)], "the name 'a, part 0'"),
+    ],
+)
+def test_documents_of_one_name_are_refused(
+    tmp_path: Path, ending: str, system: str, names: list[tuple[str, int | None]], message: str
+) -> None:
+    path = tmp_path / f"a{ending}"
+    named = [replace(DOCUMENT, name=name, part=part) for name, part in names]
+    with pytest.raises(InputError, match=rf"a\{ending}: found .*{message}"):
+        write_document_file(path, named, system)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_space_at_the_end_of_a_name_is_counted(tmp_path: Path) -> None:
+    named = replace(DOCUMENT, name=" a ", part=None)
+    counts = write_document_file(tmp_path / "a.conllu", [named], "e2e-coref")
+    assert lost(counts) == {"names with spaces at their ends, which are cut off": 1}
+    assert read_document_file(tmp_path / "a.conllu").documents[0].name == "a"
+    for ending in (".jsonl", ".conll"):
+        assert not lost(write_document_file(tmp_path / f"a{ending}", [named], "e2e-coref"))
+        assert read_document_file(tmp_path / f"a{ending}").documents[0].name == " a "
 
 
 TREES = """# newdoc id = nw/a

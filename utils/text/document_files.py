@@ -10,7 +10,14 @@ from utils.errors import InputError
 from utils.printable import quote
 from utils.text import conll, conllu_files
 from utils.text.conll import ConllDocument, crossing_pairs
-from utils.text.documents import Converted, checked_name, from_conllu, to_conllu
+from utils.text.documents import (
+    Converted,
+    check_names,
+    checked_name,
+    conllu_name,
+    from_conllu,
+    to_conllu,
+)
 from utils.text.gap import read_gap
 from utils.text.jsonlines import read_jsonlines, write_jsonlines
 
@@ -48,7 +55,8 @@ def write_document_file(
         system: whose JSON lines are written where the file's ending is that of such.
 
     Raises:
-        InputError: its ending is that of no format that can be written.
+        InputError: its ending is that of no format that can be written, or two documents would have
+            one name in it. Nothing is written then.
     """
     if path.name.endswith(JSONLINES):
         return write_jsonlines(path, documents, system)
@@ -56,9 +64,11 @@ def write_document_file(
     if path.name.endswith(CONLLU):
         held = [document for document in documents if document.sentences]
         lost["documents without a word"] = len(documents) - len(held)
+        check_names(path, map(conllu_name, held))
         conllu_files.write_documents(path, [to_conllu(document, lost) for document in held])
         return lost
     if path.name.endswith(CONLL):
+        check_names(path, (f"({d.name}); part {d.part or 0:03}" for d in documents))
         sentences = [sentence for document in documents for sentence in document.sentences]
         cells = {
             "words": (word for sentence in sentences for word in sentence.words),

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
+from operator import itemgetter
+from pathlib import Path
 
 from utils.errors import InputError
 from utils.printable import quote
@@ -40,6 +42,11 @@ def document_name(document: ConllDocument) -> str:
     return f"{document.name}_{document.part}" if document.part else document.name
 
 
+def conllu_name(document: ConllDocument) -> str:
+    """Return the name that a document has in a CoNLL-U file, whose comments end in no space."""
+    return document_name(document).strip()
+
+
 def checked_name(value: object, place: str) -> str:
     """Return the name of a document, which stands in a line of files and in messages.
 
@@ -49,6 +56,20 @@ def checked_name(value: object, place: str) -> str:
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise InputError(f"{place}: found the name {quote(value)}, expected a printable text")
     return value
+
+
+def check_names(path: Path, names: Iterable[Hashable]) -> None:
+    """Check that the documents to be written into a file have names of their own in it.
+
+    Raises:
+        InputError: two of them would have one name.
+    """
+    name, times = max(Counter(names).items(), key=itemgetter(1), default=("", 0))
+    if times > 1:
+        raise InputError(
+            f"{path}: found {times} documents that would have the name {quote(name)} in this file, "
+            "expected one; nothing is written"
+        )
 
 
 def one_speaker(speakers: Iterable[str | None], lost: Counter[str]) -> str | None:
@@ -162,9 +183,11 @@ def to_conllu(document: ConllDocument, lost: Counter[str]) -> ConlluDocument:
             comments = (f"# speaker = {_one_line(sentence.speaker, lost)}",)
         sentences.append(ConlluSentence(comments, rows))
     lost["split antecedents"] += len(document.split_antecedents)
-    heading = (f"# newdoc id = {document_name(document)}",)
+    name = conllu_name(document)
+    lost["names with spaces at their ends, which are cut off"] += name != document_name(document)
+    heading = (f"# newdoc id = {name}",)
     sentences[0] = ConlluSentence((*heading, *sentences[0].comments), sentences[0].rows)
-    bare = ConlluDocument(document_name(document), (), tuple(sentences))
+    bare = ConlluDocument(name, (), tuple(sentences))
     return with_coreference(bare, mentions_of(document.chains, bare.sentence_of, lost))
 
 

@@ -10,6 +10,10 @@
 The name is `doc_key` or `document_id`, and the number of the line where it has none. Speakers are a
 name for each word. All else is not read.
 
+A `doc_key` that ends in "_" and a number is the name of a document and the number of its part. So
+that a name that ends so itself, as `doc_0`, is not taken for one, it is written with part 0, as
+`doc_0_0`.
+
 A prediction of wl-coref needs no more. Its `convert_to_heads.py`, which prepares a training, needs
 `head`: for each word the index of the word that it depends on, null of a root. Its files also have
 `deprel`, the label of this dependency, and `pos`, the part of speech, which nothing of it reads.
@@ -31,7 +35,13 @@ from utils.files import decode_text, split_lines, write_text
 from utils.json_files import is_text, without_repeated_keys
 from utils.printable import quote
 from utils.text.conll import ConllDocument, ConllSentence, WordSpan
-from utils.text.documents import Converted, checked_name, document_of_text, sentences_of
+from utils.text.documents import (
+    Converted,
+    check_names,
+    checked_name,
+    document_of_text,
+    sentences_of,
+)
 from utils.text.spans import Span
 
 _NAMES = ("doc_key", "document_id")
@@ -72,8 +82,13 @@ def read_jsonlines(path: Path) -> Converted:
 
 
 def write_jsonlines(path: Path, documents: Iterable[ConllDocument], system: str) -> Counter[str]:
-    """Write documents for a system, one of `SYSTEMS`, and return what they do not hold."""
+    """Write documents for a system, one of `SYSTEMS`, and return what they do not hold.
+
+    Raises:
+        InputError: two documents would have one name. Nothing is written then.
+    """
     written = list(documents)
+    check_names(path, map(_name_and_part if system == "wl-coref" else _key, written))
     lines = (json.dumps(SYSTEMS[system](document), ensure_ascii=False) for document in written)
     write_text(path, "".join(f"{line}\n" for line in lines))
     lost = Counter({"split antecedents": sum(len(d.split_antecedents) for d in written)})
@@ -90,7 +105,14 @@ def write_jsonlines(path: Path, documents: Iterable[ConllDocument], system: str)
 
 
 def _key(document: ConllDocument) -> str:
-    return document.name if document.part is None else f"{document.name}_{document.part}"
+    """Return the `doc_key` that is read as the name and the part of a document again."""
+    if document.part is None and not _KEY_WITH_PART.fullmatch(document.name):
+        return document.name
+    return f"{document.name}_{document.part or 0}"
+
+
+def _name_and_part(document: ConllDocument) -> str:
+    return f"{document.name}, part {document.part or 0}"
 
 
 def _e2e(document: ConllDocument) -> dict[str, Any]:
