@@ -104,15 +104,16 @@ class Agreement:
             again = f"{self.repeats[0]} of the first, {self.repeats[1]} of the second"
             lines.append(f"spans labelled again, which count once: {again}")
         lines.append(f"{'':20}" + "".join(f"{c:>8}" for c in ("R", "P", "F1", "low", "high")))
-        for title, name in _rows():
-            lines.append(f"{title:20}{self._cells(name)}")
-        warning = warning_of_few(self.documents)
+        lines += [f"{title:20}{self._cells(name)}" for title, name in _rows()]
+        shown = {title: self.scores.get(_name_of_f1(name)) for title, name in _rows()}
+        known = {title: found for title, found in shown.items() if found is not None}
+        warning = warning_of_few(self.documents, known)
         return "\n".join(lines if warning is None else [*lines, warning])
 
     def _cells(self, name: Name) -> str:
         """Return recall, precision, F1 and its interval; "-" where there is nothing to score."""
-        is_mean = name[-1] == "conll"  # of F1s, without a recall and a precision
-        f1 = self.scores.get(name if is_mean else (*name, "f1"))
+        f1 = self.scores.get(_name_of_f1(name))
+        is_mean = _name_of_f1(name) == name
         parts = [self.scores.get((*name, part)) for part in ("recall", "precision")]
         values = [] if is_mean else [None if part is None else part.value for part in parts]
         values += [None] * 3 if f1 is None else [f1.value, f1.low, f1.high]
@@ -169,6 +170,11 @@ def _rows() -> list[tuple[str, Name]]:
         rows += [(title.format(shown), (way, name)) for name, shown in CHAIN_TITLES.items()]
         rows.append((title.format("CoNLL"), (way, "conll")))
     return [*rows, ("boxes", ("boxes",))]
+
+
+def _name_of_f1(name: Name) -> Name:
+    """Return the name of a row's F1; CoNLL is one itself, without a recall and a precision."""
+    return name if name[-1] == "conll" else (*name, "f1")
 
 
 def _difference(first: Narration, second: Narration) -> str:

@@ -137,12 +137,14 @@ class Estimate:
     Attributes:
         value: the score; of several runs their mean.
         low, high: the ends of its interval.
+        documents: how many have something to count for it.
         spread: the standard deviation over the runs; None of one run.
     """
 
     value: float
     low: float
     high: float
+    documents: int
     spread: float | None = None
 
 
@@ -155,11 +157,13 @@ class Difference:
         low, high: the ends of its interval.
         p: how often a difference as large, in either direction, comes up where the outputs of the
             two systems for a document change places at random.
+        documents: how many have something to count for it, in one system or the other.
     """
 
     value: float
     low: float
     high: float
+    documents: int
     p: float
 
 
@@ -177,7 +181,7 @@ class Certainty:
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores in percent, as they are nested, and what the intervals are made of."""
-        return {**_circumstances(self.documents), "scores": _nested(self.scores)}
+        return {**_circumstances(self.documents, self.scores), "scores": _nested(self.scores)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return the differences in percent, as they are nested, and what they are made of."""
-        return {**_circumstances(self.documents), "scores": _nested(self.scores)}
+        return {**_circumstances(self.documents, self.scores), "scores": _nested(self.scores)}
 
 
 def estimate(runs: Sequence[Tally], samples: int = SAMPLES) -> Certainty:
@@ -214,7 +218,7 @@ def estimate(runs: Sequence[Tally], samples: int = SAMPLES) -> Certainty:
     documents = _count_documents(of_runs)
     low, high = expanded_percentiles(drawn, documents)
     spread = scores.std(axis=0, ddof=1).tolist() if len(runs) > 1 else [None] * scores.shape[1]
-    ends = (scores.mean(axis=0).tolist(), low.tolist(), high.tolist())
+    ends = (scores.mean(axis=0).tolist(), low.tolist(), high.tolist(), _of_each(runs[0], of_runs))
     estimates = (Estimate(*parts) for parts in zip(*ends, spread, strict=True))
     return Certainty(documents, dict(zip(runs[0].names, estimates, strict=True)))
 
@@ -244,7 +248,7 @@ def compare(first: Sequence[Tally], second: Sequence[Tally], samples: int = SAMP
     documents = _count_documents(both)
     low, high = expanded_percentiles(differences, documents)
     p = _swap_test(tally, halves, observed, samples)
-    ends = (observed.tolist(), low.tolist(), high.tolist(), p.tolist())
+    ends = (observed.tolist(), low.tolist(), high.tolist(), _of_each(tally, both), p.tolist())
     found = (Difference(*parts) for parts in zip(*ends, strict=True))
     return Comparison(documents, dict(zip(tally.names, found, strict=True)))
 
@@ -298,7 +302,7 @@ def format_certainty(title: str, certainty: Certainty, rows: Mapping[str, Name])
         for row, found in known.items()
     }
     heading = f"{title}: {CONFIDENCE:.0%} intervals over {certainty.documents} documents"
-    return "\n".join([heading, *_table(columns, table), *_warning(certainty.documents)])
+    return "\n".join([heading, *_table(columns, table), *_warning(certainty.documents, known)])
 
 
 def format_comparison(title: str, comparison: Comparison, rows: Mapping[str, Name]) -> str:
@@ -310,18 +314,37 @@ def format_comparison(title: str, comparison: Comparison, rows: Mapping[str, Nam
     heading = f"{title}: {CONFIDENCE:.0%} intervals over {comparison.documents} documents"
     first, *lines = _table(("difference", "low", "high"), table)
     with_p = [f"{line}{found.p:10.4f}" for line, found in zip(lines, known.values(), strict=True)]
-    return "\n".join([heading, f"{first}{'p':>10}", *with_p, *_warning(comparison.documents)])
+    return "\n".join(
+        [heading, f"{first}{'p':>10}", *with_p, *_warning(comparison.documents, known)]
+    )
 
 
-def warning_of_few(documents: int) -> str | None:
-    """Return what to say where the documents are too few for their intervals; None elsewhere."""
-    if documents >= FEW_DOCUMENTS:
+def warning_of_few(
+    documents: int, scores: Mapping[str, Estimate] | Mapping[str, Difference]
+) -> str | None:
+    """Return what to say where the documents are too few for their intervals; None elsewhere.
+
+    Args:
+        documents: how many have something to count.
+        scores: what is shown, by what it is called.
+    """
+    if documents < FEW_DOCUMENTS:
+        return f"{documents} documents are few: the intervals are too narrow"
+    few = [f"{name} ({each.documents})" for name, each in scores.items() if _rests_on_few(each)]
+    if not few:
         return None
-    return f"{documents} documents are few: the intervals are too narrow"
+    return f"documents that count are few, and intervals too narrow, for {', '.join(few)}"
 
 
-def _warning(documents: int) -> list[str]:
-    warning = warning_of_few(documents)
+def _rests_on_few(score: Estimate | Difference) -> bool:
+    """Return whether few documents have something to count; what none has is 0 and no estimate."""
+    return 0 < score.documents < FEW_DOCUMENTS
+
+
+def _warning(
+    documents: int, scores: Mapping[str, Estimate] | Mapping[str, Difference]
+) -> list[str]:
+    warning = warning_of_few(documents, scores)
     return [] if warning is None else [warning]
 
 
@@ -334,11 +357,14 @@ def _table(columns: Sequence[str], rows: Mapping[str, Sequence[float]]) -> list[
     return lines
 
 
-def _circumstances(documents: int) -> dict[str, Any]:
+def _circumstances(
+    documents: int, scores: Mapping[Name, Estimate] | Mapping[Name, Difference]
+) -> dict[str, Any]:
     return {
         "confidence": 100 * CONFIDENCE,
         "documents": documents,
         "few_documents": documents < FEW_DOCUMENTS,
+        "few_documents_of": [".".join(n) for n, each in scores.items() if _rests_on_few(each)],
     }
 
 
@@ -352,7 +378,7 @@ def _nested(scores: Mapping[Name, Estimate | Difference]) -> dict[str, Any]:
         place[last] = {
             name: value if name == "p" else 100 * value
             for name, value in asdict(found).items()
-            if value is not None
+            if value is not None and name != "documents"
         }
     return content
 
@@ -360,6 +386,12 @@ def _nested(scores: Mapping[Name, Estimate | Difference]) -> dict[str, Any]:
 def _count_documents(counts: np.ndarray) -> int:
     """Return how many documents of [runs, documents, counts] have something to count."""
     return int(counts.any(axis=(0, 2)).sum())
+
+
+def _of_each(tally: Tally, counts: np.ndarray) -> list[int]:
+    """Return in how many documents of [runs, documents, counts] each score counts something."""
+    counted: list[int] = np.any(tally.is_counted(counts), axis=0).sum(axis=0).tolist()
+    return counted
 
 
 def _stack(runs: Sequence[Tally]) -> np.ndarray:

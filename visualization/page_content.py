@@ -37,11 +37,11 @@ def score_intervals(certainty: Certainty, shown: Mapping[str, Name]) -> ScoreInt
         certainty: of the scores.
         shown: which to show, by their names on the page; those that are not known are left out.
     """
-    known = {title: certainty.scores.get(name) for title, name in shown.items()}
+    known = {t: certainty.scores[name] for t, name in shown.items() if name in certainty.scores}
     note = f"Beside the scores: {CONFIDENCE:.0%} intervals over {certainty.documents} documents."
-    warning = warning_of_few(certainty.documents)
+    warning = warning_of_few(certainty.documents, known)
     return ScoreIntervals(
-        ends={t: (100 * found.low, 100 * found.high) for t, found in known.items() if found},
+        ends={t: (100 * found.low, 100 * found.high) for t, found in known.items()},
         note=note if warning is None else f"{note} {warning}.",
     )
 

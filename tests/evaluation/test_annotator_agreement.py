@@ -129,6 +129,17 @@ def test_each_box_is_in_one_pair_at_most() -> None:
     assert agreement(one, other).boxes == (2, 1, 1)
 
 
+def test_scores_of_few_texts_are_named() -> None:
+    man, he = mention("A man", "0"), mention("He", "0")
+    texts = [annotated(man, he, name=str(number)) for number in range(29)]
+    texts.append(annotated(replace(man, boxes_xyxy=(LEFT,)), he, name="29"))
+    one = {name: narration for text in texts for name, narration in text.items()}
+    found = agreement(one, one)
+    assert found.format().endswith("intervals too narrow, for boxes (1)")
+    few = found.to_json()["few_documents_of"]
+    assert few == ["boxes.recall", "boxes.precision", "boxes.f1"]
+
+
 def test_what_one_has_annotated_alone_is_counted_and_not_scored() -> None:
     he, man = mention("He", "0"), mention("A man", "0")
     both = annotated(man, he)

@@ -27,6 +27,7 @@ from metrics.coreference.scores import (
     score_chains,
     tally_chains,
 )
+from visualization.page_content import score_intervals
 
 MEAN = ("mean",)
 
@@ -260,6 +261,26 @@ def test_of_few_documents_it_is_said_that_the_interval_is_too_narrow(documents: 
     ):
         assert f"95% intervals over {documents} documents" in shown
         assert ("too narrow" in shown) is few
+
+
+def test_scores_that_rest_on_few_documents_are_named() -> None:
+    chains, without = rare_chains(FEW_DOCUMENTS), {str(n): [[0]] for n in range(FEW_DOCUMENTS)}
+    tally = tally_chains(chains, chains)
+    certainty, comparison = estimate([tally]), compare([tally], [tally])
+    rows = {"MUC": ("muc", "f1"), "B3": ("b3", "f1"), "CoNLL": ("conll",)}
+    for content in (certainty.to_json(), comparison.to_json()):
+        assert not content["few_documents"]
+        few = content["few_documents_of"]
+        assert few == ["muc.recall", "muc.precision", "muc.f1", "conll"]
+        assert "documents" not in content["scores"]["muc"]["f1"]
+    for shown in (
+        format_certainty("F1", certainty, rows),
+        format_comparison("F1", comparison, rows),
+    ):
+        assert shown.endswith("intervals too narrow, for MUC (1), CoNLL (1)")
+    assert score_intervals(certainty, rows).note.endswith("for MUC (1), CoNLL (1).")
+    # What has nothing to count anywhere is no estimate.
+    assert "narrow" not in format_certainty("F1", estimate([tally_chains(without, without)]), rows)
 
 
 def test_json_nests_the_scores_in_percent() -> None:
