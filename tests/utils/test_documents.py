@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -172,15 +173,45 @@ def test_wl_coref_gets_trees_and_parts_of_speech(tmp_path: Path) -> None:
 
 def test_wl_coref_is_told_of_documents_without_trees(tmp_path: Path) -> None:
     fields, left_out = written_for(tmp_path, "wl-coref", TREES.replace("3\tdet", "_\t_"))
-    assert left_out == UNTREED and "pos" in fields
+    others = {"sentences with trees in documents where others have none": 1}
+    assert left_out == UNTREED | others and "pos" in fields
     assert fields.keys().isdisjoint({"head", "deprel"})
     fields, left_out = written_for(
         tmp_path, "wl-coref", TREES.replace("PRP", "_").replace("PRON", "_")
     )
     assert not left_out and fields["pos"][0] == "_"
-    assert write_document_file(tmp_path / "b.jsonl", [DOCUMENT], "wl-coref") == {
-        "split antecedents": 0, **UNTREED,
-    }  # fmt: skip
+    assert lost(write_document_file(tmp_path / "b.jsonl", [DOCUMENT], "wl-coref")) == UNTREED
+
+
+def test_what_of_trees_and_tags_is_not_whole_is_counted(tmp_path: Path) -> None:
+    untagged = "\n".join(
+        re.sub(r"^(\d\t.*?\t.*?)\t(ADP|DET|NOUN)", r"\1\t_", line) for line in TREES.splitlines()
+    )
+    fields, left_out = written_for(tmp_path, "wl-coref", untagged + "\n\n")
+    assert "pos" not in fields and "head" in fields
+    assert left_out == {"sentences with parts of speech in documents where others have none": 1}
+    what = "sentences with a tree that is not whole"
+    for content, count in ((TREES, 0), (TREES.replace("3\tdet", "_\t_"), 1)):
+        (tmp_path / "a.conllu").write_text(content)
+        converted = read_document_file(tmp_path / "a.conllu")
+        assert converted.lost[what] == count
+        counts = write_document_file(tmp_path / "b.conllu", converted.documents, "e2e-coref")
+        assert counts["sentences with trees"] == 2 - count
+    (tmp_path / "a.conllu").write_text("1\ta\t_\tNOUN\t_\t_\t_\t_\t_\t_\n\n")
+    assert not read_document_file(tmp_path / "a.conllu").lost[what], "there is none at all"
+
+
+def test_white_space_that_a_format_cannot_hold_is_counted(tmp_path: Path) -> None:
+    tagged = ConllDocument("a", 0, (ConllSentence(("b",), " Ann ", ("N N",)),), ())
+    counts = write_document_file(tmp_path / "a.conll", [tagged], "e2e-coref")
+    assert lost(counts) == {
+        "parts of speech with white space, which becomes _": 1,
+        "speakers of sentences with white space, which becomes _": 1,
+    }
+    counts = write_document_file(tmp_path / "a.conllu", [tagged], "e2e-coref")
+    assert lost(counts) == {"speakers with spaces at their ends, which are cut off": 1}
+    (read,) = read_document_file(tmp_path / "a.conllu").documents
+    assert read.sentences == (ConllSentence(("b",), "Ann", ("N N",)),)
 
 
 @pytest.mark.parametrize("ending", [".conll", ".conllu"])

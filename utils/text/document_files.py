@@ -72,6 +72,7 @@ def write_document_file(
         sentences = [sentence for document in documents for sentence in document.sentences]
         cells = {
             "words": (word for sentence in sentences for word in sentence.words),
+            "parts of speech": (tag for sentence in sentences for tag in sentence.parts_of_speech),
             "speakers of sentences": (sentence.speaker or "" for sentence in sentences),
         }
         for what, values in cells.items():

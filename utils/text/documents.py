@@ -146,6 +146,10 @@ def from_conllu(document: ConlluDocument, name: str, lost: Counter[str]) -> Conl
         "_" not in (word.upos, word.xpos) for word in document.nodes
     )
     sentences = tuple(map(_sentence, document.sentences))
+    lost["sentences with a tree that is not whole"] += sum(
+        not sentence.heads and any(word.columns[6:8] != ("_", "_") for word in of_file.words)
+        for sentence, of_file in zip(sentences, document.sentences, strict=True)
+    )
     return ConllDocument(name, None, sentences, tuple(filter(None, chains)))
 
 
@@ -169,10 +173,11 @@ def to_conllu(document: ConllDocument, lost: Counter[str]) -> ConlluDocument:
 
     Args:
         document: with a word.
-        lost: counts what is not kept: the format cannot hold it, or it is a tree.
+        lost: counts what is not kept: what the format cannot hold, and trees.
     """
     sentences = []
     for sentence in document.sentences:
+        lost["sentences with trees"] += bool(sentence.heads)
         tags = sentence.parts_of_speech or ["_"] * len(sentence.words)
         rows = tuple(
             ConlluRow((str(number), _column(word, lost), "_", "_", tag or "_", *["_"] * 5))
@@ -255,4 +260,5 @@ def _one_line(speaker: str, lost: Counter[str]) -> str:
     """Return a speaker as a comment."""
     written = re.sub(r"[\r\n]", "_", speaker)
     lost["speakers with line ends, which become _"] += written != speaker
-    return written
+    lost["speakers with spaces at their ends, which are cut off"] += written != written.strip()
+    return written.strip()

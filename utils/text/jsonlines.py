@@ -97,6 +97,14 @@ def write_jsonlines(path: Path, documents: Iterable[ConllDocument], system: str)
     if system == "wl-coref":
         bare = sum(not _has_trees(document) for document in written)
         lost["documents without trees, which a training of wl-coref needs"] = bare
+        sentences = [s for d in written if not _has_trees(d) for s in d.sentences]
+        lost["sentences with trees in documents where others have none"] = sum(
+            bool(s.heads) for s in sentences
+        )
+        sentences = [s for d in written if not _has_tags(d) for s in d.sentences]
+        lost["sentences with parts of speech in documents where others have none"] = sum(
+            bool(s.parts_of_speech) for s in sentences
+        )
     else:
         sentences = [sentence for document in written for sentence in document.sentences]
         lost["sentences with trees"] = sum(bool(s.heads) for s in sentences)
@@ -141,7 +149,7 @@ def _wl(document: ConllDocument) -> dict[str, Any]:
         "sent_id": [i for i, sentence in enumerate(document.sentences) for _ in sentence.words],
         "speaker": [s.speaker or "-" for s in document.sentences for _ in s.words],
     }
-    if document.sentences and all(s.parts_of_speech for s in document.sentences):
+    if _has_tags(document):
         fields["pos"] = [tag for s in document.sentences for tag in s.parts_of_speech]
     if _has_trees(document):
         starts = accumulate((len(s.words) for s in document.sentences), initial=0)
@@ -157,6 +165,10 @@ def _wl(document: ConllDocument) -> dict[str, Any]:
 
 def _has_trees(document: ConllDocument) -> bool:
     return bool(document.sentences) and all(sentence.heads for sentence in document.sentences)
+
+
+def _has_tags(document: ConllDocument) -> bool:
+    return bool(document.sentences) and all(s.parts_of_speech for s in document.sentences)
 
 
 SYSTEMS: Mapping[str, Callable[[ConllDocument], dict[str, Any]]] = {
