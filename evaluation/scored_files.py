@@ -101,7 +101,11 @@ def read_corefud_sides(
             continue
         counts: Counter[str] = Counter()
         predicted = read_predictions(system, gold, documents, counts)
-        notes = [f"{system}: {what}, not predicted or left out: {n}" for what, n in counts.items()]
+        notes = [
+            f"{system}: {what}, not among the predictions that are scored: {count}"
+            for what, count in counts.items()
+            if count
+        ]
         yield of_gold, scored_documents(system, predicted), notes
 
 

@@ -87,14 +87,14 @@ def _convert(source: Path, target: Path, system: str) -> int:
 
 
 def _write_into(source: Path, target: Path, gold: Path) -> int:
-    """Write predictions into the documents of a CoNLL-U file, and say what they leave out."""
+    """Write predictions into the documents of a CoNLL-U file, and say what is not in them."""
     for path in (target, gold):
         if not path.name.endswith(CONLLU):
             raise InputError(f"{path}: --into needs .conllu or .conllu.xz")
     counts: Counter[str] = Counter()
     written = read_predictions(source, gold, conllu_files.read_documents(gold), counts)
     conllu_files.write_documents(target, written)
-    _say(f"of {gold} not predicted or of {source} left out", counts)
+    _say(f"{target} does not have", counts)
     return len(written)
 
 

@@ -16,6 +16,12 @@ from utils.text.document_files import read_document_file
 from utils.text.documents import document_name, mentions_of
 from utils.text.entity_brackets import with_coreference
 
+# What a file of predictions may have that is in no chain of words.
+_NO_SPANS = (
+    *("zero mentions", "discontinuous mentions", "mentions without a word"),
+    *("split antecedents", "bridges"),
+)
+
 
 def read_predictions(
     source: Path, gold: Path, documents: Sequence[ConlluDocument], counts: Counter[str]
@@ -28,14 +34,19 @@ def read_predictions(
         source: the file of predictions (`utils/text/document_files.py`).
         gold: the CoNLL-U file, for errors.
         documents: of the CoNLL-U file.
-        counts: as `with_predictions` takes it.
+        counts: as `with_predictions` takes it; adds what the predictions have and no chain of words
+            can hold, as zero mentions.
 
     Raises:
         InputError: a file cannot be read, a document is there twice or in one file alone, or its
             characters are others.
     """
+    converted = read_document_file(source)
+    for what in _NO_SPANS:
+        counts[f"predicted {what}"] += converted.lost[what]
     by_name: dict[str, ConllDocument] = {}
-    for document in read_document_file(source).documents:
+    for document in converted.documents:
+        counts["predicted split antecedents"] += len(document.split_antecedents)
         name = document_name(document)
         if by_name.setdefault(name.replace("/", "_"), document) is not document:
             raise InputError(f"{source}: the document {quote(name)} is there twice")

@@ -93,7 +93,28 @@ def test_predictions_hold_no_gold(
     ]  # fmt: skip
     assert [node.columns[:9] for node in written.nodes] == [n.columns[:9] for n in gold.nodes]
     told = capsys.readouterr().err
-    assert "1 zero mentions, 1 discontinuous mentions" in told
+    assert f"{tmp_path / 'b.conllu'} does not have: 1 zero mentions, 1 discontinuous" in told
+
+
+def test_what_predictions_have_and_no_words_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test_corefud.write(tmp_path, "gold.conllu")
+    (gold,) = read_documents(tmp_path / "gold.conllu")
+    run(tmp_path / "gold.conllu", tmp_path / "b.conllu", "--into", tmp_path / "gold.conllu")
+    told = capsys.readouterr().err
+    counts = {
+        "zero mentions": sum(map(gold.is_zero, gold.mentions)),
+        "discontinuous mentions": sum(mention.is_discontinuous for mention in gold.mentions),
+        "split antecedents": len(gold.split_antecedents),
+        "bridges": len(gold.bridges),
+    }
+    assert counts["zero mentions"] == counts["discontinuous mentions"] == 1
+    for what, count in counts.items():
+        assert (f"{count} predicted {what}" in told) == bool(count), what
+    (tmp_path / "a.conll").write_text(CONLL.replace("(2)", "(0+1)"))
+    run(tmp_path / "a.conll", tmp_path / "b.conllu", "--into", tmp_path / "gold.conllu")
+    assert "1 predicted split antecedents" in capsys.readouterr().err
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
