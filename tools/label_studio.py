@@ -183,8 +183,10 @@ def _annotators_of(
     path: Path, names: Sequence[str] | None, *, skip_bad_records: bool
 ) -> dict[str, Annotations]:
     """Read what each annotator of an export has labelled, all of them or those with the names."""
+    if names is not None and len(set(names)) < len(names):
+        raise InputError(f"--annotators: found {quote(names[0])} twice, expected two people")
     report = ReadReport("label_studio", str(path), skip_bad_records)
-    found: dict[str, Annotations] = dict(read_annotators(path, report))
+    found: dict[str, Annotations] = dict(read_annotators(path, report, names or ()))
     print("\n".join(report.lines()))
     for name in names or ():
         if name not in found:

@@ -70,11 +70,16 @@ def read_annotations(
     return list(narrations.values())
 
 
-def read_annotators(path: Path, report: ReadReport) -> dict[str, dict[str, Narration]]:
+def read_annotators(
+    path: Path, report: ReadReport, called: Sequence[str] = ()
+) -> dict[str, dict[str, Narration]]:
     """Read the annotations of an export apart by who made them.
 
     An annotator is called by the address in Label Studio, or by the number where the export has no
     address. Cancelled annotations are left out.
+
+    Args:
+        called: numbers and addresses to call annotators by, rather than the other name they have.
 
     Returns:
         By annotator: what is annotated, by the ids of the narrations.
@@ -98,11 +103,12 @@ def read_annotators(path: Path, report: ReadReport) -> dict[str, dict[str, Narra
                 if not names:
                     by = quote(annotation.get("completed_by"))
                     raise record.bad(f"an annotation by {by}", "the number or address of a person")
-                if names[-1] in of_task:
+                annotator = next((name for name in called if name in names), names[-1])
+                if annotator in of_task:
                     expected = "one of each; delete or cancel the others"
                     raise record.bad(f"several annotations by {'/'.join(names)}", expected)
                 as_record = Record(record.path, record.name, annotation)
-                of_task[names[-1]], _ = _narration(record, as_record)
+                of_task[annotator], _ = _narration(record, as_record)
             seen.add(record.name)
             not_annotated += not of_task
             for annotator, narration in of_task.items():
@@ -164,7 +170,7 @@ def _names(annotation: Mapping[str, Any]) -> list[str]:
     """Return the names of an annotator: a number, and an address where the export has one."""
     by = annotation.get("completed_by")
     known = [by.get("id"), by.get("email")] if isinstance(by, dict) else [by]
-    return [str(name) for name in known if isinstance(name, int | str)]
+    return [str(name) for name in known if type(name) is int or (type(name) is str and name)]
 
 
 def _narration(record: Record, annotation: Record) -> tuple[Narration, int]:

@@ -251,11 +251,22 @@ def test_annotators_are_read_apart(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_annotators_without_an_address_are_told_apart_by_their_numbers(tmp_path: Path) -> None:
+    task = by_two()
+    for number, annotation in enumerate(task["annotations"]):
+        annotation["completed_by"] = {"id": number, "email": ""}
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([task]))
+    assert list(read_annotators(path, ReadReport("label_studio", "export"))) == ["0", "2"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"completed_by": 1}, "found several annotations by 1, expected one of each"),
         ({"completed_by": None}, "found an annotation by None, expected the number or address"),
+        ({"completed_by": True}, "found an annotation by True, expected the number or address"),
+        ({"completed_by": ""}, "found an annotation by '', expected the number or address"),
         ({"result": [7]}, "found result 0 7, expected an object"),
     ],
 )
@@ -306,6 +317,9 @@ def test_the_agreement_is_the_same_of_one_export_and_of_two(tmp_path: Path, caps
     run("agreement", path, "--annotators", "ann@example.org", "1", "--json", written)
     (exchanged,) = json.loads(written.read_text())["pairs"]
     assert exchanged["scores"]["pooled"]["muc"]["recall"] == scores["pooled"]["muc"]["precision"]
+    run("agreement", path, "--annotators", "1", "2", "--json", written)
+    (numbered,) = json.loads(written.read_text())["pairs"]
+    assert numbered == {**found, "second": "2"}
     run("agreement", path, exports[1], "--annotators", "1", "2", "--json", written)
     (named,) = json.loads(written.read_text())["pairs"]
     assert named["scores"] == scores
@@ -325,7 +339,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, capsys) -> None:
         ([one, other, tmp_path], "expected one, or two that differ"),
         ([one, other], f"101: {one} and {other}: the texts differ at character {len(TEXT)}"),
         ([one, "--annotators", "1", "ann"], "has annotations by '1', not 'ann'"),
-        ([one, "--annotators", "1", "1"], "found no text that two people have annotated"),
+        ([one, "--annotators", "1", "1"], "--annotators: found '1' twice, expected two people"),
     ):
         with pytest.raises(InputError) as error:
             run("agreement", *arguments)
