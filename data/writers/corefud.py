@@ -95,12 +95,40 @@ def with_predictions(
         ]
         for chain in predicted.chains
     ]
-    for mention in gold.mentions:
-        counts["zero mentions"] += gold.is_zero(mention)
-        counts["discontinuous mentions"] += mention.is_discontinuous
+    counts.update(_count_not_predicted(gold))
     counts["split antecedents"] += len(gold.split_antecedents)
     counts["bridges"] += len(gold.bridges)
     return with_coreference(gold, mentions_of(chains, gold.sentence_of, counts))
+
+
+def _count_not_predicted(gold: ConlluDocument) -> Counter[str]:
+    """Count the gold mentions that no prediction over the text can be, each for one reason."""
+    rebuilt = rebuild_text(gold)
+    zero, discontinuous, repeated, cut = (
+        "zero mentions",
+        "discontinuous mentions",
+        "mentions with the words of another one",
+        "mentions of parts of words, or with other empty nodes",
+    )
+    counts: Counter[str] = Counter(dict.fromkeys((zero, discontinuous, repeated, cut), 0))
+    seen: set[tuple[int, int]] = set()
+    for mention in gold.mentions:
+        words = rebuilt.words_of(mention)
+        if not words:
+            counts[zero] += 1
+            continue
+        first, last = words[0], words[-1]
+        held = set(words)
+        nodes = [node for node, word in enumerate(rebuilt.word_of) if word in held]
+        if last - first >= len(words):
+            counts[discontinuous] += 1
+            continue
+        if (first, last) in seen:
+            counts[repeated] += 1
+        elif mention.nodes != tuple(range(nodes[0], nodes[-1] + 1)):
+            counts[cut] += 1
+        seen.add((first, last))
+    return counts
 
 
 def _owners(gold: ConlluDocument, characters: str) -> list[Sequence[int]]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import lzma
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 
 from data.conllu_text import rebuild_text
 from data.files import BadRecord, DataError
 from data.readers import Reading, get_reader, read_narrations
-from tests.support.conllu_documents import row, sentence_lines
+from data.writers.corefud import with_predictions
+from tests.support.conllu_documents import documents, row, sentence_lines
+from utils.text.conll import ConllDocument, ConllSentence
+from utils.text.conllu import ConlluDocument
 from utils.text.conllu_files import read_documents
 
 SENTENCES = (
@@ -155,3 +160,30 @@ def test_the_documents_of_the_narrations_are_read(tmp_path: Path) -> None:
     )
     with pytest.raises(BadRecord, match="is not closed"):
         reader.read_conllu(tmp_path, "val")
+
+
+# Why a mention of gold is none that can be predicted.
+_NOT_PREDICTED = (
+    "zero mentions",
+    "discontinuous mentions",
+    "mentions with the words of another one",
+    "mentions of parts of words, or with other empty nodes",
+)
+
+
+@settings(deadline=None)
+@given(documents())
+def test_each_mention_that_no_prediction_can_be_is_counted_once(document: ConlluDocument) -> None:
+    rebuilt = rebuild_text(document)
+    words = tuple(rebuilt.text[start:end] for start, end in rebuilt.words)
+    of_mentions = [tuple(rebuilt.words_of(mention)) for mention in document.mentions]
+    spans = {(w[0], w[-1]) for w in of_mentions if w and w[-1] - w[0] < len(w)}
+    best = ConllDocument("d", None, (ConllSentence(words),), tuple((span,) for span in spans))
+    counts: Counter[str] = Counter()
+    written = {mention.nodes for mention in with_predictions(document, best, counts).mentions}
+    seen: set[tuple[int, ...]] = set()
+    predicted = 0
+    for mention, of_mention in zip(document.mentions, of_mentions, strict=True):
+        predicted += mention.nodes in written and of_mention not in seen
+        seen.add(of_mention)
+    assert len(document.mentions) - predicted == sum(counts[reason] for reason in _NOT_PREDICTED)
