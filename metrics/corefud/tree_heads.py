@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 
 from metrics.corefud.matching import Position
+from utils.printable import quote
 from utils.text.conllu import ConlluDocument, ConlluError
+
+# As long as the numbers that a file can have.
+_PARENT = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
 class Trees:
@@ -36,8 +41,8 @@ class Trees:
         if deps == "_":
             return frozenset()
         pairs = [dependency.partition(":") for dependency in deps.split("|")]
-        if not all(parent.replace(".", "", 1).isdecimal() and label for parent, _, label in pairs):
-            raise ConlluError(f"found {deps!r} in the column DEPS, expected number:label|...")
+        if not all(_PARENT.fullmatch(parent) and label for parent, _, label in pairs):
+            raise ConlluError(f"found {quote(deps)} in the column DEPS, expected number:label|...")
         return frozenset((_position(sentence, parent), label) for parent, _, label in pairs)
 
     def head(self, nodes: Sequence[int]) -> int | None:

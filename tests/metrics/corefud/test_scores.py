@@ -221,8 +221,9 @@ def test_an_empty_node_is_a_zero_with_its_dependencies(tmp_path: Path) -> None:
 def test_what_is_wrong_in_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConlluError, match=r"a\.conllu.*sentence 1, 1 to 1.*'4'.*from 1 to 1"):
         read(tmp_path, row("1", "x", "Entity=(e1-person-4-)"))
-    with pytest.raises(ConlluError, match="column DEPS"):
-        read(tmp_path, row("1", "x"), empty_node("nsubj"))
+    for wrong in ("nsubj", "1", ".1:x", "1.:x", "٣:x", f"{'1' * 5000}:x", f"1.{'1' * 5000}:x"):
+        with pytest.raises(ConlluError, match=r"a\.conllu, document 'd'.*column DEPS"):
+            read(tmp_path, row("1", "x"), empty_node(wrong))
 
 
 @pytest.mark.parametrize(
