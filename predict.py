@@ -36,7 +36,7 @@ from utils.device import choose_device
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import command_parser, whole_number_from
+from utils.options import command_parser, file_to_write, whole_number_from
 from visualization.page import page_html
 from visualization.page_content import PageText
 from visualization.split_page import resolved_text
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         "links alone; they grow with the square of the mentions",
     )
     parser.add_argument(
-        "--page", type=Path, metavar="FILE", help="write an HTML page of the answers too"
+        "--page", type=file_to_write, metavar="FILE", help="write an HTML page of the answers too"
     )
     add_detector_options(
         parser.add_argument_group(

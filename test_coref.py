@@ -12,7 +12,6 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from evaluation.command import run_test_command
 from evaluation.coreference_report import CoreferenceReport, score_coreference
@@ -27,7 +26,7 @@ from metrics.subsets.scores import CRITERIA
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import add_subset_option, whole_number_from
+from utils.options import add_subset_option, folder_to_write, whole_number_from
 from visualization.split_page import write_coreference_page
 
 
@@ -43,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what this command alone takes."""
     parser.add_argument(
         "--conll",
-        type=Path,
+        type=folder_to_write,
         default=None,
         metavar="FOLDER",
         help="write key.conll and response.conll, for the official scorers, and the predictions "

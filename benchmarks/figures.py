@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import write_text
+from utils.options import file_to_write
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     """Add the option that asks for the file."""
-    parser.add_argument("--json", type=Path, help="a file for the figures")
+    parser.add_argument("--json", type=file_to_write, help="a file for the figures")
 
 
 def write_figures(path: Path | None, figures: Mapping[Any, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.mentions.spacy_pipeline import DEFAULT_PIPELINE
 from data.readers import DATASETS
-from utils.options import whole_number_from
+from utils.options import folder_to_write, whole_number_from
 
 
 def add_reader_options(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,9 @@ def add_region_file_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", required=True, help="the split's name, which the files are named after"
     )
-    parser.add_argument("--out", type=Path, required=True, help="the folder of the region files")
+    parser.add_argument(
+        "--out", type=folder_to_write, required=True, help="the folder of the region files"
+    )
 
 
 def add_training_options(parser: argparse.ArgumentParser, epochs: int) -> None:

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import replaced_when_whole
-from utils.options import command_parser
+from utils.options import command_parser, file_to_write
 from visualization.curves import curves_png, read_curves
 
 
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Draw what the command line names."""
     parser = command_parser("Losses, held-out scores and pseudo-labels after each epoch, as a PNG.")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder below saved/")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the PNG")
+    parser.add_argument("--out", type=file_to_write, required=True, metavar="FILE", help="the PNG")
     options = parser.parse_args(arguments)
     if options.out.suffix.lower() != ".png":
         raise InputError(f"--out {options.out}: expected a name that ends in .png")

@@ -22,7 +22,7 @@ from data.media.images import (
 )
 from utils.distributed.command import run_command
 from utils.files import replaced_when_whole
-from utils.options import command_parser
+from utils.options import command_parser, file_to_write
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--pictures", type=Path, required=True, metavar="FOLDER", help="named by ids"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="a TSV file")
+    parser.add_argument(
+        "--out", type=file_to_write, required=True, metavar="FILE", help="a TSV file"
+    )
     options = parser.parse_args(arguments)
     images = find_images(options.pictures)
     write_base64(options.out, images)

@@ -29,7 +29,7 @@ from evaluation.annotator_agreement import Annotations, measure_agreement
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import command_parser
+from utils.options import command_parser, file_to_write, folder_to_write
 from utils.printable import escape_unprintable, quote
 
 _LOCAL_FILES = "/data/local-files/?d="
@@ -65,7 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         help="what comes before the names of the pictures' files in their addresses (%(default)s)",
     )
     export.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="of tasks.json and config.xml"
+        "--out",
+        type=folder_to_write,
+        required=True,
+        metavar="FOLDER",
+        help="of tasks.json and config.xml",
     )
     import_ = commands.add_parser("import", help="what Label Studio exports, in the files of CIN")
     import_.set_defaults(run=_import)
@@ -75,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
         "--annotator", metavar="NAME", help="whose annotations count: a number or an address"
     )
     import_.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="a --data-root for main.py"
+        "--out",
+        type=folder_to_write,
+        required=True,
+        metavar="FOLDER",
+        help="a --data-root for main.py",
     )
     agreement = commands.add_parser("agreement", help="how well annotators agree")
     agreement.set_defaults(run=_agreement)
@@ -93,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
         help="two people, by numbers or addresses, of two exports one in each (default: of one "
         "export every two people, of two exports whoever has annotated a task)",
     )
-    agreement.add_argument("--json", type=Path, metavar="FILE", help="write the scores, in percent")
+    agreement.add_argument(
+        "--json", type=file_to_write, metavar="FILE", help="write the scores, in percent"
+    )
     for command in (export, import_, agreement):
         command.add_argument(
             "--skip-bad-records", action="store_true", help="count bad records and go on"

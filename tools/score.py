@@ -41,7 +41,7 @@ from metrics.subsets.scores import SubsetScores
 from utils.distributed.command import run_command
 from utils.errors import InputError
 from utils.files import write_text
-from utils.options import add_subset_option, command_parser, whole_number_from
+from utils.options import add_subset_option, command_parser, file_to_write, whole_number_from
 from utils.printable import escape_unprintable
 from utils.text.conllu import ConlluError
 
@@ -124,7 +124,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="every N paths are runs of one system, such as other seeds (1)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores, in percent")
+    parser.add_argument(
+        "--json", type=file_to_write, metavar="FILE", help="write the scores, in percent"
+    )
     parser.add_argument(
         "--without-singletons",
         action="store_true",

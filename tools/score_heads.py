@@ -25,7 +25,7 @@ from metrics.head_scores import (
 )
 from utils.distributed.command import run_command
 from utils.files import write_text
-from utils.options import command_parser
+from utils.options import command_parser, file_to_write
 from utils.printable import quote
 
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--truth", type=Path, required=True, metavar="FILE", help="of tools/make_dialogues.py"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts")
+    parser.add_argument("--json", type=file_to_write, metavar="FILE", help="write the counts")
     options = parser.parse_args(arguments)
     videos = read_head_regions(options.heads, options.split)
     truth = read_truth(options.truth)

@@ -38,7 +38,7 @@ from utils.boxes import SUFFICIENT_IOU, pairwise_iou
 from utils.device import choose_device, choose_precision
 from utils.distributed.command import run_command
 from utils.errors import InputError
-from utils.options import command_parser, whole_number_from
+from utils.options import command_parser, file_to_write, whole_number_from
 
 _LONGEST = 5 / 3  # side of an image, as a multiple of its shorter one
 _NONE = -100  # the attribute of what has none
@@ -93,7 +93,11 @@ def _parser() -> argparse.ArgumentParser:
         "--pictures", type=Path, required=True, metavar="FOLDER", help="that the boxes are of"
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="where the detector is written"
+        "--out",
+        type=file_to_write,
+        required=True,
+        metavar="FILE",
+        help="where the detector is written",
     )
     parser.add_argument("--held-out", type=float, default=0.05, help="share to measure on (0.05)")
     parser.add_argument("--size", type=whole_number_from(32), default=240, help="shorter side, px")

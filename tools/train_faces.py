@@ -31,7 +31,7 @@ from features.labelled_boxes import read_labelled_boxes
 from utils.device import choose_device
 from utils.distributed.command import run_command
 from utils.errors import InputError
-from utils.options import command_parser, whole_number_from
+from utils.options import command_parser, file_to_write, whole_number_from
 
 _TEMPERATURE = 0.1
 _SHIFT = 0.08  # of a side: how far a detector's box can be from the drawn one
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=file_to_write,
         required=True,
         metavar="FILE",
         help="to write",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from utils.config import PRECISIONS, SETTINGS, Config
+from utils.printable import quote
 
 MENTION_SOURCES = ("gold", "predicted", "spacy")
 
@@ -53,6 +54,40 @@ def whole_number_from(least: int) -> Callable[[str], int]:
         return int(text)
 
     return whole_number
+
+
+def file_to_write(text: str) -> Path:
+    """Return the path of a file to write, for an option; one that is there can be replaced.
+
+    Raises:
+        argparse.ArgumentTypeError: no file can be there, so that a command ends before its work.
+    """
+    path = _below_folders(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"found the folder {quote(text)}, expected a file")
+    return path
+
+
+def folder_to_write(text: str) -> Path:
+    """Return the path of a folder to write into, for an option; it may be there or not.
+
+    Raises:
+        argparse.ArgumentTypeError: no folder can be there, so that a command ends before its work.
+    """
+    path = _below_folders(text)
+    if os.path.lexists(path) and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"found the file {quote(text)}, expected a folder")
+    return path
+
+
+def _below_folders(text: str) -> Path:
+    path = Path(text)
+    above = next(filter(os.path.lexists, path.parents), None)
+    if above is not None and not above.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"found {quote(text)} below the file {quote(str(above))}, expected a folder there"
+        )
+    return path
 
 
 def add_subset_option(parser: argparse.ArgumentParser, criteria: Sequence[str]) -> None:
@@ -167,18 +202,18 @@ def add_test_options(parser: argparse.ArgumentParser) -> None:
         help="spaCy pipeline of --mentions spacy: an installed one or a folder",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("coref"), help="folder of the predictions"
+        "--output", type=folder_to_write, default="coref", help="folder of the predictions"
     )
     parser.add_argument(
         "--json",
-        type=Path,
+        type=file_to_write,
         default=None,
         metavar="FILE",
         help="file to write the scores to, in percent",
     )
     parser.add_argument(
         "--page",
-        type=Path,
+        type=file_to_write,
         default=None,
         metavar="FILE",
         help="file to write an HTML page of the predictions to",
