@@ -329,7 +329,8 @@ def warning_of_few(
         scores: what is shown, by what it is called.
     """
     if documents < FEW_DOCUMENTS:
-        return f"{documents} documents are few: the intervals are too narrow"
+        counted = "1 document is" if documents == 1 else f"{documents} documents are"
+        return f"{counted} few: the intervals are too narrow"
     few = [f"{name} ({each.documents})" for name, each in scores.items() if _rests_on_few(each)]
     if not few:
         return None

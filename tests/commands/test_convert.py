@@ -55,6 +55,8 @@ def test_what_is_lost_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         "1 discontinuous mentions",
         "1 empty nodes",
         "2 multiword tokens",
+        "5 mentions with a type, a head or other fields",
+        "1 comments, such as genres and ids of sentences",
     ):
         assert part in told.err
     fields = json.loads((tmp_path / "a.jsonl").read_text())

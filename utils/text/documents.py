@@ -21,6 +21,8 @@ from utils.text.conllu import ConlluDocument, ConlluMention, ConlluRow, ConlluSe
 from utils.text.entity_brackets import ATTRIBUTES, with_coreference
 from utils.text.spans import Span
 
+# Comments of CoNLL-U whose content is kept, or follows from what is.
+_KEPT_COMMENTS = ("newdoc", "global.Entity", "speaker", "text ", "text=")
 _PIECE = re.compile(r"\w+|[^\w\s]")
 
 
@@ -137,6 +139,14 @@ def from_conllu(document: ConlluDocument, name: str, lost: Counter[str]) -> Conl
     lost["multiword tokens"] += sum(r.is_multiword for s in document.sentences for r in s.rows)
     lost["split antecedents"] += len(document.split_antecedents)
     lost["bridges"] += len(document.bridges)
+    lost["mentions with a type, a head or other fields"] += sum(
+        any(value for _, value in mention.attributes) for mention in document.mentions
+    )
+    lost["comments, such as genres and ids of sentences"] += sum(
+        not comment.lstrip("# ").startswith(_KEPT_COMMENTS)
+        for sentence in document.sentences
+        for comment in sentence.comments
+    )
     lost["words with lemmas, features, enhanced dependencies or notes"] += sum(
         any(word.columns[column] != "_" for column in (2, 5, 8))
         or any(item.partition("=")[0] not in ATTRIBUTES for item in word.misc)
