@@ -59,13 +59,7 @@ def add_options(parser: argparse.ArgumentParser, batch: int) -> None:
     """Add the options that the benchmarks share."""
     number = whole_number_from(1)
     parser.add_argument("--batch", type=number, default=batch, help="narrations")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto")
-    parser.add_argument("--threads", type=number, default=2, help="of the CPU")
-    parser.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        help="of matrix products; by default float32 on the CPU, bfloat16 on a GPU",
-    )
+    add_device_options(parser)
     parser.add_argument("--repeats", type=number, default=5, help="runs that are timed")
     parser.add_argument(
         "--released-repeats", type=number, default=2, help="runs fed as the released code feeds it"
@@ -73,8 +67,19 @@ def add_options(parser: argparse.ArgumentParser, batch: int) -> None:
     add_json_option(parser)
 
 
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `set_up` reads."""
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto")
+    parser.add_argument("--threads", type=whole_number_from(1), default=2, help="of the CPU")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        help="of matrix products; by default float32 on the CPU, bfloat16 on a GPU",
+    )
+
+
 def set_up(options: argparse.Namespace) -> tuple[torch.device, torch.dtype]:
-    """Set the threads, and return the device and the precision of the options."""
+    """Set the threads, and return the device and the precision of `add_device_options`."""
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     default = "float32" if device.type == "cpu" else "bfloat16"

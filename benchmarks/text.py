@@ -24,7 +24,7 @@ from transformers import AutoConfig
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.figures import add_json_option, write_figures
-from benchmarks.measuring import peak_gb_of, set_up, time_of
+from benchmarks.measuring import add_device_options, peak_gb_of, set_up, time_of
 from data.encoding.tokenizer import Tokenizer
 from data.loading.collate import pad
 from data.readers import get_reader, read_narrations
@@ -121,13 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="time texts of so many characters too; memory is told right where they grow",
     )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto")
-    parser.add_argument("--threads", type=number, default=2, help="of the CPU")
-    parser.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        help="of matrix products; by default float32 on the CPU, bfloat16 on a GPU",
-    )
+    add_device_options(parser)
     parser.add_argument("--repeats", type=number, default=3, help="runs that are timed")
     add_json_option(parser)
     return parser
